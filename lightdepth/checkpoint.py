@@ -1,0 +1,89 @@
+"""Checkpoints: one safetensors file with weights, ModelSpec and config; loading runs no code from the file."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from lightdepth_runtime.atomic import atomic_path
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.spec import SPEC_KEY, ModelSpec
+
+from .config import TrainConfig, check_config
+from .model import LightDepth
+
+__all__ = ["Checkpoint", "build_model", "count_parameters", "load_checkpoint", "save_checkpoint"]
+
+CONFIG_KEY = "lightdepth_config"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network in evaluation mode, how to feed it, and how it was trained."""
+
+    model: LightDepth
+    spec: ModelSpec
+    config: TrainConfig
+
+
+def build_model(config: TrainConfig) -> LightDepth:
+    """Build the network that a config describes."""
+    return LightDepth(
+        config.encoder, config.encoder_weights, decoder_channels=config.decoder_channels, output=config.output
+    )
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Count trainable numbers, as the literature does (BatchNorm statistics are not parameters)."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def save_checkpoint(path: Path, model: LightDepth, spec: ModelSpec, config: TrainConfig) -> None:
+    """Write weights and metadata under a temporary name, then rename."""
+    state = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(state, temporary, metadata={SPEC_KEY: spec.to_json(), CONFIG_KEY: config.model_dump_json()})
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Rebuild the network from a checkpoint; the spec gets the file's SHA-256.
+
+    Raises:
+        LightDepthError: missing, not a LightDepth checkpoint, damaged, or tensors of other shapes than its config's network.
+    """
+    if not path.is_file():
+        raise LightDepthError(f"No checkpoint at {path}.")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+        state = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise LightDepthError(
+            f"{path} is not a readable safetensors checkpoint ({error}). Train one with `lightdepth train`."
+        ) from error
+    if SPEC_KEY not in metadata or CONFIG_KEY not in metadata:
+        raise LightDepthError(
+            f"{path} has weights but no LightDepth metadata; it was not written by `lightdepth train`."
+        )
+    spec = ModelSpec.from_json(metadata[SPEC_KEY])
+    config = check_config(json.loads(metadata[CONFIG_KEY]))
+    model = build_model(config.model_copy(update={"encoder_weights": "none"}))
+    _check_shapes(
+        path, {k: tuple(t.shape) for k, t in state.items()}, {k: tuple(t.shape) for k, t in model.state_dict().items()}
+    )
+    model.load_state_dict(state)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Checkpoint(model.eval(), spec.with_changes(checkpoint_sha256=digest), config)
+
+
+def _check_shapes(path: Path, got: dict[str, tuple[int, ...]], needed: dict[str, tuple[int, ...]]) -> None:
+    """Compare names and shapes before loading, so that the error names the first difference."""
+    for key in (*needed, *got):
+        if got.get(key) != needed.get(key):
+            raise LightDepthError(
+                f"{path} doesn't fit the network its config describes: {key} is {got.get(key, 'absent')}, needed {needed.get(key, 'absent')}."
+            )

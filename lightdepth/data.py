@@ -1,0 +1,96 @@
+"""Feed training: augmented pairs as tensors, in an order that seed and epoch decide alone."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.images import import_cv2, preprocess
+from lightdepth_runtime.pairs import Pair, PairSet, scenes_of
+from lightdepth_runtime.spec import ModelSpec
+
+from .augment import Augmentation, augment
+
+__all__ = ["EpochSampler", "TrainingPairs", "collate", "limit_worker_threads", "split_scenes"]
+
+
+class TrainingPairs(Dataset[tuple[Tensor, Tensor, str]]):
+    """Pairs by (epoch, index): the random generator is seeded by both, so workers and restarts change nothing."""
+
+    def __init__(self, pairs: Sequence[Pair], spec: ModelSpec, settings: Augmentation, seed: int) -> None:
+        self._pairs, self._spec, self._settings, self._seed = pairs, spec, settings, seed
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor, str]:
+        """Return image (3, H, W), depth (1, H, W) in metres and the pair's name."""
+        epoch, index = key
+        pair = self._pairs[index]
+        rng = np.random.default_rng((self._seed, epoch, index))
+        frame = augment(pair.read(), self._spec.input_height, self._spec.input_width, self._settings, rng)
+        depth_m = np.where(frame.depth_m < self._spec.max_depth_m, frame.depth_m, np.float32(0))
+        return torch.from_numpy(preprocess(frame.image, self._spec)), torch.from_numpy(depth_m)[None], pair.name
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """Yield (epoch, index) in a new order each epoch."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        self._size, self._seed = size, seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.random.default_rng((self._seed, self.epoch)).permutation(self._size)
+        return iter([(self.epoch, int(index)) for index in order])
+
+
+def limit_worker_threads(worker: int) -> None:
+    """Keep OpenCV in a loader's worker to one thread: the workers are the parallelism."""
+    import_cv2().setNumThreads(1)
+
+
+def collate(samples: Sequence[tuple[Tensor, Tensor, str]]) -> tuple[Tensor, Tensor, list[str]]:
+    """Stack samples into (B, 3, H, W), (B, 1, H, W) and names.
+
+    Raises:
+        LightDepthError: no sample has a valid depth.
+    """
+    images, depths, names = zip(*samples, strict=True)
+    depth_m = torch.stack(depths)
+    if not (depth_m > 0).any():
+        raise LightDepthError(
+            f"A training batch has no valid depth: {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}. Check the depth files' unit and remove empty ones."
+        )
+    return torch.stack(images), depth_m, list(names)
+
+
+def split_scenes(pairs: PairSet, share: float, seed: int) -> tuple[PairSet, PairSet]:
+    """Hold out whole scenes, chosen by the seed, until `share` of the pairs is reached; returns (train, validation).
+
+    Frames of one room are near copies: a split by frame would validate on what was trained on.
+
+    Raises:
+        LightDepthError: fewer than two scenes.
+    """
+    scenes = scenes_of(pairs)
+    if len(scenes) < 2:
+        raise LightDepthError(
+            f"{pairs.root} has {len(pairs)} training pairs in one scene (folder) {scenes[0]!r}; val_fraction needs two. Give --val-data, or sort the pairs into folders."
+        )
+    order = np.random.default_rng(seed).permutation(len(scenes))
+    held_out: set[str] = set()
+    counts = {scene: sum(pair.scene == scene for pair in pairs.pairs) for scene in scenes}
+    for position in order[:-1]:
+        if sum(counts[scene] for scene in held_out) >= share * len(pairs):
+            break
+        held_out.add(scenes[position])
+    validation = [i for i, pair in enumerate(pairs.pairs) if pair.scene in held_out]
+    training = [i for i, pair in enumerate(pairs.pairs) if pair.scene not in held_out]
+    return pairs.subset(training, "train"), pairs.subset(validation, "validation")

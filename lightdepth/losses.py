@@ -1,0 +1,72 @@
+"""Training losses, always in float32: log and sqrt of half precision give NaN."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["DepthLoss", "gradient_matching", "silog"]
+
+GRADIENT_SCALES = 4
+
+
+@dataclass(frozen=True)
+class DepthLoss:
+    """Weighted sum of the losses of depth against truth.
+
+    `silog` + `gradient` * gradient matching + `log_l1` * mean |ln p - ln g|, or mean |p - g| in metres alone for "l1"
+    (the original report's).
+    """
+
+    kind: str = "silog"
+    silog_lambda: float = 0.85
+    gradient_weight: float = 0.25
+    l1_weight: float = 0.1
+
+    def __call__(self, prediction_m: Tensor, truth_m: Tensor) -> Tensor:
+        """Compare (B, 1, H, W) metres with truth of the same shape, 0 where there is no reading; returns a scalar.
+
+        Without a single valid pixel the loss is 0 with a zero gradient.
+        """
+        with torch.autocast(prediction_m.device.type, enabled=False):
+            prediction_m, truth_m = prediction_m.float(), truth_m.float()
+            valid = truth_m > 0
+            if self.kind == "l1":
+                return masked_mean((prediction_m - truth_m).abs(), valid)
+            difference = torch.where(
+                valid, prediction_m.clamp_min(1e-3).log() - truth_m.clamp_min(1e-3).log(), 0.0
+            )  # (B, 1, H, W)
+            return (
+                silog(difference, valid, self.silog_lambda)
+                + self.gradient_weight * gradient_matching(difference, valid)
+                + self.l1_weight * masked_mean(difference.abs(), valid)
+            )
+
+
+def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
+    """Average over the valid pixels of the whole batch; 0 where there are none."""
+    return (values * valid).sum() / valid.sum().clamp_min(1)
+
+
+def silog(log_difference: Tensor, valid: Tensor, variance_focus: float) -> Tensor:
+    """Return the mean over images of sqrt(mean d^2 - variance_focus (mean d)^2), d = ln p - ln g (Eigen et al. 2014; BTS).
+
+    Written as variance + (1 - variance_focus) mean^2, which can't be negative. An image without valid pixels counts nothing.
+    """
+    count = valid.sum(dim=(1, 2, 3))  # (B,)
+    safe = count.clamp_min(1)
+    mean = (log_difference * valid).sum(dim=(1, 2, 3)) / safe
+    variance = ((log_difference - mean[:, None, None, None]).square() * valid).sum(dim=(1, 2, 3)) / safe
+    per_image = (variance + (1 - variance_focus) * mean.square() + 1e-8).sqrt()
+    return (per_image * (count > 0)).sum() / (count > 0).sum().clamp_min(1)
+
+
+def gradient_matching(log_difference: Tensor, valid: Tensor) -> Tensor:
+    """Return the mean |gradient of d| over four scales (MegaDepth, Li and Snavely 2018), where both neighbours are valid."""
+    total = log_difference.new_zeros(())
+    for level in range(GRADIENT_SCALES):
+        step = 2**level
+        d, v = log_difference[..., ::step, ::step], valid[..., ::step, ::step]
+        total = total + masked_mean((d[..., 1:] - d[..., :-1]).abs(), v[..., 1:] & v[..., :-1])
+        total = total + masked_mean((d[..., 1:, :] - d[..., :-1, :]).abs(), v[..., 1:, :] & v[..., :-1, :])
+    return total

@@ -1,0 +1,54 @@
+"""Run a checkpoint behind the same Backend protocol as every exported model."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.spec import ModelSpec
+
+from .checkpoint import load_checkpoint
+
+__all__ = ["TorchBackend", "open_checkpoint"]
+
+
+class TorchBackend:
+    """A PyTorch module in evaluation mode on one device."""
+
+    def __init__(self, model: nn.Module, spec: ModelSpec, device: str) -> None:
+        self.spec, self.device = spec, device
+        self.name = "torch"
+        self._device = torch.device(device)
+        self._model = model.eval().to(self._device)
+
+    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map (B, 3, H, W) normalised images to (B, 1, H, W) metres."""
+        with torch.inference_mode():
+            return self._model(torch.from_numpy(batch).to(self._device)).float().cpu().numpy()
+
+    def close(self) -> None:
+        """Give the network's memory back."""
+        self._model = nn.Identity()
+
+
+def open_checkpoint(path: Path, device: str, threads: int | None) -> TorchBackend:
+    """Open a checkpoint; "auto" is CUDA where there is one, else the CPU.
+
+    Raises:
+        LightDepthError: not a checkpoint, CUDA asked for and absent, or a device that PyTorch doesn't serve.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise LightDepthError(f"A checkpoint runs on auto, cpu or cuda, not {device!r}; export it for other backends.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise LightDepthError(
+            "PyTorch finds no CUDA device here; choose --device cpu, or check the driver with nvidia-smi."
+        )
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if threads is not None:
+        torch.set_num_threads(threads)
+    checkpoint = load_checkpoint(path)
+    return TorchBackend(checkpoint.model, checkpoint.spec, device)

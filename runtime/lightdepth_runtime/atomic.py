@@ -1,0 +1,80 @@
+"""Write files so that a reader sees the old content or the whole new content, never a part."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .errors import LightDepthError
+
+__all__ = ["atomic_path", "make_folder", "write_bytes", "write_json", "write_text"]
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` on success, delete it on any error.
+
+    The temporary name keeps the suffix, since many writers choose their format by it.
+
+    Raises:
+        LightDepthError: the folder can't be written.
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        _give_default_mode(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: Path | str) -> Path:
+    """Create a folder and its parents; a folder that can't be created or written is a clear error."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    if not os.access(path, os.W_OK):
+        raise LightDepthError(f"Can't write into {path}: permission denied. Choose another output folder.")
+    return path
+
+
+def write_bytes(path: Path | str, content: bytes) -> None:
+    """Write bytes atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path | str, content: str) -> None:
+    """Write text atomically as UTF-8."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path | str, content: Any) -> None:  # Any: whatever json.dumps takes
+    """Write indented JSON atomically; NaN and infinity are refused, since they are not JSON."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def _give_default_mode(path: Path) -> None:
+    """Replace mkstemp's private mode by the one that `open` would have given."""
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
+
+
+def _cannot_write(path: Path, error: OSError) -> LightDepthError:
+    reason = error.strerror or str(error)
+    return LightDepthError(f"Can't write {path}: {reason}. Choose another output path or free some space.")

@@ -1,0 +1,27 @@
+"""A backend without a network, for tests of code that embeds the runtime."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..spec import ModelSpec
+
+__all__ = ["FakeBackend"]
+
+
+class FakeBackend:
+    """Answer every pixel with `1 + mean of its normalised channels squared` metres: positive, and dependent on the input."""
+
+    name = "fake"
+    device = "cpu"
+
+    def __init__(self, spec: ModelSpec | None = None) -> None:
+        self.spec = spec or ModelSpec(name="fake", input_height=64, input_width=96, parameters=0)
+        self.closed = False
+
+    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map (B, 3, H, W) to (B, 1, H, W)."""
+        return 1 + np.square(batch).mean(axis=1, keepdims=True, dtype=np.float32)
+
+    def close(self) -> None:
+        """Remember that it was closed."""
+        self.closed = True

@@ -1,0 +1,41 @@
+"""Choose the backend that an artifact's file needs."""
+
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import cast
+
+from ..errors import LightDepthError
+from .backend import Backend
+from .onnx_runtime import open_onnx
+
+__all__ = ["ENTRY_POINT_GROUP", "open_backend"]
+
+# Other distributions add file types: an entry point named after the suffix, a function (path, device, threads) -> Backend.
+# `lightdepth` registers "safetensors" this way, so that the runtime opens checkpoints without knowing torch.
+ENTRY_POINT_GROUP = "lightdepth_runtime.backends"
+
+
+def open_backend(path: Path, device: str = "auto", threads: int | None = None) -> Backend:
+    """Open a model file.
+
+    Args:
+        path: `.onnx`, or a type that an installed distribution registers (`.safetensors` with `lightdepth`).
+        device: "auto", "cpu" or "cuda".
+        threads: of the CPU; None leaves it to the backend.
+
+    Raises:
+        LightDepthError: no such file, unknown type, or the backend can't run it as asked.
+    """
+    if not path.is_file():
+        raise LightDepthError(f"No model at {path}.")
+    if path.suffix == ".onnx":
+        return open_onnx(path, device, threads)
+    suffix = path.suffix.removeprefix(".")
+    for entry in entry_points(group=ENTRY_POINT_GROUP, name=suffix):
+        return cast(Backend, entry.load()(path, device, threads))
+    hint = (
+        " Install lightdepth to open checkpoints, or export the model to ONNX."
+        if suffix == "safetensors"
+        else " A model is a .onnx or .safetensors file."
+    )
+    raise LightDepthError(f"No installed backend opens {path.name!r}.{hint}")

@@ -1,0 +1,82 @@
+"""Depth PNG files in metres. The unit follows from packaging and bit depth, never from the values."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import LightDepthError
+from ..image_bytes import check_complete
+from ..images import import_cv2, read_bytes, read_image
+from .pair import FrameData, check_same_size
+
+__all__ = ["FilePair", "decode_dense_depth_8bit", "decode_millimetres", "read_depth_png"]
+
+# DenseDepth's training PNGs: 255 is 10 m (ialhashim/DenseDepth issue 146; Hu et al., nyu_transform.py).
+STEPS_PER_METRE_8BIT = 25.5
+SATURATED_8BIT = 255
+MILLIMETRES_PER_METRE = 1000.0
+
+DepthRule = Literal["densedepth", "millimetres"]
+
+
+@dataclass(frozen=True)
+class FilePair:
+    """A colour file and a depth PNG beside it. `rule` "densedepth" takes 8-bit training files too."""
+
+    name: str
+    scene: str
+    color_path: Path
+    depth_path: Path
+    rule: DepthRule
+
+    def read(self) -> FrameData:
+        """Decode both files; depth in metres, 0 where there is no reading."""
+        image = read_image(self.color_path)
+        depth_m = read_depth_png(self.depth_path, self.rule)
+        check_same_size(image, depth_m, str(self.depth_path))
+        return FrameData(image, depth_m)
+
+
+def read_depth_png(path: Path, rule: DepthRule) -> NDArray[np.float32]:
+    """Read a single-channel depth PNG as float32 (H, W) metres, 0 where there is no reading.
+
+    Raises:
+        LightDepthError: unreadable, truncated, more than one channel, or a bit depth that the packaging has no rule for.
+    """
+    cv2 = import_cv2()
+    content = read_bytes(path)
+    check_complete(content, path)
+    values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None:
+        raise LightDepthError(
+            f"{path} can't be decoded as a depth image ({len(content)} bytes). Replace the file or leave it out."
+        )
+    if values.ndim != 2:
+        raise LightDepthError(
+            f"{path} has {values.shape[2]} channels; a depth PNG has one. Is it a coloured picture of depth?"
+        )
+    if values.dtype == np.uint16:
+        return decode_millimetres(values)
+    if values.dtype == np.uint8 and rule == "densedepth":
+        return decode_dense_depth_8bit(values)
+    raise LightDepthError(
+        f"{path} has {values.dtype.itemsize * 8} bits a pixel; this packaging needs 16-bit PNG in millimetres (0 = no reading). Convert it first."
+    )
+
+
+def decode_dense_depth_8bit(values: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Turn Kaggle/DenseDepth training bytes into metres: the middle of each step, `(v + 0.5) / 25.5`.
+
+    0 (no reading) and 255 (saturated: 10 m or anything beyond) become 0.
+    """
+    table = ((np.arange(256) + 0.5) / STEPS_PER_METRE_8BIT).astype(np.float32)
+    table[[0, SATURATED_8BIT]] = 0
+    return import_cv2().LUT(values, table)
+
+
+def decode_millimetres(values: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Turn 16-bit millimetres into float32 metres; 0 stays 0."""
+    return values.astype(np.float32) / np.float32(MILLIMETRES_PER_METRE)

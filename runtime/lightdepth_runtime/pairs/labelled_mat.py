@@ -1,0 +1,123 @@
+"""NYU Depth V2's official labelled set: `nyu_depth_v2_labeled.mat` (MATLAB v7.3, HDF5) and `splits.mat`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import LightDepthError
+from ..spec import Intrinsics
+from .pair import FrameData, PairSet
+
+if TYPE_CHECKING:
+    import h5py
+
+__all__ = ["MAT_NAME", "NYU_INTRINSICS", "MatPair", "load_labelled_mat"]
+
+MAT_NAME = "nyu_depth_v2_labeled.mat"
+SPLITS_NAME = "splits.mat"
+_SPLIT_VARIABLES = {"train": "trainNdxs", "test": "testNdxs"}
+# camera_params.m of the official toolbox, colour camera, 640x480.
+NYU_INTRINSICS = Intrinsics(518.858, 519.470, 325.582, 253.736, 640, 480)
+# Without scene names, neighbours in the file (one scene is contiguous there) are kept together in blocks.
+FRAMES_PER_BLOCK = 20
+
+
+@dataclass(frozen=True)
+class MatPair:
+    """One labelled frame: in-painted depth (`depths`), dense and in metres."""
+
+    name: str
+    scene: str
+    mat_path: Path
+    index: int
+
+    def read(self) -> FrameData:
+        """Decode one frame; MATLAB stores it as (3, W, H) and (W, H)."""
+        file = _open_mat(self.mat_path)
+        try:
+            image: NDArray[np.uint8] = np.ascontiguousarray(
+                file["images"][self.index].transpose(2, 1, 0)
+            )  # (3, W, H) -> (H, W, 3)
+            depth_m: NDArray[np.float32] = np.ascontiguousarray(file["depths"][self.index].T)  # (W, H) -> (H, W)
+        except (OSError, KeyError, IndexError) as error:
+            raise LightDepthError(
+                f"{self.mat_path}, image {self.index}: can't be read ({error}). Download the file again."
+            ) from error
+        return FrameData(image, depth_m.astype(np.float32, copy=False))
+
+
+def load_labelled_mat(folder: Path, split: str) -> PairSet:
+    """List the frames of one official split; indices in `splits.mat` count from 1.
+
+    Raises:
+        LightDepthError: `splits.mat` missing, a damaged file, an unknown split, or h5py and scipy not installed.
+    """
+    mat_path, splits_path = folder / MAT_NAME, folder / SPLITS_NAME
+    if not splits_path.is_file():
+        raise LightDepthError(
+            f"{folder} has {MAT_NAME} but no {SPLITS_NAME}; download it from the same page, it says which images are test."
+        )
+    indices = _read_split(splits_path, split)
+    file = _open_mat(mat_path)
+    try:
+        count = len(file["images"])
+        scenes = _read_scenes(file)
+    except KeyError as error:
+        raise LightDepthError(f"{mat_path} has no variable {error}; it is not the official labelled file.") from error
+    if len(indices) == 0 or indices.min() < 0 or indices.max() >= count:
+        raise LightDepthError(
+            f"{splits_path} names images outside {mat_path} (it has {count}); the two files don't belong together."
+        )
+    pairs = [
+        MatPair(f"{i:05d}", scenes[i] if scenes else f"frames-{i // FRAMES_PER_BLOCK:04d}", mat_path, int(i))
+        for i in indices
+    ]
+    return PairSet("labelled mat", folder, split, pairs, NYU_INTRINSICS)
+
+
+def _read_split(path: Path, split: str) -> NDArray[np.int64]:
+    """Return the 0-based indices of a split."""
+    try:
+        from scipy.io import loadmat
+    except ImportError as error:
+        raise LightDepthError(
+            'The .mat packaging needs h5py and scipy; install them with: pip install "lightdepth-runtime[mat]"'
+        ) from error
+    if split not in _SPLIT_VARIABLES:
+        raise LightDepthError(
+            f"The official labelled set has the splits {' and '.join(_SPLIT_VARIABLES)}, not {split!r}."
+        )
+    try:
+        return loadmat(path)[_SPLIT_VARIABLES[split]].astype(np.int64).ravel() - 1
+    except (OSError, ValueError, TypeError, KeyError, NotImplementedError) as error:
+        raise LightDepthError(
+            f"{path} can't be read as the official splits file ({error}). Download it again."
+        ) from error
+
+
+@lru_cache(maxsize=4)
+def _open_mat(path: Path) -> h5py.File:
+    """Open once per process: opening costs more than reading a frame."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise LightDepthError(
+            'The .mat packaging needs h5py and scipy; install them with: pip install "lightdepth-runtime[mat]"'
+        ) from error
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise LightDepthError(f"{path} can't be opened as MATLAB v7.3 ({error}). Download it again.") from error
+
+
+def _read_scenes(file: h5py.File) -> list[str]:
+    """Return each image's scene name, or nothing where the file has no names (a cell array of UTF-16 strings)."""
+    if "scenes" not in file:
+        return []
+    return ["".join(map(chr, np.asarray(file[reference]).ravel())) for reference in np.asarray(file["scenes"]).ravel()]

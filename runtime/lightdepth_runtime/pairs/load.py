@@ -1,0 +1,41 @@
+"""Recognise a packaging and list its pairs."""
+
+from pathlib import Path
+
+from ..errors import LightDepthError
+from .kaggle import find_csv, load_kaggle
+from .labelled_mat import MAT_NAME, load_labelled_mat
+from .pair import PairSet
+from .pair_list import load_pair_list
+
+__all__ = ["load_pairs"]
+
+
+def load_pairs(path: Path | str, split: str) -> PairSet:
+    """List the pairs of a folder or of one list file.
+
+    A folder holds `nyu2_<split>.csv` (Kaggle/DenseDepth, with or without the `data/` level), or the official
+    `nyu_depth_v2_labeled.mat` with `splits.mat`, or pair lists `<split>.txt`. A file is a csv or a pair list, whole,
+    whatever `split` says.
+
+    Raises:
+        LightDepthError: nothing there, no packaging recognised, or a fault in it.
+    """
+    path = Path(path)
+    if path.is_file():
+        if path.suffix == ".mat":
+            return load_labelled_mat(path.parent, split)
+        return load_kaggle(path, split) if path.suffix == ".csv" else load_pair_list(path, split)
+    if not path.is_dir():
+        raise LightDepthError(f"No data at {path}: no such file or folder.")
+    csv_path = find_csv(path, split)
+    if csv_path:
+        return load_kaggle(csv_path, split)
+    if (path / MAT_NAME).is_file():
+        return load_labelled_mat(path, split)
+    if (path / f"{split}.txt").is_file():
+        return load_pair_list(path / f"{split}.txt", split)
+    content = ", ".join(sorted(entry.name for entry in path.iterdir())[:5]) or "nothing"
+    raise LightDepthError(
+        f"No {split} pairs in {path}: it holds {content}, but none of nyu2_{split}.csv, {MAT_NAME} or {split}.txt. See the README's section on data."
+    )

@@ -1,0 +1,72 @@
+"""What every packaging yields: a named pair that reads itself in metres."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import LightDepthError
+from ..spec import Intrinsics
+
+__all__ = ["FrameData", "Pair", "PairSet", "check_same_size", "scenes_of"]
+
+
+@dataclass(frozen=True)
+class FrameData:
+    """One decoded pair of equal size: uint8 RGB (H, W, 3) and float32 (H, W) metres, 0 where there is no reading."""
+
+    image: NDArray[np.uint8]
+    depth_m: NDArray[np.float32]
+
+
+class Pair(Protocol):
+    """A colour image and its depth, not yet read."""
+
+    @property
+    def name(self) -> str:
+        """Name it in reports and errors."""
+        ...
+
+    @property
+    def scene(self) -> str:
+        """Name the place it was recorded in, so that validation can hold out whole places."""
+        ...
+
+    def read(self) -> FrameData:
+        """Decode both files; a damaged or mismatched one is a LightDepthError that names it."""
+        ...
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """The pairs of one split, with what is known about their camera."""
+
+    packaging: str
+    root: Path
+    split: str
+    pairs: Sequence[Pair]
+    intrinsics: Intrinsics | None = None
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def subset(self, indices: Sequence[int], split: str) -> "PairSet":
+        """Return the pairs at `indices` as a split of another name."""
+        return replace(self, pairs=[self.pairs[i] for i in indices], split=split)
+
+
+def check_same_size(image: NDArray[np.uint8], depth: NDArray[np.generic], name: str) -> None:
+    """Refuse a depth image that is not pixel-aligned with its colour image."""
+    if image.shape[:2] != depth.shape:
+        (height, width), (depth_height, depth_width) = image.shape[:2], depth.shape
+        raise LightDepthError(
+            f"{name}: depth is {depth_width}x{depth_height} but its image is {width}x{height}; depth must be registered to the colour camera."
+        )
+
+
+def scenes_of(pairs: PairSet) -> list[str]:
+    """Return the names of the scenes in their order of first appearance."""
+    return list(dict.fromkeys(pair.scene for pair in pairs.pairs))

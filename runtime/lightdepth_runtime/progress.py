@@ -1,0 +1,64 @@
+"""Progress: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+__all__ = ["track"]
+
+T = TypeVar("T")
+LINE_INTERVAL_S = 10.0
+
+
+def track(items: Iterable[T], label: str, total: int, *, status: Callable[[], str] = str) -> Iterator[T]:
+    """Yield the items, showing how many are done, the rate and the time left, on standard error.
+
+    Args:
+        items: what to pass through.
+        label: what is being done.
+        total: how many items there are.
+        status: called now and then for a few words to show beside the count.
+    """
+    if sys.stderr.isatty():
+        yield from _bar(items, label, total, status)
+    else:
+        yield from _lines(items, label, total, status)
+
+
+def _bar(items: Iterable[T], label: str, total: int, status: Callable[[], str]) -> Iterator[T]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[status]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(label, total=total, status="")
+        for item in items:
+            yield item
+            progress.update(task, advance=1, status=status())
+
+
+def _lines(items: Iterable[T], label: str, total: int, status: Callable[[], str]) -> Iterator[T]:
+    """Say something at most every ten seconds, so that a log stays short."""
+    start = last = time.monotonic()
+    for done, item in enumerate(items, 1):
+        yield item
+        now = time.monotonic()
+        if now - last >= LINE_INTERVAL_S and done < total:
+            left_s = (now - start) / done * (total - done)
+            print(f"{label}: {done}/{total}, {left_s:.0f} s left {status()}".rstrip(), file=sys.stderr)
+            last = now

@@ -1,0 +1,124 @@
+"""ModelSpec: everything needed to feed a model and to read its output, carried inside every artifact."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, get_args
+
+from .errors import LightDepthError
+
+__all__ = ["SIZE_DIVISOR", "SPEC_KEY", "Intrinsics", "ModelSpec", "Precision", "check_input_size"]
+
+SPEC_KEY = "lightdepth_spec"  # the key under which the JSON stands in ONNX and safetensors metadata
+SIZE_DIVISOR = 32  # five encoder scales: the deepest features stand at 1/32
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+@dataclass(frozen=True)
+class Intrinsics:
+    """Pinhole camera in pixels of a `width` x `height` image."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        values = (self.fx, self.fy, self.width, self.height)
+        if not all(math.isfinite(v) and v > 0 for v in values):
+            raise LightDepthError(f"Intrinsics need positive focal lengths and sizes in pixels, got {self}.")
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """How to use a depth model: sizes in pixels, depths in metres.
+
+    Input: float32 (B, 3, input_height, input_width), `(pixel / 255 - mean) / std` in `channel_order`,
+    the whole frame resized without keeping its aspect ratio (`resize_mode` "stretch").
+    Output: float32 (B, 1, input_height, input_width), metric depth along the optical axis in metres.
+    """
+
+    name: str
+    input_height: int
+    input_width: int
+    parameters: int
+    min_depth_m: float = 1e-3
+    max_depth_m: float = 10.0
+    channel_order: str = "rgb"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    resize_mode: str = "stretch"
+    input_name: str = "image"
+    output_name: str = "depth"
+    unit: str = "m"
+    kind: str = "metric depth"
+    precision: Precision = "fp32"
+    training_data: str = "not trained"
+    intrinsics: Intrinsics | None = None
+    source_commit: str = "unknown"
+    checkpoint_sha256: str = "unknown"
+    scores: Mapping[str, Any] = field(default_factory=dict)  # Any: a JSON object of an eval result
+
+    def __post_init__(self) -> None:
+        check_input_size(self.input_height, self.input_width)
+        if not 0 < self.min_depth_m < self.max_depth_m:
+            raise LightDepthError(f"Depth range {self.min_depth_m}..{self.max_depth_m} m is empty; need 0 < min < max.")
+        for name, value, known in (
+            ("unit", self.unit, ("m",)),
+            ("kind", self.kind, ("metric depth",)),
+            ("channel_order", self.channel_order, ("rgb",)),
+            ("resize_mode", self.resize_mode, ("stretch",)),
+            ("precision", self.precision, get_args(Precision)),
+        ):
+            if value not in known:
+                raise LightDepthError(
+                    f"This model's {name} is {value!r}; this version of lightdepth-runtime knows {', '.join(known)}. Update lightdepth-runtime."
+                )
+
+    def to_json(self) -> str:
+        """Return the spec as one line of JSON with sorted keys."""
+        return json.dumps(asdict(self), sort_keys=True, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "ModelSpec":
+        """Read what `to_json` wrote.
+
+        Raises:
+            LightDepthError: not a spec, a field missing, or a value this version doesn't know.
+        """
+        try:
+            values = json.loads(text)
+            known = {f.name for f in fields(cls)}
+            values = {key: value for key, value in values.items() if key in known}
+            values["mean"], values["std"] = tuple(values["mean"]), tuple(values["std"])
+            if values.get("intrinsics") is not None:
+                values["intrinsics"] = Intrinsics(**values["intrinsics"])
+            return cls(**values)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise LightDepthError(
+                f"The model's spec can't be read ({error}). Export the model again with this version of LightDepth."
+            ) from error
+
+    def with_changes(self, **changes: Any) -> "ModelSpec":  # Any: the types of the fields
+        """Return a copy with some fields replaced."""
+        return replace(self, **changes)
+
+
+def check_input_size(height: int, width: int) -> None:
+    """Refuse a network input size that 32 does not divide, and name the nearest sizes that it does.
+
+    Raises:
+        LightDepthError: height or width is not a positive multiple of 32.
+    """
+    if height > 0 and width > 0 and height % SIZE_DIVISOR == 0 and width % SIZE_DIVISOR == 0:
+        return
+    near_height, near_width = (max(SIZE_DIVISOR, round(v / SIZE_DIVISOR) * SIZE_DIVISOR) for v in (height, width))
+    raise LightDepthError(
+        f"Network input size {height}x{width} is not divisible by {SIZE_DIVISOR} (the encoder halves it five times); use {near_height}x{near_width}."
+    )
