@@ -113,7 +113,10 @@ class _Training:
             collate_fn=collate,
             worker_init_fn=limit_worker_threads,
             drop_last=len(training) >= config.batch_size,  # BatchNorm over a batch of one is noise
-            persistent_workers=False,  # the epoch travels in the sampler's keys
+            # Workers live for the whole run: the epoch travels in the sampler's keys. They are not forked: OpenCV's
+            # thread pool, which validation starts in this process, deadlocks in a forked child.
+            persistent_workers=config.num_workers > 0,
+            multiprocessing_context="forkserver" if config.num_workers else None,
             pin_memory=self.accelerator.device.type == "cuda",
         )
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks this overload
