@@ -48,6 +48,7 @@ class ModelSpec:
     input_height: int
     input_width: int
     parameters: int
+    gmacs: float | None = None  # multiply-accumulates of one image at the input size, in 1e9; None where nobody counted
     min_depth_m: float = 1e-3
     max_depth_m: float = 10.0
     channel_order: str = "rgb"
