@@ -61,6 +61,7 @@ class TrainConfig(BaseModel):
     color_jitter: Share = 0.2
 
     epochs: Count = 25
+    passes_per_epoch: Count = 1
     batch_size: Count = 8
     learning_rate: Positive = 1e-3
     encoder_lr_factor: Positive = 0.25

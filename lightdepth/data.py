@@ -18,7 +18,7 @@ __all__ = ["EpochSampler", "TrainingPairs", "collate", "limit_worker_threads", "
 
 
 class TrainingPairs(Dataset[tuple[Tensor, Tensor, str]]):
-    """Pairs by (epoch, index): the random generator is seeded by both, so workers and restarts change nothing."""
+    """Pairs by (pass, index): the random generator is seeded by both, so workers and restarts change nothing."""
 
     def __init__(self, pairs: Sequence[Pair], spec: ModelSpec, settings: Augmentation, seed: int) -> None:
         self._pairs, self._spec, self._settings, self._seed = pairs, spec, settings, seed
@@ -28,27 +28,28 @@ class TrainingPairs(Dataset[tuple[Tensor, Tensor, str]]):
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor, str]:
         """Return image (3, H, W), depth (1, H, W) in metres and the pair's name."""
-        epoch, index = key
+        number, index = key
         pair = self._pairs[index]
-        rng = np.random.default_rng((self._seed, epoch, index))
+        rng = np.random.default_rng((self._seed, number, index))
         frame = augment(pair.read(), self._spec.input_height, self._spec.input_width, self._settings, rng)
         depth_m = np.where(frame.depth_m < self._spec.max_depth_m, frame.depth_m, np.float32(0))
         return torch.from_numpy(preprocess(frame.image, self._spec)), torch.from_numpy(depth_m)[None], pair.name
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """Yield (epoch, index) in a new order each epoch."""
+    """Yield (pass, index) in a new order each pass; an epoch has `passes` of them."""
 
-    def __init__(self, size: int, seed: int) -> None:
-        self._size, self._seed = size, seed
+    def __init__(self, size: int, seed: int, passes: int = 1) -> None:
+        self._size, self._seed, self._passes = size, seed, passes
         self.epoch = 0
 
     def __len__(self) -> int:
-        return self._size
+        return self._size * self._passes
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = np.random.default_rng((self._seed, self.epoch)).permutation(self._size)
-        return iter([(self.epoch, int(index)) for index in order])
+        for number in range(self.epoch * self._passes, (self.epoch + 1) * self._passes):
+            order = np.random.default_rng((self._seed, number)).permutation(self._size)
+            yield from ((number, int(index)) for index in order)
 
 
 def limit_worker_threads(worker: int) -> None:

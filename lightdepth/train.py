@@ -29,6 +29,7 @@ from .checkpoint import build_model, count_parameters, save_checkpoint
 from .config import TrainConfig
 from .data import EpochSampler, TrainingPairs, collate, limit_worker_threads, split_scenes
 from .losses import DepthLoss
+from .macs import count_gmacs
 from .model import LightDepth
 from .optimiser import build_optimiser, build_schedule
 from .run_folder import RunFolder
@@ -57,27 +58,37 @@ class Progress:
         self.epoch, self.step, self.best_rmse_m = int(state["epoch"]), int(state["step"]), float(state["best_rmse_m"])
 
 
-def train(config: TrainConfig, output: Path, *, resume: bool = False, say: Say = lambda text: None) -> RunFolder:
+def train(
+    config: TrainConfig,
+    output: Path,
+    *,
+    pairs: tuple[PairSet, PairSet | None] | None = None,
+    resume: bool = False,
+    say: Say = lambda text: None,
+) -> RunFolder:
     """Train a network and leave its checkpoints in `output`.
 
     Args:
-        config: validated settings; `data_root` must be set.
+        config: validated settings; `data_root` must be set unless `pairs` are given.
         output: the run's folder, created.
+        pairs: training and validation pairs (None: no validation), instead of those the config names.
         resume: continue the run in `output` from its last whole state.
         say: receives a line at the start and after each epoch.
 
     Raises:
         LightDepthError: faulty data or settings, a folder in use, or a loss that is no longer finite.
     """
-    return _Training(config, output, resume=resume, say=say).run()
+    return _Training(config, output, pairs or load_training_data(config), resume=resume, say=say).run()
 
 
 class _Training:
     """Everything an epoch needs, prepared once."""
 
-    def __init__(self, config: TrainConfig, output: Path, *, resume: bool, say: Say) -> None:
+    def __init__(
+        self, config: TrainConfig, output: Path, pairs: tuple[PairSet, PairSet | None], *, resume: bool, say: Say
+    ) -> None:
         self.folder = RunFolder(output)
-        training, self.validation = load_training_data(config)
+        training, self.validation = pairs
         if config.num_threads is not None:
             torch.set_num_threads(config.num_threads)
         set_seed(config.seed)
@@ -104,7 +115,7 @@ class _Training:
     def _prepare(self, network: LightDepth, training: PairSet) -> None:
         config = self.config
         settings = Augmentation(config.zoom_max, config.flip, config.color_jitter)
-        self.sampler = EpochSampler(len(training), config.seed)
+        self.sampler = EpochSampler(len(training), config.seed, config.passes_per_epoch)
         loader = DataLoader(
             TrainingPairs(training.pairs, self.spec, settings, config.seed),
             batch_size=config.batch_size,
@@ -279,6 +290,7 @@ def describe(config: TrainConfig, network: nn.Module, training: PairSet) -> Mode
         input_height=config.image_height,
         input_width=config.image_width,
         parameters=count_parameters(network),
+        gmacs=count_gmacs(network, config.image_height, config.image_width),
         max_depth_m=config.max_depth_m,
         training_data=f"{training.root.name} ({training.packaging}, {len(training)} pairs)",
         intrinsics=config.camera() or training.intrinsics,
