@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from .errors import LightDepthError
 from .images import resize_depth
-from .protocol import Protocol, align
+from .protocol import DepthKind, Protocol, align
 
 __all__ = ["DepthMetrics", "image_metrics", "mean_metrics"]
 
@@ -39,29 +39,42 @@ class DepthMetrics:
 
 
 def image_metrics(
-    prediction_m: NDArray[np.float32], truth_m: NDArray[np.float32], protocol: Protocol, name: str = "image"
+    prediction: NDArray[np.float32],
+    truth_m: NDArray[np.float32],
+    protocol: Protocol,
+    name: str = "image",
+    *,
+    kind: DepthKind = "metric",
 ) -> DepthMetrics:
-    """Compare one prediction (h, w) with its truth (H, W), both in metres, under a protocol.
+    """Compare one prediction (h, w) with its truth (H, W) in metres under a protocol.
+
+    Args:
+        prediction: metres, or inverse depth without a scale where `kind` is "relative-inverse".
+        truth_m: 0 where there is no reading.
+        protocol: which pixels count, and how the prediction is aligned.
+        name: the image's, for errors.
+        kind: what the prediction is.
 
     Raises:
-        LightDepthError: no valid pixel in the truth, or a prediction that is not positive and finite.
+        LightDepthError: no valid pixel in the truth, or a prediction that is not finite.
     """
     mask = protocol.valid(truth_m)
     if not mask.any():
         raise LightDepthError(
             f"{name} has no valid depth under protocol {protocol.describe()!r}; leave it out of the list."
         )
-    prediction = resize_depth(prediction_m, *truth_m.shape)[mask].astype(np.float64)  # (N,)
+    predicted = resize_depth(prediction, *truth_m.shape)[mask].astype(np.float64)  # (N,)
     truth = truth_m[mask].astype(np.float64)  # (N,)
-    if not np.isfinite(prediction).all():
+    if not np.isfinite(predicted).all():
         raise LightDepthError(
             f"{name}: the model's depth has NaN or infinite values; the model is damaged or its precision overflows."
         )
-    prediction = np.maximum(prediction, protocol.min_depth_m)
-    prediction = np.clip(align(prediction, truth, protocol.alignment), protocol.min_depth_m, protocol.max_depth_m)
-    difference = prediction - truth
-    log_difference = np.log(prediction) - np.log(truth)
-    ratio = np.maximum(prediction / truth, truth / prediction)
+    if kind == "metric":
+        predicted = np.maximum(predicted, protocol.min_depth_m)
+    predicted = np.clip(align(predicted, truth, protocol.alignment, kind), protocol.min_depth_m, protocol.max_depth_m)
+    difference = predicted - truth
+    log_difference = np.log(predicted) - np.log(truth)
+    ratio = np.maximum(predicted / truth, truth / predicted)
     return DepthMetrics(
         rmse_m=float(np.sqrt(np.mean(difference**2))),
         mae_m=float(np.mean(np.abs(difference))),

@@ -8,14 +8,17 @@ from numpy.typing import NDArray
 
 from .errors import LightDepthError
 
-__all__ = ["PROTOCOLS", "Alignment", "Protocol", "align", "get_protocol"]
+__all__ = ["PROTOCOLS", "Alignment", "DepthFit", "DepthKind", "Protocol", "align", "fit_alignment", "get_protocol"]
 
 Alignment = Literal["none", "median", "scale-shift"]
 Crop = Literal["eigen", "none"]
+# What a network's output is: metres, or inverse depth up to an unknown scale and shift.
+DepthKind = Literal["metric", "relative-inverse"]
 
 # Rows 45:471 and columns 41:601 of 480x640 (Eigen et al. 2014, as in the code of BTS and AdaBins).
 EIGEN_CROP = (45, 471, 41, 601)
 EIGEN_SIZE = (480, 640)
+SMALLEST_DISPARITY = float(np.finfo(np.float64).tiny)  # 1 / it is finite and beyond every range
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,10 @@ class Protocol:
             "scale-shift": "scale and shift aligned in disparity",
         }[self.alignment]
         tta = "flip TTA" if self.flip_tta else "no TTA"
-        return f"{self.name}: {crop}, {self.min_depth_m:g} < truth < {self.max_depth_m:g} m, {align_text}, mean of per-image metrics, {tta}"
+        return (
+            f"{self.name}: {crop}, {self.min_depth_m:g} < truth < {self.max_depth_m:g} m, {align_text}, "
+            f"mean of per-image metrics, {tta}"
+        )
 
     def to_dict(self) -> dict[str, Any]:  # Any: a JSON object
         """Return the fields and the id for a JSON file."""
@@ -87,20 +93,63 @@ def get_protocol(name: str, alignment: Alignment = "none", *, flip_tta: bool = F
     )
 
 
-def align(prediction: NDArray[np.float64], truth_m: NDArray[np.float64], alignment: Alignment) -> NDArray[np.float64]:
-    """Align the valid pixels (N,) of one image's prediction in metres to its truth.
+@dataclass(frozen=True)
+class DepthFit:
+    """One image's alignment, fitted on its valid pixels and good for all of them.
+
+    In depth: metres = scale * prediction. In disparity: 1 / metres = scale * disparity + shift, where the disparity is
+    1 / prediction of a metric model and the prediction itself of a relative-inverse one.
+    """
+
+    kind: DepthKind = "metric"
+    in_disparity: bool = False
+    scale: float = 1.0
+    shift: float = 0.0
+
+    def apply(self, prediction: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return aligned metres, not clipped; what the fit sends to infinity or behind it becomes a huge depth."""
+        prediction = prediction.astype(np.float64)
+        if not self.in_disparity:
+            return self.scale * prediction
+        aligned = self.scale * _disparity(prediction, self.kind) + self.shift
+        return 1 / np.maximum(aligned, SMALLEST_DISPARITY)
+
+
+def fit_alignment(
+    prediction: NDArray[np.floating], truth_m: NDArray[np.floating], alignment: Alignment, kind: DepthKind = "metric"
+) -> DepthFit:
+    """Fit the alignment of one image on its valid pixels (N,).
 
     `median` multiplies by median(truth) / median(prediction) (Zhou et al. 2017). `scale-shift` fits
-    1 / truth = s / prediction + t by least squares, in disparity as MiDaS does (Ranftl et al. 2020).
+    1 / truth = scale * disparity + shift by least squares, as MiDaS does (Ranftl et al. 2020).
+
+    Raises:
+        LightDepthError: a relative prediction without scale-shift alignment: it is not in metres.
     """
+    if kind == "relative-inverse" and alignment != "scale-shift":
+        raise LightDepthError(
+            f"A relative model predicts inverse depth without a scale, so {alignment!r} alignment gives no metres; "
+            "use scale-shift."
+        )
     if alignment == "none":
-        return prediction
+        return DepthFit()
     if alignment == "median":
-        return prediction * (np.median(truth_m) / np.median(prediction))
-    disparity = 1 / prediction
-    design = np.stack([disparity, np.ones_like(disparity)], axis=1)  # (N, 2)
-    scale, shift = np.linalg.lstsq(design, 1 / truth_m, rcond=None)[0]
-    aligned = scale * disparity + shift
-    return 1 / np.maximum(
-        aligned, np.finfo(np.float64).tiny
-    )  # not positive means beyond every range: clipped to the far end
+        return DepthFit(scale=float(np.median(truth_m) / np.median(prediction)))
+    disparity = _disparity(prediction.astype(np.float64), kind)
+    target = 1 / truth_m.astype(np.float64)
+    mean, target_mean = disparity.mean(), target.mean()
+    centred = disparity - mean
+    variance = centred @ centred
+    scale = float(centred @ (target - target_mean) / variance) if variance > 0 else 0.0  # a constant fits by its shift
+    return DepthFit(kind, in_disparity=True, scale=scale, shift=float(target_mean - scale * mean))
+
+
+def align(
+    prediction: NDArray[np.floating], truth_m: NDArray[np.floating], alignment: Alignment, kind: DepthKind = "metric"
+) -> NDArray[np.float64]:
+    """Fit the alignment on the valid pixels (N,) of one image and return their aligned metres."""
+    return fit_alignment(prediction, truth_m, alignment, kind).apply(prediction)
+
+
+def _disparity(prediction: NDArray[np.float64], kind: DepthKind) -> NDArray[np.float64]:
+    return prediction if kind == "relative-inverse" else 1 / prediction

@@ -14,7 +14,7 @@ from ..spec import SPEC_KEY, ModelSpec
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["OnnxRuntimeBackend", "open_onnx"]
+__all__ = ["OnnxRuntimeBackend", "open_onnx", "open_session"]
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -45,11 +45,27 @@ def open_onnx(path: Path, device: str, threads: int | None) -> OnnxRuntimeBacken
     Raises:
         LightDepthError: ONNX Runtime missing, a damaged file, no LightDepth metadata, or a provider that isn't there.
     """
+    session, device = open_session(path, device, threads)
+    text = session.get_modelmeta().custom_metadata_map.get(SPEC_KEY)
+    if text is None:
+        raise LightDepthError(
+            f"{path} has no LightDepth metadata, so its input and unit are unknown; write it with `lightdepth export`."
+        )
+    return OnnxRuntimeBackend(session, ModelSpec.from_json(text), device)
+
+
+def open_session(path: Path, device: str, threads: int | None) -> tuple[onnxruntime.InferenceSession, str]:
+    """Open any ONNX file on the device asked for; return the session and the device it really uses.
+
+    Raises:
+        LightDepthError: ONNX Runtime missing, a damaged file, or a provider that isn't there.
+    """
     try:
         import onnxruntime
     except ImportError as error:
         raise LightDepthError(
-            'ONNX Runtime is missing; install it with: pip install "lightdepth-runtime[cpu]", or "lightdepth-runtime[gpu]" for CUDA.'
+            'ONNX Runtime is missing; install it with: pip install "lightdepth-runtime[cpu]", or '
+            '"lightdepth-runtime[gpu]" for CUDA.'
         ) from error
     if device == "auto":
         device = (
@@ -62,14 +78,10 @@ def open_onnx(path: Path, device: str, threads: int | None) -> OnnxRuntimeBacken
     session = _open_session(path, _PROVIDERS[device], threads)
     if session.get_providers()[0] != _PROVIDERS[device]:
         raise LightDepthError(
-            f"ONNX Runtime can't use {device} here (it fell back to {session.get_providers()[0]}); install lightdepth-runtime[gpu] and the CUDA libraries, or choose --device cpu."
+            f"ONNX Runtime can't use {device} here (it fell back to {session.get_providers()[0]}); install "
+            "lightdepth-runtime[gpu] and the CUDA libraries, or choose --device cpu."
         )
-    text = session.get_modelmeta().custom_metadata_map.get(SPEC_KEY)
-    if text is None:
-        raise LightDepthError(
-            f"{path} has no LightDepth metadata, so its input and unit are unknown; write it with `lightdepth export`."
-        )
-    return OnnxRuntimeBackend(session, ModelSpec.from_json(text), device)
+    return session, device
 
 
 def _open_session(path: Path, provider: str, threads: int | None) -> onnxruntime.InferenceSession:

@@ -1,0 +1,98 @@
+"""The `bench` command of the runtime: any model files, one table."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+
+from .atomic import write_json
+from .bench import BenchResult, bench, open_contestant
+from .bench_table import bench_table, ratio_lines
+from .images import read_image
+from .machine import describe_machine, usable_cores
+from .progress import track
+from .timing import Schedule
+
+__all__ = ["bench_command", "read_frame", "run_bench", "show_bench"]
+
+# A camera's usual size; the frame of a bench that is given none.
+FRAME_HEIGHT, FRAME_WIDTH = 480, 640
+
+
+def bench_command(
+    models: Annotated[list[Path], typer.Argument(help="Model files to time; the first is what ratios compare with.")],
+    image: Annotated[Path | None, typer.Option(help="A frame to run on; without it, a generated 640x480 one.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of every model; default: the cores.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds in which every model gets its turn.")] = 15,
+    memory: Annotated[bool, typer.Option(help="Measure each model's peak memory in a process of its own.")] = True,
+    json_path: Annotated[Path | None, typer.Option("--json", help="Write schema lightdepth.bench/1 here.")] = None,
+) -> None:
+    """Time models against each other in one interleaved run: latency, throughput, size, memory, ratios."""
+    frame, frame_name = read_frame(image)
+    result = run_bench(
+        models, frame, frame_name=frame_name, device=device, threads=threads, rounds=rounds, memory=memory
+    )
+    show_bench(result, json_path)
+
+
+def run_bench(
+    models: list[Path],
+    frame: NDArray[np.uint8],
+    *,
+    frame_name: str,
+    device: str = "auto",
+    threads: int | None = None,
+    rounds: int = 15,
+    memory: bool = True,
+) -> BenchResult:
+    """Open the models with the same device and threads, time them, show progress, close them."""
+    threads = threads or usable_cores()
+    contestants = []
+    try:
+        for path in track(models, "Loading", len(models)):
+            contestants.append(open_contestant(path, device, threads, memory=memory))
+
+        def progress(numbers: range) -> Iterable[int]:
+            return track(numbers, "Timing rounds", len(numbers))
+
+        return bench(
+            contestants, frame, Schedule(rounds=rounds), threads=threads, frame_name=frame_name, progress=progress
+        )
+    finally:
+        for contestant in contestants:
+            contestant.backend.close()
+
+
+def show_bench(result: BenchResult, json_path: Path | None) -> None:
+    """Print the table, the machine, the ratios and the warnings; write the JSON where asked."""
+    console = Console()
+    console.print(bench_table(result))
+    console.print(f"{describe_machine().describe()}; {result.settings['threads']} threads", highlight=False)
+    for line in ratio_lines(result):
+        console.print(line, highlight=False)
+    for warning in result.warnings:
+        console.print(f"Note: {warning}", highlight=False)
+    if json_path:
+        write_json(json_path, result.to_dict())
+        console.print(f"Wrote {json_path}", highlight=False)
+
+
+def read_frame(image: Path | None) -> tuple[NDArray[np.uint8], str]:
+    """Read a frame and name it without its folders; without one, generate a 640x480 frame of smooth colours and noise.
+
+    Raises:
+        LightDepthError: the file is not an image.
+    """
+    if image is not None:
+        frame = read_image(image)
+        return frame, f"{image.name}, {frame.shape[1]}x{frame.shape[0]}"
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[0 : 1 : FRAME_HEIGHT * 1j, 0 : 1 : FRAME_WIDTH * 1j]
+    smooth = np.stack([rows, columns, 1 - rows], axis=2) * 200  # (H, W, 3)
+    frame = np.clip(smooth + rng.normal(20, 12, smooth.shape), 0, 255).astype(np.uint8)
+    return frame, f"generated, {FRAME_WIDTH}x{FRAME_HEIGHT}"

@@ -1,0 +1,55 @@
+"""A bench as a table for people."""
+
+from rich.table import Table
+
+from .bench import BenchResult, BenchRow, Ratio
+
+__all__ = ["bench_table", "ratio_lines"]
+
+
+def bench_table(result: BenchResult) -> Table:
+    """Lay the rows out for a terminal."""
+    table = Table(title="Latency of the network alone, batch 1", title_justify="left")
+    for name in ("model", "backend", "input"):
+        table.add_column(name, overflow="fold")
+    for name in ("parameters", "GMAC", "file", "p50 ms", "p90 ms", "p99 ms", "images/s", "peak memory"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("weights", overflow="fold")
+    for row in result.rows:
+        table.add_row(*_cells(row))
+    return table
+
+
+def ratio_lines(result: BenchResult) -> list[str]:
+    """Say each ratio in one sentence."""
+    return [_ratio_line(name, ratio) for name, ratio in result.ratios.items()]
+
+
+def _cells(row: BenchRow) -> tuple[str, ...]:
+    return (
+        row.model,
+        f"{row.backend} {row.precision}",
+        f"{row.input_width}x{row.input_height}",
+        f"{row.parameters:,}",
+        "not counted" if row.gmacs is None else f"{row.gmacs:.2f}",
+        f"{row.size_bytes / 1e6:.1f} MB",
+        f"{row.latency_ms_p50:.1f}",
+        f"{row.latency_ms_p90:.1f}",
+        f"{row.latency_ms_p99:.1f}",
+        f"{row.images_per_s:.1f}",
+        "not measured" if row.peak_memory_bytes is None else f"{row.peak_memory_bytes / 1e6:.0f} MB",
+        row.weights,
+    )
+
+
+def _ratio_line(name: str, ratio: Ratio) -> str:
+    parts = [f"latency {ratio.latency_p50:.2f} (rounds {ratio.latency_low:.2f}-{ratio.latency_high:.2f})"]
+    for label, value in (
+        ("parameters", ratio.parameters),
+        ("GMAC", ratio.gmacs),
+        ("file size", ratio.size),
+        ("peak memory", ratio.peak_memory),
+    ):
+        if value is not None:
+            parts.append(f"{label} {value:.2f}")
+    return f"{name}: {', '.join(parts)}"
