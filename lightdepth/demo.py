@@ -1,0 +1,103 @@
+"""The whole line on real pairs that ship with the project: train, evaluate, export, infer, bench, report."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from accelerate.utils import set_seed
+from lightdepth_export.artifacts import ExportOptions, ExportResult
+from lightdepth_runtime.atomic import make_folder, write_json
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.estimator import DepthEstimator
+from lightdepth_runtime.evaluate import EvalResult, Predictor, evaluate
+from lightdepth_runtime.infer import infer_files
+from lightdepth_runtime.pairs import PairSet, load_pairs
+from lightdepth_runtime.protocol import get_protocol
+
+from .checkpoint import build_model
+from .config import TrainConfig, load_config
+from .demo_report import write_report
+from .export import DEMO_DATA, export_checkpoint
+from .panels import PanelRow, draw_panels
+from .run_folder import RunFolder
+from .torch_backend import TorchBackend
+from .train import describe, train
+
+__all__ = ["DemoResult", "run_demo"]
+
+Say = Callable[[str], None]
+
+# Small enough for about a minute on two cores; random weights, so that nothing is downloaded.
+DEMO_SETTINGS = (
+    *("image_height=96", "image_width=128", "encoder_weights=none", "precision=fp32", "zoom_max=1.25"),
+    *("epochs=4", "passes_per_epoch=14", "batch_size=8", "val_fraction=0", "num_workers=0"),
+)
+PICTURED = 3
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the report is written from."""
+
+    folder: RunFolder
+    scores: tuple[EvalResult, ...]
+    export: ExportResult
+    bench: dict[str, object]
+
+
+def run_demo(output: Path, *, say: Say = lambda _: None) -> Path:
+    """Train for about a minute, score before and after, export with parity, infer, bench; return the report's path.
+
+    Raises:
+        LightDepthError: the folder can't be written, or holds a run that is not a demo's.
+    """
+    config = load_config(None, DEMO_SETTINGS, {"data_root": str(DEMO_DATA)})
+    folder = _fresh_run(output / "run")
+    training, test = load_pairs(DEMO_DATA, "train"), load_pairs(DEMO_DATA, "test")
+    say("1/5 Scoring a constant and an untrained network")
+    scores = [_score(_constant(training), test, "best constant"), _score(_untrained(config, training), test, "untrained")]
+    say("2/5 Training for about a minute")
+    train(config, folder.path, say=say)
+    say("3/5 Exporting to ONNX in FP32 and FP16, compared with PyTorch on the test pairs")
+    export = export_checkpoint(folder.best, output / "demo.onnx", options=ExportOptions(fp16=True), say=say)
+    say("4/5 Scoring the checkpoint and the ONNX file, writing depth maps")
+    for label, path in (("trained, PyTorch", folder.best), ("trained, ONNX FP32", export.fp32)):
+        with DepthEstimator.load(path, device="cpu") as estimator:
+            scores.append(_score(estimator, test, label))
+    with DepthEstimator.load(export.fp32, device="cpu") as estimator:
+        _draw(estimator, test, output)
+    say("5/5 Timing beside Depth Anything V2 Small (its architecture, random weights)")
+    bench = _bench(export.fp32, output)
+    for result in scores:
+        write_json(output / "eval" / f"{result.model.replace(', ', '-').replace(' ', '-').lower()}.json", result.to_dict())
+    return write_report(DemoResult(folder, tuple(scores), export, bench), output / "report.md")
+
+
+def _fresh_run(path: Path) -> RunFolder:
+    """Remove the run of an earlier demo; leave anyone else's alone."""
+    folder = RunFolder(path)
+    if folder.config_path.exists():
+        if load_config(folder.config_path).data_root != str(DEMO_DATA):
+            raise LightDepthError(f"{path} holds a run that is not a demo's; choose another --output.")
+        shutil.rmtree(path)
+    make_folder(path.parent)
+    return folder
+
+
+def _score(predictor: Predictor, test: PairSet, label: str) -> EvalResult:
+    return evaluate(predictor, test, get_protocol("eigen"), model=label)
+
+
+def _constant(training: PairSet) -> Predictor:
+    """Predict the median depth of the training pairs everywhere."""
+    depths = np.concatenate([frame.depth_m[frame.depth_m > 0] for frame in (pair.read() for pair in training.pairs)])
+    prediction = np.full((1, 1), np.median(depths), np.float32)
+    return lambda _: prediction
+
+
+def _untrained(config: TrainConfig, training: PairSet) -> Predictor:
+    set_seed(config.seed)
+    network = build_model(config)
+    return DepthEstimator(TorchBackend(network, describe(config, network, training), "cpu"))

@@ -1,0 +1,50 @@
+"""Export a checkpoint, compared on real pairs: the user's own, or the few that ship with the project."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lightdepth_export.artifacts import ExportOptions, ExportResult, export_model
+from lightdepth_runtime.pairs import PairSet, load_pairs
+
+from .checkpoint import load_checkpoint
+from .torch_backend import TorchBackend
+
+__all__ = ["DEMO_DATA", "export_checkpoint", "spread"]
+
+DEMO_DATA = Path(__file__).parent / "demo_data"
+
+
+def export_checkpoint(
+    checkpoint: Path,
+    output: Path,
+    *,
+    data: Path | None = None,
+    most_pairs: int = 32,
+    options: ExportOptions | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> ExportResult:
+    """Write `m.onnx` (and `m.fp16.onnx`) with the parity report beside it, or nothing.
+
+    Args:
+        checkpoint: what `lightdepth train` wrote.
+        output: the FP32 file; the others are named after it.
+        data: RGB-D pairs whose test split is compared; None takes the demo's TUM pairs.
+        most_pairs: how many of them, spread evenly.
+        options: precision and thresholds.
+        say: gets one line about each step.
+
+    Raises:
+        LightDepthError: no checkpoint, faulty data, or accuracy that did not survive.
+    """
+    pairs = spread(load_pairs(data or DEMO_DATA, "test"), most_pairs)
+    say(f"Parity is judged on {len(pairs)} pairs of {'the demo data (TUM RGB-D)' if data is None else data}")
+    loaded = load_checkpoint(checkpoint)
+    reference = TorchBackend(loaded.model, loaded.spec, "cpu")
+    return export_model(loaded.model, reference, output, pairs, options=options, say=say)
+
+
+def spread(pairs: PairSet, most: int) -> PairSet:
+    """Return at most `most` pairs, evenly spread over the set."""
+    if len(pairs) <= most:
+        return pairs
+    return pairs.subset([i * len(pairs) // most for i in range(most)], pairs.split)
