@@ -1,6 +1,7 @@
 """The `bench` command of the runtime: any model files, one table."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -17,52 +18,71 @@ from .machine import describe_machine, usable_cores
 from .progress import track
 from .timing import Schedule
 
-__all__ = ["bench_command", "read_frame", "run_bench", "show_bench"]
+__all__ = [
+    "BenchOptions",
+    "DeviceOption",
+    "ImageOption",
+    "JsonOption",
+    "MemoryOption",
+    "RoundsOption",
+    "ThreadsOption",
+    "bench_command",
+    "read_frame",
+    "run_bench",
+    "show_bench",
+]
 
 # A camera's usual size; the frame of a bench that is given none.
 FRAME_HEIGHT, FRAME_WIDTH = 480, 640
 
+ImageOption = Annotated[Path | None, typer.Option(help="A frame to run on; without it, a generated 640x480 one.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads of every model; the cores by default.")]
+RoundsOption = Annotated[int, typer.Option(min=1, help="Rounds in which every model gets its turn.")]
+MemoryOption = Annotated[bool, typer.Option(help="Measure each model's peak memory in a process of its own.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write schema lightdepth.bench/1 here.")]
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What holds for every model of a bench; without `threads` the usable cores."""
+
+    device: str = "auto"
+    threads: int | None = None
+    rounds: int = 15
+    memory: bool = True
+
 
 def bench_command(
     models: Annotated[list[Path], typer.Argument(help="Model files to time; the first is what ratios compare with.")],
-    image: Annotated[Path | None, typer.Option(help="A frame to run on; without it, a generated 640x480 one.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of every model; default: the cores.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds in which every model gets its turn.")] = 15,
-    memory: Annotated[bool, typer.Option(help="Measure each model's peak memory in a process of its own.")] = True,
-    json_path: Annotated[Path | None, typer.Option("--json", help="Write schema lightdepth.bench/1 here.")] = None,
+    image: ImageOption = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    rounds: RoundsOption = 15,
+    memory: MemoryOption = True,
+    json_path: JsonOption = None,
 ) -> None:
     """Time models against each other in one interleaved run: latency, throughput, size, memory, ratios."""
     frame, frame_name = read_frame(image)
-    result = run_bench(
-        models, frame, frame_name=frame_name, device=device, threads=threads, rounds=rounds, memory=memory
-    )
-    show_bench(result, json_path)
+    options = BenchOptions(device, threads, rounds, memory)
+    show_bench(run_bench(models, frame, frame_name=frame_name, options=options), json_path)
 
 
 def run_bench(
-    models: list[Path],
-    frame: NDArray[np.uint8],
-    *,
-    frame_name: str,
-    device: str = "auto",
-    threads: int | None = None,
-    rounds: int = 15,
-    memory: bool = True,
+    models: Sequence[Path], frame: NDArray[np.uint8], *, frame_name: str, options: BenchOptions
 ) -> BenchResult:
     """Open the models with the same device and threads, time them, show progress, close them."""
-    threads = threads or usable_cores()
+    threads = options.threads or usable_cores()
     contestants = []
     try:
         for path in track(models, "Loading", len(models)):
-            contestants.append(open_contestant(path, device, threads, memory=memory))
+            contestants.append(open_contestant(path, options.device, threads, memory=options.memory))
 
         def progress(numbers: range) -> Iterable[int]:
             return track(numbers, "Timing rounds", len(numbers))
 
-        return bench(
-            contestants, frame, Schedule(rounds=rounds), threads=threads, frame_name=frame_name, progress=progress
-        )
+        schedule = Schedule(rounds=options.rounds)
+        return bench(contestants, frame, schedule, threads=threads, frame_name=frame_name, progress=progress)
     finally:
         for contestant in contestants:
             contestant.backend.close()
@@ -72,14 +92,16 @@ def show_bench(result: BenchResult, json_path: Path | None) -> None:
     """Print the table, the machine, the ratios and the warnings; write the JSON where asked."""
     console = Console()
     console.print(bench_table(result))
-    console.print(f"{describe_machine().describe()}; {result.settings['threads']} threads", highlight=False)
+    console.print(
+        f"{describe_machine().describe()}; {result.settings['threads']} threads", highlight=False, soft_wrap=True
+    )
     for line in ratio_lines(result):
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, soft_wrap=True)
     for warning in result.warnings:
-        console.print(f"Note: {warning}", highlight=False)
+        console.print(f"Note: {warning}", highlight=False, soft_wrap=True)
     if json_path:
         write_json(json_path, result.to_dict())
-        console.print(f"Wrote {json_path}", highlight=False)
+        console.print(f"Wrote {json_path}", highlight=False, soft_wrap=True)
 
 
 def read_frame(image: Path | None) -> tuple[NDArray[np.uint8], str]:

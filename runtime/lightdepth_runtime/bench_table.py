@@ -6,17 +6,31 @@ from .bench import BenchResult, BenchRow, Ratio
 
 __all__ = ["bench_table", "ratio_lines"]
 
+LABELS = (
+    "backend",
+    "precision",
+    "input",
+    "latency p50, ms",
+    "latency p90, ms",
+    "latency p99, ms",
+    "images/s",
+    "parameters",
+    "GMAC",
+    "file, MB",
+    "peak memory, MB",
+    "weights",
+)
+
 
 def bench_table(result: BenchResult) -> Table:
-    """Lay the rows out for a terminal."""
-    table = Table(title="Latency of the network alone, batch 1", title_justify="left")
-    for name in ("model", "backend", "input"):
-        table.add_column(name, overflow="fold")
-    for name in ("parameters", "GMAC", "file", "p50 ms", "p90 ms", "p99 ms", "images/s", "peak memory"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("weights", overflow="fold")
+    """Lay the models out as columns, so that the table fits a terminal of 80."""
+    table = Table(title="The network alone, batch 1", title_justify="left")
+    table.add_column("", no_wrap=True)
     for row in result.rows:
-        table.add_row(*_cells(row))
+        table.add_column(row.model, justify="right", overflow="fold")
+    columns = [_cells(row) for row in result.rows]
+    for label, *values in zip(LABELS, *columns, strict=True):
+        table.add_row(label, *values)
     return table
 
 
@@ -27,17 +41,17 @@ def ratio_lines(result: BenchResult) -> list[str]:
 
 def _cells(row: BenchRow) -> tuple[str, ...]:
     return (
-        row.model,
-        f"{row.backend} {row.precision}",
+        row.backend,
+        row.precision,
         f"{row.input_width}x{row.input_height}",
-        f"{row.parameters:,}",
-        "not counted" if row.gmacs is None else f"{row.gmacs:.2f}",
-        f"{row.size_bytes / 1e6:.1f} MB",
         f"{row.latency_ms_p50:.1f}",
         f"{row.latency_ms_p90:.1f}",
         f"{row.latency_ms_p99:.1f}",
         f"{row.images_per_s:.1f}",
-        "not measured" if row.peak_memory_bytes is None else f"{row.peak_memory_bytes / 1e6:.0f} MB",
+        f"{row.parameters:,}",
+        "not counted" if row.gmacs is None else f"{row.gmacs:.2f}",
+        f"{row.size_bytes / 1e6:.1f}",
+        "not measured" if row.peak_memory_bytes is None else f"{row.peak_memory_bytes / 1e6:.0f}",
         row.weights,
     )
 

@@ -1,0 +1,144 @@
+"""The `bench` command with PyTorch at hand: checkpoints, untrained networks and the baseline join in."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from lightdepth_runtime.bench import BenchResult
+from lightdepth_runtime.bench_cli import (
+    BenchOptions,
+    DeviceOption,
+    ImageOption,
+    JsonOption,
+    MemoryOption,
+    RoundsOption,
+    ThreadsOption,
+    read_frame,
+    run_bench,
+    show_bench,
+)
+
+__all__ = ["Rival", "bench_command", "bench_models", "export_untrained"]
+
+Say = Callable[[str], None]
+
+
+def bench_command(
+    models: Annotated[
+        list[Path] | None, typer.Argument(help="Model files. Without any: an untrained resnet18 at 480x640.")
+    ] = None,
+    against: Annotated[str | None, typer.Option(help="Add a baseline: depth-anything-v2-small.")] = None,
+    against_weights: Annotated[
+        str | None, typer.Option(help="The baseline's weights: hub (default), random, or a folder.")
+    ] = None,
+    image: ImageOption = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    rounds: RoundsOption = 15,
+    memory: MemoryOption = True,
+    json_path: JsonOption = None,
+) -> None:
+    """Time models against each other in one interleaved run, beside Depth Anything V2 where asked."""
+    frame, frame_name = read_frame(image)
+    rival = Rival(against, against_weights) if against or against_weights else None
+    options = BenchOptions(device, threads, rounds, memory)
+    show_bench(bench_models(models or [], frame, rival, frame_name=frame_name, options=options, say=print), json_path)
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A baseline to time beside our models: its name, and "hub", "random" or a folder of weights."""
+
+    name: str | None = None
+    weights: str | None = None
+
+
+def bench_models(
+    models: Sequence[Path],
+    frame: NDArray[np.uint8],
+    rival: Rival | None = None,
+    *,
+    frame_name: str,
+    options: BenchOptions | None = None,
+    say: Say = lambda _: None,
+) -> BenchResult:
+    """Time models and a baseline through one backend: checkpoints are exported to FP32 ONNX for the run.
+
+    Args:
+        models: model files; none stands for an untrained resnet18, whose latency is that of a trained one.
+        frame: uint8 RGB (H, W, 3).
+        rival: a baseline; it becomes the first row, which ratios compare with.
+        frame_name: what the frame is, for the record.
+        options: device, threads and rounds of every model.
+        say: receives a line about each model that is exported for the run.
+
+    Raises:
+        LightDepthError: a model can't be opened, an unknown baseline, or its weights are out of reach.
+    """
+    from .baselines import Baseline, check_baseline_name
+    from .depth_anything import DEPTH_ANYTHING_SMALL
+
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lightdepth-")))
+        paths: list[Path] = []
+        if rival is not None:
+            check_baseline_name(rival.name or DEPTH_ANYTHING_SMALL)
+            baseline = stack.enter_context(Baseline(rival.weights or "hub"))
+            say(f"Exporting {baseline.model.name} ({baseline.model.weights} weights) for ONNX Runtime")
+            paths.append(baseline.export(frame.shape[0], frame.shape[1]))
+            if baseline.is_random:
+                say("Its weights are random: latency, size and memory mean something, its output does not.")
+        if not models:
+            say("No model given: resnet18 at 480x640 with random weights, for latency alone.")
+            paths.append(export_untrained("resnet18", folder))
+        for number, model in enumerate(models):
+            if model.suffix == ".safetensors":
+                say(f"Exporting {model.name} to FP32 ONNX, so that every row runs on the same backend")
+                model = _export_checkpoint(model, folder / str(number))
+            paths.append(model)
+        return run_bench(paths, frame, frame_name=frame_name, options=options or BenchOptions())
+
+
+def export_untrained(preset: str, folder: Path) -> Path:
+    """Write the ONNX file of a preset with random weights, at the preset's input size."""
+    from lightdepth_export.onnx_export import export_onnx
+    from lightdepth_runtime.spec import ModelSpec
+
+    from .checkpoint import build_model, count_parameters
+    from .config import check_config
+    from .macs import count_gmacs
+
+    config = check_config({"model": preset, "encoder_weights": "none"})
+    network = build_model(config).eval()
+    spec = ModelSpec(
+        name=f"lightdepth-{preset}",
+        input_height=config.image_height,
+        input_width=config.image_width,
+        parameters=count_parameters(network),
+        gmacs=count_gmacs(network, config.image_height, config.image_width),
+    )
+    path = folder / f"{spec.name}.onnx"
+    export_onnx(network, spec, path)
+    return path
+
+
+def _export_checkpoint(path: Path, folder: Path) -> Path:
+    from lightdepth_export.onnx_export import export_onnx
+
+    from .checkpoint import load_checkpoint
+    from .macs import count_gmacs
+
+    checkpoint = load_checkpoint(path)
+    gmacs = count_gmacs(checkpoint.model, checkpoint.spec.input_height, checkpoint.spec.input_width)
+    output = folder / f"{path.stem}.onnx"
+    export_onnx(checkpoint.model, checkpoint.spec.with_changes(gmacs=gmacs), output)
+    return output
