@@ -9,7 +9,7 @@ __all__ = ["bench_table", "ratio_lines"]
 LABELS = (
     "backend",
     "precision",
-    "input",
+    "input, height x width",
     "latency p50, ms",
     "latency p90, ms",
     "latency p99, ms",
@@ -43,11 +43,11 @@ def _cells(row: BenchRow) -> tuple[str, ...]:
     return (
         row.backend,
         row.precision,
-        f"{row.input_width}x{row.input_height}",
+        f"{row.input_height}x{row.input_width}",
         f"{row.latency_ms_p50:.1f}",
         f"{row.latency_ms_p90:.1f}",
         f"{row.latency_ms_p99:.1f}",
-        f"{row.images_per_s:.1f}",
+        f"{row.images_per_s:.3g}",
         f"{row.parameters:,}",
         "not counted" if row.gmacs is None else f"{row.gmacs:.2f}",
         f"{row.size_bytes / 1e6:.1f}",

@@ -1,0 +1,102 @@
+"""The `compare` command: our model beside Depth Anything V2 on the same pairs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+
+from lightdepth_runtime.estimator import DepthEstimator
+from lightdepth_runtime.machine import usable_cores
+from lightdepth_runtime.pairs import PairSet, load_pairs
+from lightdepth_runtime.progress import track
+from lightdepth_runtime.spec import ModelSpec
+
+from .compare import Entrant, compare
+from .compare_report import compare_markdown, write_comparison
+
+__all__ = ["baseline_entrant", "compare_command", "domain_of", "lightdepth_entrant"]
+
+NYU_PACKAGINGS = frozenset({"kaggle", "labelled mat"})  # two packagings of NYU Depth V2
+
+
+def compare_command(
+    model: Annotated[Path, typer.Argument(help="A model file: checkpoint or .onnx.")],
+    data: Annotated[Path, typer.Option(help="Folder or pair list with ground truth.")],
+    split: Annotated[str, typer.Option(help="Which split of a folder.")] = "test",
+    against: Annotated[str, typer.Option(help="The baseline.")] = "depth-anything-v2-small",
+    against_weights: Annotated[
+        str, typer.Option(help="The baseline's weights: hub, random (speed and size alone), or a folder.")
+    ] = "hub",
+    protocol: Annotated[str, typer.Option(help="Named protocol: crop, range and averaging.")] = "eigen",
+    visualize: Annotated[int, typer.Option(min=0, help="How many pictures, spread evenly over the pairs.")] = 5,
+    output: Annotated[Path, typer.Option(help="Folder for compare.md, compare.json and the pictures.")] = Path(
+        "output"
+    ),
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads of both models; the cores by default.")
+    ] = None,
+) -> None:
+    """Score a model and a baseline on the same pairs: raw, median-aligned, and scale-and-shift-aligned."""
+    from .baselines import Baseline, check_baseline_name
+
+    check_baseline_name(against)
+    pairs = load_pairs(data, split)
+    threads = threads or usable_cores()
+    with DepthEstimator.load(model, device, threads) as ours, Baseline(against_weights, threads=threads) as baseline:
+        entrants = [baseline_entrant(baseline), lightdepth_entrant(ours, pairs)]
+
+        def progress(items: Iterable[Any]) -> Iterable[Any]:  # Any: passes the pairs through
+            return track(items, "Comparing", len(pairs))
+
+        comparison, frames = compare(
+            entrants, pairs, protocol=protocol, keep=spread(len(pairs), visualize), progress=progress
+        )
+    written = write_comparison(output, comparison, frames, entrants, ["lightdepth", *sys.argv[1:]])
+    console = Console()
+    console.print(Markdown(compare_markdown(comparison)))
+    console.print(f"Wrote {', '.join(str(path) for path in written[:2])} and {len(frames)} pictures", soft_wrap=True)
+
+
+def lightdepth_entrant(estimator: DepthEstimator, pairs: PairSet) -> Entrant:
+    """Enter a LightDepth model; its spec says what it was trained on."""
+    spec = estimator.spec
+    domain = domain_of(spec, pairs)
+    weights = "random" if domain == "untrained" else "trained"
+    return Entrant(spec.name, estimator, "metric", spec.parameters, weights, spec.training_data, domain)
+
+
+def baseline_entrant(baseline: Any) -> Entrant:  # Any: a Baseline, whose module is only imported to run one
+    """Enter a baseline: as released it never saw the pairs' training set, of other weights nothing is known."""
+    model = baseline.model
+    training, domain = {
+        "hub": ("its authors' mixture", "zero-shot"),
+        "random": ("nothing", "untrained"),
+    }.get(model.weights, (f"unknown ({model.weights})", "other data"))
+    return Entrant(model.name, baseline, model.kind, model.parameters, model.weights, training, domain)
+
+
+def domain_of(spec: ModelSpec, pairs: PairSet) -> str:
+    """Say whether a model was trained on data of the same name or packaging family as the pairs.
+
+    The spec names its training data as `NAME (PACKAGING, N pairs)`. Another name may still be the same recordings
+    in another folder, so it is called "other data" and both names are printed.
+    """
+    if spec.training_data == "not trained":
+        return "untrained"
+    name, _, rest = spec.training_data.partition(" (")
+    packaging = rest.partition(",")[0]
+    same_family = packaging in NYU_PACKAGINGS and pairs.packaging in NYU_PACKAGINGS
+    return "in-domain" if same_family or name == pairs.root.name else "other data"
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """Return `wanted` different indices spread evenly over `count`, the first and the last among them."""
+    return sorted({int(index) for index in np.linspace(0, count - 1, min(wanted, count)).round()})

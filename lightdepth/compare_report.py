@@ -1,0 +1,141 @@
+"""A comparison as Markdown and as pictures."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightdepth_runtime.atomic import make_folder, write_json, write_text
+from lightdepth_runtime.images import resize_depth
+from lightdepth_runtime.protocol import Protocol, fit_alignment, get_protocol
+
+from .compare import ComparedFrame, Comparison, Entrant, Row
+from .panels import Depth, DepthError, Note, Panel, Photo, draw_panels, photo_title, signed_error
+
+__all__ = ["compare_markdown", "compare_panel", "write_comparison"]
+
+COLUMNS = (
+    ("RMSE, m", "rmse_m", ".3f"),
+    ("MAE, m", "mae_m", ".3f"),
+    ("AbsRel", "abs_rel", ".4f"),
+    ("SqRel, m", "sq_rel", ".4f"),
+    ("log10", "log10", ".4f"),
+    ("SILog", "silog", ".2f"),
+    ("delta1", "delta1", ".3f"),
+    ("delta2", "delta2", ".3f"),
+    ("delta3", "delta3", ".3f"),
+)
+KINDS = {"metric": "metric (metres)", "relative-inverse": "relative inverse depth"}
+ALIGNMENTS = {"none": "none (raw metres)", "median": "median", "scale-shift": "scale and shift in disparity"}
+
+
+def write_comparison(
+    folder: Path,
+    comparison: Comparison,
+    frames: Sequence[ComparedFrame],
+    entrants: Sequence[Entrant],
+    command: Sequence[str] = (),
+) -> list[Path]:
+    """Write `panel_NN.png`, `compare.json` and `compare.md`; the tables come last, when all they name is there.
+
+    Raises:
+        LightDepthError: the folder can't be written.
+    """
+    make_folder(folder)
+    pictures = [folder / f"panel_{number:02d}.png" for number in range(1, len(frames) + 1)]
+    for path, frame in zip(pictures, frames, strict=True):
+        draw_panels(compare_panel(frame, entrants), path)
+    names = [path.name for path in pictures]
+    write_json(folder / "compare.json", {**comparison.to_dict(), "panels": names})
+    write_text(folder / "compare.md", compare_markdown(comparison, names, command))
+    return [folder / "compare.md", folder / "compare.json", *pictures]
+
+
+def compare_markdown(comparison: Comparison, pictures: Sequence[str] = (), command: Sequence[str] = ()) -> str:
+    """Write the tables, one a protocol: figures of different protocols never share one."""
+    lines = [
+        "# Comparison",
+        "",
+        f"{comparison.samples} pairs of {comparison.data} ({comparison.packaging}, {comparison.split}).",
+        "",
+        *_models(comparison),
+    ]
+    winners = comparison.winners()
+    for protocol in _protocols(comparison):
+        rows = [row for row in comparison.rows if row.protocol == protocol]
+        lines += ["", f"## Alignment: {ALIGNMENTS[protocol.alignment]}", "", f"Protocol {protocol.describe()}."]
+        lines += [f"Id `{protocol.id}`.", "", *_table(rows, winners.get(protocol.id, {}))]
+    lines += ["", "Figures of different protocols are not comparable, so no model wins across two tables."]
+    if pictures:
+        lines += ["", "## Pictures", "", "One scale in metres a row, taken from the ground truth.", ""]
+        lines += [f"![{name}]({name})\n" for name in pictures]
+    if command:
+        lines += ["", "Command:", "", f"    {shlex.join(command)}"]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def compare_panel(frame: ComparedFrame, entrants: Sequence[Entrant]) -> list[Panel]:
+    """Build two rows: input, truth and every model on one scale in metres; below, the models' errors."""
+    top: list[Photo | Depth | Note] = [
+        Photo(photo_title(frame.name), frame.image),
+        Depth("Ground truth", frame.truth_m),
+    ]
+    below: list[Note | DepthError] = [Note(""), Note(f"{frame.scene}\n\nprediction - truth")]
+    for entrant in entrants:
+        prediction = frame.predictions.get(entrant.name)
+        if prediction is None:
+            top.append(Note(f"{entrant.name}\n\nrandom weights:\nno depth to show"))
+            below.append(Note(""))
+            continue
+        metres, how = _in_metres(prediction, frame.truth_m, entrant)
+        top.append(Depth(f"{entrant.name}, {how}", metres))
+        below.append(DepthError(f"Error, {how}", signed_error(metres, frame.truth_m)))
+    return [Panel(tuple(top)), Panel(tuple(below))]
+
+
+def _in_metres(
+    prediction: NDArray[np.float32], truth_m: NDArray[np.float32], entrant: Entrant
+) -> tuple[NDArray[np.floating], str]:
+    """Bring a prediction to metres of the truth's size: raw where it is metric, else by its own alignment."""
+    protocol = get_protocol("eigen", entrant.alignments[0])
+    resized = resize_depth(prediction, truth_m.shape[0], truth_m.shape[1])
+    mask = protocol.valid(truth_m)
+    fit = fit_alignment(resized[mask], truth_m[mask], protocol.alignment, entrant.kind)
+    metres = np.clip(fit.apply(resized), protocol.min_depth_m, protocol.max_depth_m)
+    return metres, "raw metres" if protocol.alignment == "none" else "scale and shift fitted"
+
+
+def _models(comparison: Comparison) -> list[str]:
+    lines = [
+        "| model | output | parameters | weights | trained on | domain | whole call, median ms |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    seen: dict[str, Row] = {row.model: row for row in comparison.rows}
+    for row in seen.values():
+        lines.append(
+            f"| {row.model} | {KINDS[row.kind]} | {row.parameters:,} | {row.weights} | {row.training} | {row.domain} "
+            f"| {row.latency_ms_p50:.1f} |"
+        )
+    for row in seen.values():
+        if row.metrics is None:
+            lines += ["", f"{row.model} has random weights: its accuracy would mean nothing and is not shown."]
+    return lines
+
+
+def _table(rows: Sequence[Row], winners: dict[str, str]) -> list[str]:
+    lines = [f"| model | {' | '.join(label for label, _, _ in COLUMNS)} |", f"|---|{'---|' * len(COLUMNS)}"]
+    for row in rows:
+        cells = []
+        for _, name, style in COLUMNS:
+            text = format(getattr(row.metrics, name), style)
+            cells.append(f"**{text}**" if winners.get(name) == row.model else text)
+        lines.append(f"| {row.model} ({row.domain}) | {' | '.join(cells)} |")
+    return lines
+
+
+def _protocols(comparison: Comparison) -> list[Protocol]:
+    return list(dict.fromkeys(row.protocol for row in comparison.rows if row.protocol is not None))
