@@ -5,14 +5,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from lightdepth_runtime.cli import eval_, infer, make_app, run_app
-from lightdepth_runtime.errors import LightDepthError
+
+from lightdepth_runtime.cli import eval_command, infer_command, make_app, run_app
+
+from .bench import bench_command
+from .compare_cli import compare_command
 
 __all__ = ["app", "main"]
 
 app = make_app("Train, export, evaluate and run a small metric depth network.")
-app.command("infer")(infer)
-app.command("eval")(eval_)
+app.command("infer")(infer_command)
+app.command("eval")(eval_command)
+app.command("bench")(bench_command)
+app.command("compare")(compare_command)
 
 DEFAULT_CONFIG = Path("config.yaml")
 
@@ -45,9 +50,15 @@ def train_command(
 
 @app.command("export")
 def export_command(
-    checkpoint: Annotated[Path | None, typer.Argument(help="A run's .safetensors; the newest run's best if omitted.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The FP32 file; CHECKPOINT's name by default.")] = None,
-    fp16: Annotated[bool, typer.Option("--fp16", help="Write an FP16 ONNX too, with FP32 input, output and head.")] = False,
+    checkpoint: Annotated[
+        Path | None, typer.Argument(help="A run's .safetensors; the newest run's best if omitted.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The FP32 file; CHECKPOINT's name by default.")
+    ] = None,
+    fp16: Annotated[
+        bool, typer.Option("--fp16", help="Write an FP16 ONNX too, with FP32 input, output and head.")
+    ] = False,
     data: Annotated[Path | None, typer.Option(help="Pairs to judge parity on; the demo's by default.")] = None,
     pairs: Annotated[int, typer.Option(min=1, help="How many of them, evenly spread.")] = 32,
     dynamic_batch: Annotated[bool, typer.Option("--dynamic-batch", help="Leave the batch size open.")] = False,
@@ -71,7 +82,9 @@ def export_command(
 
 @app.command("demo")
 def demo_command(
-    output: Annotated[Path, typer.Option(help="Folder for the run, the models, the pictures and report.md.")] = Path("output/demo"),
+    output: Annotated[Path, typer.Option(help="Folder for the run, the models, the pictures and report.md.")] = Path(
+        "output/demo"
+    ),
 ) -> None:
     """Run the whole line on real pairs that ship with the project, without a download or a GPU."""
     from .demo import run_demo

@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backends import Backend, open_backend
+from .errors import LightDepthError
 from .images import ChannelOrder, as_rgb, preprocess, resize_depth
 from .spec import ModelSpec
 
-__all__ = ["DepthEstimator"]
+__all__ = ["SHIPPED_MODEL", "DepthEstimator"]
+
+SHIPPED_MODEL = Path(__file__).parent / "models" / "lite0.onnx"
 
 
 class DepthEstimator:
@@ -27,9 +30,14 @@ class DepthEstimator:
         self._backend = backend
 
     @classmethod
-    def load(cls, path: Path | str, device: str = "auto", threads: int | None = None) -> Self:
-        """Open a model file; see `lightdepth_runtime.backends.open_backend` for the arguments and errors."""
-        return cls(open_backend(Path(path), device, threads))
+    def load(cls, path: Path | str | None = None, device: str = "auto", threads: int | None = None) -> Self:
+        """Open a model file, or the shipped model where none is named.
+
+        See `lightdepth_runtime.backends.open_backend` for the other arguments and errors.
+        """
+        if path is None and not SHIPPED_MODEL.is_file():
+            raise LightDepthError("This version ships no model; name a .onnx or .safetensors file.")
+        return cls(open_backend(Path(path or SHIPPED_MODEL), device, threads))
 
     @property
     def spec(self) -> ModelSpec:
