@@ -1,0 +1,176 @@
+"""TensorRT engines without torch: `python -m lightdepth_export.engine model.onnx` on the target.
+
+An engine belongs to the TensorRT version and the GPU that built it, so this runs where the engine will. TensorRT-RTX
+builds for desktop GPUs on any machine: `--engine-for sm86,sm89`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lightdepth_runtime.backends.device_buffers import open_cuda
+from lightdepth_runtime.backends.engine_file import check_engine_fits, read_engine_sidecar
+from lightdepth_runtime.backends.tensorrt_module import Flavour, load_tensorrt
+from lightdepth_runtime.errors import LightDepthError
+
+from .engine_builder import BuiltEngine, build_engine
+from .engine_layers import LayerReport, check_precision
+from .engine_options import BatchRange, BuildOptions
+from .engine_progress import BuildProgress, show_progress
+from .engine_save import SavedEngine, build_and_save, engine_path
+
+__all__ = [
+    "BatchRange",
+    "BuildOptions",
+    "BuiltEngine",
+    "LayerReport",
+    "SavedEngine",
+    "build_engine",
+    "can_build_here",
+    "check_engine_fits",
+    "check_precision",
+    "engine_for",
+    "engine_here",
+    "engine_path",
+    "load_tensorrt",
+    "main",
+    "read_engine_sidecar",
+    "rebuild_engine",
+]
+
+_SIZE_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def can_build_here(onnx_path: Path | str = "MODEL.onnx", flavour: Flavour = "tensorrt") -> str | None:
+    """Return None where TensorRT and a GPU are, else one sentence: what is missing, and what to run on the target."""
+    try:
+        load_tensorrt(flavour)
+        open_cuda()
+    except LightDepthError as error:
+        missing = str(error).split(";")[0].rstrip(".")
+        command = f"python -m lightdepth_export.engine {onnx_path}"
+        return f"No engine can be built here: {missing}; on the target, run: {command}"
+    return None
+
+
+def engine_here(
+    onnx_path: Path | str,
+    output: Path | None = None,
+    *,
+    options: BuildOptions | None = None,
+    progress: BuildProgress | None = None,
+    flavour: Flavour = "tensorrt",
+) -> SavedEngine:
+    """Build an engine for this machine's GPU.
+
+    Raises:
+        LightDepthError: TensorRT or a GPU is missing, the build failed, or a convolution has another precision.
+    """
+    if reason := can_build_here(onnx_path, flavour):
+        raise LightDepthError(reason)
+    gpu = open_cuda().gpu()
+    return build_and_save(load_tensorrt(flavour), onnx_path, output=output, gpu=gpu, options=options, progress=progress)
+
+
+def engine_for(
+    onnx_path: Path | str,
+    compute_capabilities: Sequence[str],
+    output: Path | None = None,
+    *,
+    options: BuildOptions | None = None,
+    progress: BuildProgress | None = None,
+) -> SavedEngine:
+    """Build a TensorRT-RTX engine for named GPUs ("sm86"), on a machine that needs none.
+
+    Raises:
+        LightDepthError: TensorRT-RTX missing, a GPU that it doesn't build for, the build failed, or a convolution has
+            another precision.
+    """
+    options = replace(options or BuildOptions(), compute_capabilities=tuple(compute_capabilities))
+    return build_and_save(load_tensorrt("tensorrt_rtx"), onnx_path, output=output, options=options, progress=progress)
+
+
+def rebuild_engine(onnx_path: Path, output: Path) -> SavedEngine:
+    """Build again an engine that doesn't fit this machine, with the flavour and the batch range that its JSON names.
+
+    Fits `lightdepth_runtime.backends.tensorrt.open_engine`'s `rebuild`.
+    """
+    try:
+        old = read_engine_sidecar(output)
+    except LightDepthError:
+        return engine_here(onnx_path, output)
+    batch = None
+    if old.min_shape != old.max_shape:
+        batch = BatchRange(old.min_shape[0], old.opt_shape[0], old.max_shape[0])
+    return engine_here(onnx_path, output, options=BuildOptions(batch=batch), flavour=old.flavour)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code: 1 with one sentence where it failed, 2 for a wrong argument."""
+    given = _parser().parse_args(arguments)
+    try:
+        options = BuildOptions(
+            batch=given.batch, workspace_bytes=given.workspace, timing_cache=given.timing_cache, tf32=given.tf32
+        )
+        with show_progress() as progress:
+            if given.engine_for:
+                wanted = given.engine_for.split(",")
+                saved = engine_for(given.model, wanted, given.output, options=options, progress=progress)
+            else:
+                saved = engine_here(given.model, given.output, options=options, progress=progress)
+    except LightDepthError as error:
+        if given.debug:
+            raise
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped; nothing was written.", file=sys.stderr)
+        return 1
+    print(saved.describe())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m lightdepth_export.engine",
+        description="Build a TensorRT engine from an ONNX file that `lightdepth export` wrote, for this machine's GPU.",
+    )
+    parser.add_argument("model", type=Path, help="the ONNX file; its precision is the engine's")
+    parser.add_argument("-o", "--output", type=Path, help="the engine; default: beside the ONNX file")
+    parser.add_argument(
+        "--engine-for", metavar="SM[,SM]", help="build with TensorRT-RTX for these GPUs, without one: sm86,sm89"
+    )
+    parser.add_argument("--batch", type=_batch, metavar="MIN,OPT,MAX", help="batch range of a file with an open batch")
+    parser.add_argument(
+        "--workspace", type=_size_bytes, metavar="SIZE", help="limit of scratch memory, like 512M or 2G"
+    )
+    parser.add_argument("--timing-cache", type=Path, metavar="FILE", help="makes the next build faster (TensorRT)")
+    parser.add_argument("--tf32", action="store_true", help="let FP32 convolutions round their inputs to 10 bits")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def _batch(text: str) -> BatchRange:
+    sizes = text.split(",")
+    if len(sizes) != 3 or not all(size.strip().isdigit() for size in sizes):
+        raise argparse.ArgumentTypeError(f"needs three whole numbers MIN,OPT,MAX, like 1,1,4; got {text!r}")
+    try:
+        return BatchRange(*map(int, sizes))
+    except LightDepthError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _size_bytes(text: str) -> int:
+    match = re.fullmatch(r"(\d+)([KMG]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    if match is None or int(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"needs a size like 512M or 2G, got {text!r}")
+    return int(match[1]) * _SIZE_UNITS[match[2].upper()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,235 @@
+"""TensorRT and TensorRT-RTX on a CUDA device: buffers allocated once, pinned staging, an own stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import LightDepthError
+from ..spec import ModelSpec
+from .device_buffers import DeviceBuffers, open_cuda
+from .engine_file import EngineMisfitError, EngineSidecar, check_engine_fits, read_engine_sidecar, read_plan
+from .tensorrt_module import LogLines, collect_log, flavour_of, load_tensorrt
+
+__all__ = ["Rebuild", "TensorRTBackend", "open_engine"]
+
+Rebuild = Callable[[Path, Path], object]  # (ONNX file, engine to write)
+
+
+class TensorRTBackend:
+    """A deserialized engine with its context and buffers; for one thread at a time.
+
+    Args:
+        trt: the module, `tensorrt` or `tensorrt_rtx`.
+        plan: the engine's bytes, checked before (`engine_file.read_plan`).
+        spec: of the network inside.
+        buffers: of the device, opened before: TensorRT crashes where there is none.
+        cuda_graph: record a frame's work once and replay it: less CPU work a frame.
+
+    Raises:
+        LightDepthError: TensorRT refuses the plan, its tensors aren't the spec's, or memory runs out.
+    """
+
+    device = "cuda"
+
+    def __init__(
+        self, trt: Any, plan: bytes, spec: ModelSpec, buffers: DeviceBuffers, *, cuda_graph: bool = False
+    ) -> None:
+        self.spec, self.name = spec, flavour_of(trt)
+        self._trt, self._buffers, self._use_graph = trt, buffers, cuda_graph
+        self._graph: Any = None  # Any: the device's opaque handle
+        self._batch_size = 0  # of the context; 0 makes the next frame set it again
+        with ExitStack() as resources, collect_log(trt) as (logger, log):
+            # Any: NVIDIA ships no types. The three must outlive each other in this order.
+            self._runtime: Any = trt.Runtime(logger)
+            resources.callback(self._drop, "_runtime")
+            self._engine: Any = self._runtime.deserialize_cuda_engine(plan)
+            resources.callback(self._drop, "_engine")
+            if self._engine is None:
+                raise EngineMisfitError(
+                    f"TensorRT can't load the engine of {spec.name}: {log.reason()}. Build it again."
+                )
+            self._batches = _batch_range(trt, self._engine, spec)
+            self._context: Any = self._engine.create_execution_context()
+            resources.callback(self._drop, "_context")
+            if self._context is None:
+                raise LightDepthError(f"TensorRT can't start the engine of {spec.name}: {log.reason()}.")
+            self._allocate(resources)
+            self._resources = resources.pop_all()
+
+    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map (B, 3, H, W) normalised images to (B, 1, H, W) metres.
+
+        Raises:
+            LightDepthError: closed, a batch that the engine wasn't built for, or an error of the device; the next frame
+                starts afresh.
+        """
+        if self._context is None:
+            raise LightDepthError("This model was closed; load it again.")
+        self._check(batch)
+        with collect_log(self._trt) as (_, log):
+            try:
+                return self._frame(batch, log)
+            except BaseException:
+                self._forget_shape()
+                raise
+
+    def close(self) -> None:
+        """Wait for the device, then free everything; a second call does nothing."""
+        if self._context is None:
+            return
+        with self._resources:
+            self._forget_shape()
+
+    def _allocate(self, resources: ExitStack) -> None:
+        """Allocate for the largest batch, and tell the context where."""
+        buffers, spec, largest = self._buffers, self.spec, self._batches[1]
+        self._stream = buffers.create_stream()
+        resources.callback(buffers.destroy_stream, self._stream)
+        self._addresses = {}
+        self._pinned = {}
+        self._arrays = {}
+        for name, channels in ((spec.input_name, 3), (spec.output_name, 1)):
+            shape = (largest, channels, spec.input_height, spec.input_width)
+            self._pinned[name], self._arrays[name] = buffers.allocate_pinned(shape)
+            resources.callback(buffers.free_pinned, self._pinned[name])
+            self._addresses[name] = buffers.allocate_device(self._arrays[name].nbytes)
+            resources.callback(buffers.free_device, self._addresses[name])
+            if not self._context.set_tensor_address(name, self._addresses[name]):
+                raise LightDepthError(f"TensorRT refuses the buffer of tensor {name!r}; build the engine again.")
+
+    def _frame(self, batch: NDArray[np.float32], log: LogLines) -> NDArray[np.float32]:
+        size = len(batch)
+        fresh = size != self._batch_size
+        if fresh:
+            self._set_batch_size(size, log)
+        np.copyto(self._arrays[self.spec.input_name][:size], batch)
+        if self._graph is not None:
+            self._buffers.launch(self._graph, self._stream)
+        else:
+            self._enqueue(size, log)
+        self._buffers.synchronize(self._stream)
+        depth = self._arrays[self.spec.output_name][:size].copy()  # the staging memory belongs to the next frame
+        if fresh and self._use_graph:  # the frame just run was the warm-up that a capture needs
+            self._graph = self._capture(size, log)
+        return depth
+
+    def _capture(self, size: int, log: LogLines) -> Any:  # Any: the device's opaque handle
+        try:
+            return self._buffers.capture(self._stream, lambda: self._enqueue(size, log))
+        except LightDepthError as error:
+            raise LightDepthError(
+                f"This engine can't be recorded as a CUDA graph ({error}) Open it without cuda_graph."
+            ) from error
+
+    def _enqueue(self, size: int, log: LogLines) -> None:
+        """Queue the copy in, the network, and the copy out."""
+        image, depth = self.spec.input_name, self.spec.output_name
+        nbytes = {name: self._arrays[name][:size].nbytes for name in (image, depth)}
+        self._buffers.copy_to_device(self._addresses[image], self._pinned[image], nbytes[image], self._stream)
+        if not self._context.execute_async_v3(int(self._stream)):
+            raise LightDepthError(f"TensorRT failed on a frame: {log.reason()}; the next frame starts afresh.")
+        self._buffers.copy_to_host(self._pinned[depth], self._addresses[depth], nbytes[depth], self._stream)
+
+    def _set_batch_size(self, size: int, log: LogLines) -> None:
+        self._forget_shape()
+        shape = (size, 3, self.spec.input_height, self.spec.input_width)
+        if not self._context.set_input_shape(self.spec.input_name, shape):
+            raise LightDepthError(f"TensorRT refuses the input shape {shape}: {log.reason()}.")
+        self._batch_size = size
+
+    def _forget_shape(self) -> None:
+        """Let the stream run dry and drop what belongs to one batch size."""
+        self._batch_size = 0
+        graph, self._graph = self._graph, None
+        with suppress(LightDepthError):  # called on the way out of an error, which is the one to report
+            self._buffers.synchronize(self._stream)
+        if graph is not None:
+            with suppress(LightDepthError):
+                self._buffers.destroy_graph(graph)
+
+    def _check(self, batch: NDArray[np.float32]) -> None:
+        smallest, largest = self._batches
+        size = (3, self.spec.input_height, self.spec.input_width)
+        if batch.dtype != np.float32 or batch.shape[1:] != size or not smallest <= len(batch) <= largest:
+            count = f"{smallest}" if smallest == largest else f"{smallest}..{largest}"
+            raise LightDepthError(
+                f"This engine takes float32 ({count}, {', '.join(map(str, size))}), got {batch.dtype} {batch.shape}; "
+                "preprocess with lightdepth_runtime.images, or build it with --batch MIN,OPT,MAX."
+            )
+
+    def _drop(self, attribute: str) -> None:
+        setattr(self, attribute, None)
+
+
+def open_engine(
+    path: Path,
+    device: str = "auto",
+    threads: int | None = None,  # noqa: ARG001  the engine's work is the GPU's
+    *,
+    rebuild: Rebuild | None = None,
+    cuda_graph: bool = False,
+) -> TensorRTBackend:
+    """Open an engine with the JSON beside it.
+
+    Args:
+        path: the engine.
+        device: "auto", "cuda" or "tensorrt": all mean the GPU.
+        threads: accepted for the sake of the other backends.
+        rebuild: called with the ONNX file beside the engine and the engine's path where the engine can't be used here,
+            like `lightdepth_export.engine.rebuild_engine`; None refuses instead.
+        cuda_graph: see TensorRTBackend.
+
+    Raises:
+        LightDepthError: not for this machine, damaged, TensorRT missing, or no GPU.
+    """
+    if device not in ("auto", "cuda", "tensorrt"):
+        raise LightDepthError(f"An engine runs on cuda, not {device!r}; open the ONNX model instead.")
+    onnx = path.with_suffix(".onnx")
+    try:
+        return _open(path, cuda_graph)
+    except EngineMisfitError:
+        if rebuild is None or not onnx.is_file():
+            raise
+    rebuild(onnx, path)
+    return _open(path, cuda_graph)
+
+
+def _open(path: Path, cuda_graph: bool) -> TensorRTBackend:
+    sidecar: EngineSidecar = read_engine_sidecar(path)
+    plan = read_plan(path, sidecar)
+    trt = load_tensorrt(sidecar.flavour)
+    buffers = open_cuda()
+    check_engine_fits(path, sidecar, flavour=flavour_of(trt), version=trt.__version__, gpu=buffers.gpu())
+    return TensorRTBackend(trt, plan, sidecar.spec, buffers, cuda_graph=cuda_graph)
+
+
+def _batch_range(trt: Any, engine: Any, spec: ModelSpec) -> tuple[int, int]:  # Any: NVIDIA ships no types
+    """Return the smallest and largest batch, after making sure that the engine's tensors are the spec's.
+
+    Raises:
+        LightDepthError: other names, types or sizes.
+    """
+    names = {engine.get_tensor_name(i) for i in range(engine.num_io_tensors)}
+    if names != {spec.input_name, spec.output_name}:
+        raise LightDepthError(
+            f"The engine's tensors are {', '.join(sorted(names))}, and its spec says {spec.input_name} and "
+            f"{spec.output_name}; build it again."
+        )
+    for name, channels in ((spec.input_name, 3), (spec.output_name, 1)):
+        shape, kind = tuple(engine.get_tensor_shape(name)), engine.get_tensor_dtype(name)
+        if shape[1:] != (channels, spec.input_height, spec.input_width) or kind != trt.float32:
+            raise LightDepthError(
+                f"The engine's tensor {name!r} is {kind} {shape}; this backend needs float32 "
+                f"(B, {channels}, {spec.input_height}, {spec.input_width}). Build it from `lightdepth export`'s ONNX."
+            )
+    fixed = int(engine.get_tensor_shape(spec.input_name)[0])
+    if fixed > 0:
+        return fixed, fixed
+    smallest, _, largest = engine.get_tensor_profile_shape(spec.input_name, 0)
+    return int(smallest[0]), int(largest[0])
