@@ -26,7 +26,9 @@ def augment(frame: FrameData, height: int, width: int, settings: Augmentation, r
     """Crop, zoom, flip and colour one pair at random, and resize it to (height, width).
 
     A crop that is enlarged z times looks as a camera of the same focal length would see the scene at depth / z, so the
-    depth is divided by z. Depth is resampled to the nearest reading: interpolation would invent depths at edges and holes.
+    depth is divided by z. Depth is resampled to the nearest reading: interpolation would invent depths at edges and
+    holes. "Exact" takes the middle of each block, where the image's pixel stands; OpenCV's plain nearest takes its
+    corner, half an output pixel beside it.
     """
     cv2 = import_cv2()
     top, left, crop_height, crop_width = _random_window(
@@ -36,7 +38,7 @@ def augment(frame: FrameData, height: int, width: int, settings: Augmentation, r
     window = np.s_[top : top + crop_height, left : left + crop_width]
     image = resize_rgb(frame.image[window], height, width)
     depth_m = cv2.resize(
-        np.ascontiguousarray(frame.depth_m[window]), (width, height), interpolation=cv2.INTER_NEAREST
+        np.ascontiguousarray(frame.depth_m[window]), (width, height), interpolation=cv2.INTER_NEAREST_EXACT
     ) / np.float32(zoom)
     if settings.flip and rng.random() < 0.5:
         image, depth_m = image[:, ::-1], depth_m[:, ::-1]
@@ -57,10 +59,10 @@ def _random_window(height: int, width: int, zoom_max: float, rng: np.random.Gene
 
 
 def _vary_color(image: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Vary gamma, brightness and the balance of the channels with one look-up table a channel: (H, W, 3) -> (H, W, 3)."""
+    """Vary gamma, brightness and the channels' balance by one look-up table a channel: (H, W, 3) -> (H, W, 3)."""
     cv2 = import_cv2()
     gamma, brightness = rng.uniform(1 - strength, 1 + strength, size=2)
     balance = rng.uniform(1 - strength / 2, 1 + strength / 2, size=3)
     curve = (np.arange(256) / 255) ** gamma * brightness * 255  # (256,)
-    table = np.clip(curve[:, None] * balance, 0, 255).astype(np.uint8)[None]  # (1, 256, 3)
+    table = np.clip(np.rint(curve[:, None] * balance), 0, 255).astype(np.uint8)[None]  # (1, 256, 3)
     return cv2.LUT(image, table)

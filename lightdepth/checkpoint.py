@@ -43,17 +43,26 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def save_checkpoint(path: Path, model: LightDepth, spec: ModelSpec, config: TrainConfig) -> None:
-    """Write weights and metadata under a temporary name, then rename."""
+    """Write weights and metadata under a temporary name, then rename.
+
+    Raises:
+        LightDepthError: the file can't be written.
+    """
     state = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
+    metadata = {SPEC_KEY: spec.to_json(), CONFIG_KEY: config.model_dump_json()}
     with atomic_path(path) as temporary:
-        save_file(state, temporary, metadata={SPEC_KEY: spec.to_json(), CONFIG_KEY: config.model_dump_json()})
+        try:
+            save_file(state, temporary, metadata=metadata)
+        except SafetensorError as error:  # a full disk among others
+            raise LightDepthError(f"Can't write {path} ({error}); free some space or choose another folder.") from error
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Rebuild the network from a checkpoint; the spec gets the file's SHA-256.
 
     Raises:
-        LightDepthError: missing, not a LightDepth checkpoint, damaged, or tensors of other shapes than its config's network.
+        LightDepthError: missing, not a LightDepth checkpoint, damaged, or tensors of other shapes than its config's
+            network.
     """
     if not path.is_file():
         raise LightDepthError(f"No checkpoint at {path}.")
@@ -70,7 +79,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"{path} has weights but no LightDepth metadata; it was not written by `lightdepth train`."
         )
     spec = ModelSpec.from_json(metadata[SPEC_KEY])
-    config = check_config(json.loads(metadata[CONFIG_KEY]))
+    config = _read_config(path, metadata[CONFIG_KEY])
     model = build_model(config.model_copy(update={"encoder_weights": "none"}))
     _check_shapes(
         path, {k: tuple(t.shape) for k, t in state.items()}, {k: tuple(t.shape) for k, t in model.state_dict().items()}
@@ -80,10 +89,21 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(model.eval(), spec.with_changes(checkpoint_sha256=digest), config)
 
 
+def _read_config(path: Path, text: str) -> TrainConfig:
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise LightDepthError(f"{path} holds a config that is not JSON ({error}); the file is damaged.") from error
+    if not isinstance(values, dict):
+        raise LightDepthError(f"{path} holds a config that is a {type(values).__name__}; the file is damaged.")
+    return check_config(values)
+
+
 def _check_shapes(path: Path, got: dict[str, tuple[int, ...]], needed: dict[str, tuple[int, ...]]) -> None:
     """Compare names and shapes before loading, so that the error names the first difference."""
     for key in (*needed, *got):
         if got.get(key) != needed.get(key):
             raise LightDepthError(
-                f"{path} doesn't fit the network its config describes: {key} is {got.get(key, 'absent')}, needed {needed.get(key, 'absent')}."
+                f"{path} doesn't fit the network its config describes: {key} is {got.get(key, 'absent')}, "
+                f"needed {needed.get(key, 'absent')}."
             )

@@ -17,7 +17,9 @@ from .model import Output
 
 __all__ = ["PRESETS", "TrainConfig", "load_config"]
 
-Positive = Annotated[float, Field(gt=0)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -54,7 +56,7 @@ class TrainConfig(BaseModel):
     data_root: str | None = None
     val_data: str | None = None
     val_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    intrinsics: Annotated[list[float], Field(min_length=6, max_length=6)] | None = None
+    intrinsics: Annotated[list[Number], Field(min_length=6, max_length=6)] | None = None
     max_depth_m: Positive = 10.0
     zoom_max: Annotated[float, Field(ge=1, le=4)] = 1.5
     flip: bool = True
@@ -65,19 +67,19 @@ class TrainConfig(BaseModel):
     batch_size: Count = 8
     learning_rate: Positive = 1e-3
     encoder_lr_factor: Positive = 0.25
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    weight_decay: Weight = 0.01
     warmup_share: Share = 0.1
     clip_norm: Positive = 1.0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
     loss: Literal["silog", "l1"] = "silog"
     silog_lambda: Share = 0.85
-    gradient_weight: Annotated[float, Field(ge=0)] = 0.25
-    l1_weight: Annotated[float, Field(ge=0)] = 0.1
+    gradient_weight: Weight = 0.25
+    l1_weight: Weight = 0.1
 
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
     num_workers: Annotated[int, Field(ge=0)] = 2
     num_threads: Count | None = None
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="before")
     @classmethod
@@ -100,24 +102,32 @@ def load_config(
 ) -> TrainConfig:
     """Read `path` (or nothing), then `key=value` strings, then flags, each over the one before.
 
+    A layer that names a `model` brings its preset over the layers before it; its own keys stand over the preset.
+
     Raises:
         LightDepthError: unreadable file, unknown key (the nearest is named), or a value of the wrong kind.
     """
-    values = _read_yaml(path) if path else {}
-    for item in overrides:
-        key, separator, text = item.partition("=")
-        if not separator:
-            raise LightDepthError(f"--set needs key=value, got {item!r}.")
-        values[key.strip()] = _parse_value(text, item)
-    values.update({key: value for key, value in (flags or {}).items() if value is not None})
-    for key in values:
-        if key not in TrainConfig.model_fields:
-            raise LightDepthError(f"Unknown config key {key!r}{nearest(str(key), TrainConfig.model_fields)}.")
+    layers = (
+        _read_yaml(path) if path else {},
+        dict(_parse_override(item) for item in overrides),
+        {key: value for key, value in (flags or {}).items() if value is not None},
+    )
+    values: dict[str, Any] = {}  # Any: as in the file, pydantic checks it
+    for layer in layers:
+        values |= PRESETS.get(str(layer.get("model")), {})
+        values |= layer
     return check_config(values)
 
 
 def check_config(values: Mapping[str, Any]) -> TrainConfig:
-    """Validate the values of a config; the first fault becomes one sentence."""
+    """Validate the values of a config; the first fault becomes one sentence.
+
+    Raises:
+        LightDepthError: an unknown key (the nearest is named), or a value of the wrong kind or out of range.
+    """
+    for key in values:
+        if key not in TrainConfig.model_fields:
+            raise LightDepthError(f"Unknown config key {key!r}{nearest(str(key), TrainConfig.model_fields)}.")
     try:
         config = TrainConfig.model_validate(dict(values))
     except ValidationError as error:
@@ -143,14 +153,12 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return cast(dict[str, Any], values)
 
 
-def _parse_value(text: str, item: str) -> Any:  # Any: YAML decides the type, pydantic checks it
+def _parse_override(item: str) -> tuple[str, Any]:  # Any: YAML decides the type, pydantic checks it
+    """Split `key=value`; numbers like 1e-4, which YAML 1.1 leaves as text, are read by the key's own type."""
+    key, separator, text = item.partition("=")
+    if not separator:
+        raise LightDepthError(f"--set needs key=value, got {item!r}.")
     try:
-        value = yaml.safe_load(text)
+        return key.strip(), yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise LightDepthError(f"--set {item!r}: the value is not valid YAML.") from error
-    if isinstance(value, str):  # YAML 1.1 reads 1e-4 as text, people mean a number
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value

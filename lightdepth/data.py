@@ -1,11 +1,12 @@
 """Feed training: augmented pairs as tensors, in an order that seed and epoch decide alone."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images import import_cv2, preprocess
@@ -13,8 +14,9 @@ from lightdepth_runtime.pairs import Pair, PairSet, scenes_of
 from lightdepth_runtime.spec import ModelSpec
 
 from .augment import Augmentation, augment
+from .config import TrainConfig
 
-__all__ = ["EpochSampler", "TrainingPairs", "collate", "limit_worker_threads", "split_scenes"]
+__all__ = ["EpochSampler", "TrainingPairs", "build_loader", "collate", "limit_worker_threads", "split_scenes"]
 
 
 class TrainingPairs(Dataset[tuple[Tensor, Tensor, str]]):
@@ -37,7 +39,11 @@ class TrainingPairs(Dataset[tuple[Tensor, Tensor, str]]):
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """Yield (pass, index) in a new order each pass; an epoch has `passes` of them."""
+    """Yield (pass, index) in a new order each pass; an epoch has `passes` of them.
+
+    The trainer sets `epoch`. There is no `set_epoch` on purpose: Accelerate would call it with its own count, which
+    starts at 0 again after a resume.
+    """
 
     def __init__(self, size: int, seed: int, passes: int = 1) -> None:
         self._size, self._seed, self._passes = size, seed, passes
@@ -52,7 +58,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
             yield from ((number, int(index)) for index in order)
 
 
-def limit_worker_threads(worker: int) -> None:
+def limit_worker_threads(_worker: int) -> None:
     """Keep OpenCV in a loader's worker to one thread: the workers are the parallelism."""
     import_cv2().setNumThreads(1)
 
@@ -67,9 +73,36 @@ def collate(samples: Sequence[tuple[Tensor, Tensor, str]]) -> tuple[Tensor, Tens
     depth_m = torch.stack(depths)
     if not (depth_m > 0).any():
         raise LightDepthError(
-            f"A training batch has no valid depth: {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}. Check the depth files' unit and remove empty ones."
+            f"A training batch has no valid depth: {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}; "
+            "check the depth files' unit and remove empty ones."
         )
     return torch.stack(images), depth_m, list(names)
+
+
+def build_loader(
+    pairs: Sequence[Pair], spec: ModelSpec, config: TrainConfig, *, pin_memory: bool
+) -> tuple[DataLoader[tuple[Tensor, Tensor, str]], EpochSampler]:
+    """Build the loader of augmented batches, and the sampler whose `epoch` decides their order."""
+    sampler = EpochSampler(len(pairs), config.seed, config.passes_per_epoch)
+    settings = Augmentation(config.zoom_max, config.flip, config.color_jitter)
+    loader = DataLoader(
+        TrainingPairs(pairs, spec, settings, config.seed),
+        batch_size=config.batch_size,
+        sampler=sampler,
+        num_workers=config.num_workers,
+        collate_fn=collate,
+        worker_init_fn=limit_worker_threads,
+        drop_last=len(pairs) >= config.batch_size,  # BatchNorm over a batch of one is noise
+        # Seeds worker processes. A generator of its own leaves the global one, which dropout draws from, as it was
+        # saved: a resumed run starts its workers once more than an uninterrupted one.
+        generator=torch.Generator().manual_seed(config.seed),
+        # Workers live for the whole run: the epoch travels in the sampler's keys. They are not forked: OpenCV's
+        # thread pool, which validation starts in this process, deadlocks in a forked child.
+        persistent_workers=config.num_workers > 0,
+        multiprocessing_context="forkserver" if config.num_workers else None,
+        pin_memory=pin_memory,
+    )
+    return loader, sampler
 
 
 def split_scenes(pairs: PairSet, share: float, seed: int) -> tuple[PairSet, PairSet]:
@@ -83,11 +116,12 @@ def split_scenes(pairs: PairSet, share: float, seed: int) -> tuple[PairSet, Pair
     scenes = scenes_of(pairs)
     if len(scenes) < 2:
         raise LightDepthError(
-            f"{pairs.root} has {len(pairs)} training pairs in one scene (folder) {scenes[0]!r}; val_fraction needs two. Give --val-data, or sort the pairs into folders."
+            f"{pairs.root} has {len(pairs)} training pairs in one scene (folder) {scenes[0]!r}, and val_fraction needs "
+            "two; give --val-data, set val_fraction to 0, or sort the pairs into folders."
         )
     order = np.random.default_rng(seed).permutation(len(scenes))
     held_out: set[str] = set()
-    counts = {scene: sum(pair.scene == scene for pair in pairs.pairs) for scene in scenes}
+    counts = Counter(pair.scene for pair in pairs.pairs)
     for position in order[:-1]:
         if sum(counts[scene] for scene in held_out) >= share * len(pairs):
             break

@@ -6,6 +6,7 @@ from typing import cast
 import timm
 import torch
 from safetensors.torch import load_file
+from timm.models import FeatureInfo
 from torch import Tensor, nn
 
 from lightdepth_runtime.errors import LightDepthError
@@ -13,7 +14,6 @@ from lightdepth_runtime.nearest import nearest
 
 __all__ = ["build_encoder"]
 
-SCALES = 5  # 1/2, 1/4, 1/8, 1/16, 1/32
 EXPECTED_REDUCTIONS = [2, 4, 8, 16, 32]
 
 
@@ -40,14 +40,16 @@ def build_encoder(name: str, weights: str) -> tuple[nn.Module, list[int]]:
             f"The ImageNet weights of {name!r} can't be fetched ({_first_line(error)}). "
             "Set encoder_weights to the path of a local state dict, or to none for random weights."
         ) from error
-    reductions = encoder.feature_info.reduction()
+    info = cast(FeatureInfo, encoder.feature_info)  # timm sets it on every features_only model
+    reductions = info.reduction()
     if reductions != EXPECTED_REDUCTIONS:
         raise LightDepthError(
-            f"Encoder {name!r} has features at 1/{reductions}; LightDepth needs the {SCALES} scales 1/{EXPECTED_REDUCTIONS}."
+            f"Encoder {name!r} has features at {_scales(reductions)}; LightDepth needs {_scales(EXPECTED_REDUCTIONS)}. "
+            "Choose one of timm's ResNet, RegNet, MobileNet or EfficientNet models."
         )
     if weights not in ("imagenet", "none"):
         _load_weights(encoder, Path(weights), name)
-    return encoder, encoder.feature_info.channels()
+    return encoder, info.channels()
 
 
 def _load_weights(encoder: nn.Module, path: Path, name: str) -> None:
@@ -57,7 +59,8 @@ def _load_weights(encoder: nn.Module, path: Path, name: str) -> None:
     missing = [key for key in wanted if key not in state and not key.endswith("num_batches_tracked")]
     if missing:
         raise LightDepthError(
-            f"{path} lacks {len(missing)} of the {len(wanted)} tensors of {name!r} (first: {missing[0]}); it needs timm's names. See the README on encoder_weights."
+            f"{path} lacks {len(missing)} of the {len(wanted)} tensors of {name!r} (first: {missing[0]}); it needs "
+            "timm's names. See the README on encoder_weights."
         )
     for key, tensor in wanted.items():
         if key in state and state[key].shape != tensor.shape:
@@ -81,6 +84,10 @@ def _read_state(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise LightDepthError(f"{path} is not a state dict of tensors.")
     return cast(dict[str, Tensor], state)
+
+
+def _scales(reductions: list[int]) -> str:
+    return ", ".join(f"1/{reduction}" for reduction in reductions)
 
 
 def _first_line(error: Exception) -> str:

@@ -8,6 +8,8 @@ from torch import Tensor
 __all__ = ["DepthLoss", "gradient_matching", "silog"]
 
 GRADIENT_SCALES = 4
+SMALLEST_DEPTH_M = 1e-3  # the evaluation protocols' lower end; keeps log finite
+SMALLEST_VARIANCE = 1e-8  # keeps sqrt differentiable at a perfect prediction
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,10 @@ class DepthLoss:
             prediction_m, truth_m = prediction_m.float(), truth_m.float()
             valid = truth_m > 0
             if self.kind == "l1":
-                return masked_mean((prediction_m - truth_m).abs(), valid)
-            difference = torch.where(
-                valid, prediction_m.clamp_min(1e-3).log() - truth_m.clamp_min(1e-3).log(), 0.0
-            )  # (B, 1, H, W)
+                return masked_mean(torch.where(valid, prediction_m - truth_m, 0.0).abs(), valid)
+            log_prediction = prediction_m.clamp_min(SMALLEST_DEPTH_M).log()
+            log_truth = truth_m.clamp_min(SMALLEST_DEPTH_M).log()
+            difference = torch.where(valid, log_prediction - log_truth, 0.0)  # (B, 1, H, W)
             return (
                 silog(difference, valid, self.silog_lambda)
                 + self.gradient_weight * gradient_matching(difference, valid)
@@ -49,20 +51,24 @@ def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
 
 
 def silog(log_difference: Tensor, valid: Tensor, variance_focus: float) -> Tensor:
-    """Return the mean over images of sqrt(mean d^2 - variance_focus (mean d)^2), d = ln p - ln g (Eigen et al. 2014; BTS).
+    """Return the mean over images of sqrt(mean d^2 - variance_focus (mean d)^2), d = ln p - ln g.
 
-    Written as variance + (1 - variance_focus) mean^2, which can't be negative. An image without valid pixels counts nothing.
+    Eigen et al. 2014, in the form of BTS (Lee et al. 2019). Written as variance + (1 - variance_focus) mean^2, which
+    can't be negative. An image without valid pixels counts nothing.
     """
     count = valid.sum(dim=(1, 2, 3))  # (B,)
     safe = count.clamp_min(1)
     mean = (log_difference * valid).sum(dim=(1, 2, 3)) / safe
     variance = ((log_difference - mean[:, None, None, None]).square() * valid).sum(dim=(1, 2, 3)) / safe
-    per_image = (variance + (1 - variance_focus) * mean.square() + 1e-8).sqrt()
+    per_image = (variance + (1 - variance_focus) * mean.square() + SMALLEST_VARIANCE).sqrt()
     return (per_image * (count > 0)).sum() / (count > 0).sum().clamp_min(1)
 
 
 def gradient_matching(log_difference: Tensor, valid: Tensor) -> Tensor:
-    """Return the mean |gradient of d| over four scales (MegaDepth, Li and Snavely 2018), where both neighbours are valid."""
+    """Return the mean |gradient of d| where both neighbours are valid, summed over directions and four scales.
+
+    MegaDepth (Li and Snavely 2018).
+    """
     total = log_difference.new_zeros(())
     for level in range(GRADIENT_SCALES):
         step = 2**level

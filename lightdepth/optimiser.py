@@ -1,5 +1,7 @@
 """AdamW with a smaller learning rate for the encoder, and the OneCycle schedule."""
 
+import math
+
 from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
@@ -34,6 +36,7 @@ def build_schedule(optimiser: AdamW, config: TrainConfig, steps_per_epoch: int) 
     """Rise to the learning rate over `warmup_share` of all steps, then fall along a cosine (Smith and Topin 2018)."""
     peaks = [group["lr"] for group in optimiser.param_groups]
     steps = max(2, config.epochs * steps_per_epoch)
-    return OneCycleLR(
-        optimiser, peaks, total_steps=steps, pct_start=config.warmup_share, div_factor=25, final_div_factor=100
-    )
+    share = config.warmup_share
+    if math.isclose(share * steps, 1):
+        share = 0.0  # a rise of a single step has no length: OneCycleLR divides by it
+    return OneCycleLR(optimiser, peaks, total_steps=steps, pct_start=share, div_factor=25, final_div_factor=100)

@@ -2,21 +2,40 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
+import torch
 import yaml
 from accelerate import Accelerator
+from safetensors import SafetensorError
 
 from lightdepth_runtime.atomic import make_folder, write_text
 from lightdepth_runtime.errors import LightDepthError
 
 from .config import TrainConfig, load_config
 
-__all__ = ["RunFolder", "newest_run"]
+__all__ = ["RunFolder", "Stateful", "newest_run", "newest_state"]
 
 KEPT_STATES = 2
+# A resumed run may use other hardware; every other key changes what is trained.
+FREE_ON_RESUME = frozenset({"num_threads", "num_workers"})
+# Accelerate's names for what is saved beside model, optimiser and random generators: schedule, EMA, progress.
+PART_NAME = "custom_checkpoint_{}.pkl"
+
+
+class Stateful(Protocol):
+    """Something whose state can be saved and taken back."""
+
+    def state_dict(self) -> Mapping[str, Any]:  # Any: tensors, numbers and text
+        """Return the state."""
+        ...
+
+    def load_state_dict(self, state_dict: Any) -> object:  # Any: what `state_dict` returned
+        """Take a saved state."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -58,42 +77,97 @@ class RunFolder:
         make_folder(self.path)
         write_text(self.config_path, yaml.safe_dump(config.model_dump(), sort_keys=False))
 
-    def check_same_config(self, config: TrainConfig) -> None:
-        """Refuse to resume with another config; name each difference."""
+    def require_config(self) -> Path:
+        """Return the config's path.
+
+        Raises:
+            LightDepthError: this folder holds no run.
+        """
         if not self.config_path.exists():
             raise LightDepthError(f"{self.path} holds no run to resume (no config.yaml); start one without --resume.")
-        old, new = load_config(self.config_path).model_dump(), config.model_dump()
-        differences = [f"{key} was {old[key]!r}, now {new[key]!r}" for key in new if old[key] != new[key]]
+        return self.config_path
+
+    def check_same_config(self, config: TrainConfig) -> None:
+        """Refuse to resume with another config; workers and threads may differ.
+
+        Raises:
+            LightDepthError: no run here, or keys that differ, each named.
+        """
+        old, new = load_config(self.require_config()).model_dump(), config.model_dump()
+        differences = [
+            f"{key} was {old[key]!r}, now {new[key]!r}"
+            for key in new
+            if old[key] != new[key] and key not in FREE_ON_RESUME
+        ]
         if differences:
             raise LightDepthError(
-                f"{self.path} can't be resumed with another config: {'; '.join(differences)}. Start a new run in another --output."
+                f"{self.path} can't be resumed with another config ({'; '.join(differences)}); start a new run in "
+                "another --output."
             )
 
     def states(self) -> list[Path]:
         """Return the saved training states, oldest first."""
         return sorted((self.path / "state").glob("epoch-*"))
 
-    def save_state(self, accelerator: Accelerator, epoch: int) -> None:
-        """Save optimizer, schedule, scaler, EMA and random generators under a temporary name, then rename."""
+    def save_state(self, accelerator: Accelerator, epoch: int, parts: Sequence[Stateful]) -> None:
+        """Save model, optimiser, scaler, random generators and `parts` under a temporary name, then rename.
+
+        Raises:
+            LightDepthError: the state can't be written.
+        """
         final = self.path / "state" / f"epoch-{epoch:04d}"
         temporary = final.with_name(f".{final.name}.tmp")
+        try:
+            if accelerator.is_main_process:
+                self._drop_unfinished()
+            accelerator.wait_for_everyone()
+            accelerator.save_state(str(temporary))
+            if accelerator.is_main_process:
+                for index, part in enumerate(parts):
+                    torch.save(part.state_dict(), temporary / PART_NAME.format(index))
+            accelerator.wait_for_everyone()
+            if accelerator.is_main_process:
+                temporary.rename(final)
+                for old in self.states()[:-KEPT_STATES]:
+                    shutil.rmtree(old)
+        except (OSError, RuntimeError, SafetensorError) as error:  # torch's writer raises RuntimeError on a full disk
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise LightDepthError(f"Can't save the training state {final} ({reason}); free some space.") from error
+
+    def load_state(self, accelerator: Accelerator, parts: Sequence[Stateful]) -> bool:
+        """Take the newest whole state; return False where no epoch was finished. Nothing unpickles code.
+
+        Raises:
+            LightDepthError: the state can't be read.
+        """
         if accelerator.is_main_process:
-            shutil.rmtree(temporary, ignore_errors=True)
-        accelerator.wait_for_everyone()
-        accelerator.save_state(str(temporary))
-        accelerator.wait_for_everyone()
-        if accelerator.is_main_process:
-            temporary.rename(final)
-            for old in self.states()[:-KEPT_STATES]:
-                shutil.rmtree(old)
+            self._drop_unfinished()
+        states = self.states()
+        if not states:
+            return False
+        try:
+            accelerator.load_state(str(states[-1]))
+            for index, part in enumerate(parts):
+                path = states[-1] / PART_NAME.format(index)
+                part.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        except Exception as error:  # torch, zipfile, pickle and safetensors each raise their own
+            reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
+            raise LightDepthError(
+                f"The training state {states[-1]} can't be read ({reason}); delete that folder and --resume again to "
+                "continue from the epoch before."
+            ) from error
+        return True
+
+    def _drop_unfinished(self) -> None:
+        """Delete what an interrupted `save_state` left."""
+        for path in (self.path / "state").glob(".epoch-*.tmp"):
+            shutil.rmtree(path, ignore_errors=True)
 
     def read_metrics(self) -> list[dict[str, float]]:
         """Return the rows of `metrics.jsonl`."""
-        return (
-            [json.loads(line) for line in self.metrics_path.read_text().splitlines()]
-            if self.metrics_path.exists()
-            else []
-        )
+        if not self.metrics_path.exists():
+            return []
+        return [json.loads(line) for line in self.metrics_path.read_text().splitlines()]
 
     def write_metrics(self, rows: list[Mapping[str, float]]) -> None:
         """Replace `metrics.jsonl` atomically."""
@@ -112,3 +186,15 @@ def newest_run(runs: Path = Path("runs")) -> RunFolder:
             f"No trained run under {runs.resolve()}; train one with `lightdepth train`, or name a checkpoint."
         )
     return RunFolder(checkpoints[-1].parent)
+
+
+def newest_state(runs: Path = Path("runs")) -> RunFolder:
+    """Return the run that was trained last, finished or not.
+
+    Raises:
+        LightDepthError: there is none.
+    """
+    started = [*runs.glob("*/config.yaml"), *runs.glob("*/metrics.jsonl")]
+    if not started:
+        raise LightDepthError(f"No run to resume under {runs.resolve()}; name its folder with --output.")
+    return RunFolder(max(started, key=lambda path: path.stat().st_mtime).parent)

@@ -22,16 +22,18 @@ class TorchBackend:
         self.spec, self.device = spec, device
         self.name = "torch"
         self._device = torch.device(device)
-        self._model = model.eval().to(self._device)
+        self._model: nn.Module | None = model.eval().to(self._device)
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map (B, 3, H, W) normalised images to (B, 1, H, W) metres."""
+        if self._model is None:
+            raise LightDepthError("This model was closed; load it again.")
         with torch.inference_mode():
             return self._model(torch.from_numpy(batch).to(self._device)).float().cpu().numpy()
 
     def close(self) -> None:
         """Give the network's memory back."""
-        self._model = nn.Identity()
+        self._model = None
 
 
 def open_checkpoint(path: Path, device: str, threads: int | None) -> TorchBackend:

@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from timm.utils.model_ema import ModelEmaV3
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.evaluate import EvalResult, evaluate
-from lightdepth_runtime.pairs import PairSet, load_pairs
+from lightdepth_runtime.pairs import PairSet
 from lightdepth_runtime.progress import track
 from lightdepth_runtime.protocol import get_protocol
-from lightdepth_runtime.spec import ModelSpec
+from lightdepth_runtime.spec import SIZE_DIVISOR
 
-from .augment import Augmentation
-from .checkpoint import build_model, count_parameters, save_checkpoint
+from .checkpoint import build_model, save_checkpoint
 from .config import TrainConfig
-from .data import EpochSampler, TrainingPairs, collate, limit_worker_threads, split_scenes
+from .data import build_loader
 from .losses import DepthLoss
-from .macs import count_gmacs
 from .model import LightDepth
 from .optimiser import build_optimiser, build_schedule
-from .run_folder import RunFolder
-from .source import source_commit
+from .run_folder import RunFolder, Stateful
+from .run_inputs import Say, check_not_empty, describe, load_training_data, silent, usable_precision
 from .torch_backend import TorchBackend
 
 __all__ = ["train"]
-
-Say = Callable[[str], None]
 
 
 @dataclass
@@ -53,9 +51,10 @@ class Progress:
         """Return the values to save."""
         return {"epoch": self.epoch, "step": self.step, "best_rmse_m": self.best_rmse_m}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:  # Any: ints and a float
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # Any: ints and a float
         """Take saved values."""
-        self.epoch, self.step, self.best_rmse_m = int(state["epoch"]), int(state["step"]), float(state["best_rmse_m"])
+        self.epoch, self.step = int(state_dict["epoch"]), int(state_dict["step"])
+        self.best_rmse_m = float(state_dict["best_rmse_m"])
 
 
 def train(
@@ -64,7 +63,7 @@ def train(
     *,
     pairs: tuple[PairSet, PairSet | None] | None = None,
     resume: bool = False,
-    say: Say = lambda text: None,
+    say: Say = silent,
 ) -> RunFolder:
     """Train a network and leave its checkpoints in `output`.
 
@@ -72,12 +71,13 @@ def train(
         config: validated settings; `data_root` must be set unless `pairs` are given.
         output: the run's folder, created.
         pairs: training and validation pairs (None: no validation), instead of those the config names.
-        resume: continue the run in `output` from its last whole state.
+        resume: continue the run in `output` from its last whole epoch, or from its beginning where none was finished.
         say: receives a line at the start and after each epoch.
 
     Raises:
         LightDepthError: faulty data or settings, a folder in use, or a loss that is no longer finite.
     """
+    AcceleratorState._reset_state()  # else a second training in this process can't choose another precision
     return _Training(config, output, pairs or load_training_data(config), resume=resume, say=say).run()
 
 
@@ -89,6 +89,9 @@ class _Training:
     ) -> None:
         self.folder = RunFolder(output)
         training, self.validation = pairs
+        check_not_empty(training)
+        if self.validation is not None:
+            check_not_empty(self.validation)
         if config.num_threads is not None:
             torch.set_num_threads(config.num_threads)
         set_seed(config.seed)
@@ -96,85 +99,89 @@ class _Training:
         self.accelerator = Accelerator(
             mixed_precision={"fp32": "no"}.get(precision, precision), step_scheduler_with_optimizer=False
         )
-        self.say = say if self.accelerator.is_main_process else lambda text: None
+        self.say = say if self.accelerator.is_main_process else silent
+        if resume:
+            self.folder.check_same_config(config)
         network = build_model(config)
         self.config = config
         self.spec = describe(config, network, training)
-        if self.accelerator.is_main_process:
-            self.folder.check_same_config(config) if resume else self.folder.start(config)
         self._prepare(network, training)
         self.progress = Progress()
-        self.accelerator.register_for_checkpointing(self.schedule, self.ema, self.progress)
-        if resume:
-            self._resume()
+        if not resume and self.accelerator.is_main_process:
+            self.folder.start(config)
+        if resume and not self.folder.load_state(self.accelerator, self._parts()):
+            self.say(f"{output} has no finished epoch; starting from the beginning.")
         self.say(
-            f"{self.spec.name}: {self.spec.parameters:,} parameters, {len(training)} training and {len(self.validation or ())} validation pairs, "
-            f"{self.spec.input_width}x{self.spec.input_height}, {precision} on {self.accelerator.device}, {len(self.loader)} steps an epoch"
+            f"{self.spec.name}: {self.spec.parameters:,} parameters, {len(training)} training and "
+            f"{len(self.validation or ())} validation pairs, {self.spec.input_width}x{self.spec.input_height}, "
+            f"{precision} on {self.accelerator.device}, {len(self.loader)} steps an epoch"
         )
 
     def _prepare(self, network: LightDepth, training: PairSet) -> None:
         config = self.config
-        settings = Augmentation(config.zoom_max, config.flip, config.color_jitter)
-        self.sampler = EpochSampler(len(training), config.seed, config.passes_per_epoch)
-        loader = DataLoader(
-            TrainingPairs(training.pairs, self.spec, settings, config.seed),
-            batch_size=config.batch_size,
-            sampler=self.sampler,
-            num_workers=config.num_workers,
-            collate_fn=collate,
-            worker_init_fn=limit_worker_threads,
-            drop_last=len(training) >= config.batch_size,  # BatchNorm over a batch of one is noise
-            # Workers live for the whole run: the epoch travels in the sampler's keys. They are not forked: OpenCV's
-            # thread pool, which validation starts in this process, deadlocks in a forked child.
-            persistent_workers=config.num_workers > 0,
-            multiprocessing_context="forkserver" if config.num_workers else None,
-            pin_memory=self.accelerator.device.type == "cuda",
+        batch = min(config.batch_size, len(training))
+        if batch * config.image_height * config.image_width == SIZE_DIVISOR**2:
+            raise LightDepthError(
+                f"BatchNorm can't train on one {SIZE_DIVISOR}x{SIZE_DIVISOR} image at a time; use a larger batch_size "
+                "or input size."
+            )
+        loader, self.sampler = build_loader(
+            training.pairs, self.spec, config, pin_memory=self.accelerator.device.type == "cuda"
         )
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks this overload
+        network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in torch's stub
         self.ema = ModelEmaV3(network, decay=config.ema_decay, use_warmup=True)
         optimiser = build_optimiser(network, config)
         self.model, self.optimiser, self.loader = self.accelerator.prepare(network, optimiser, loader)
+        if len(self.loader) == 0:
+            raise LightDepthError(
+                f"{len(training)} pairs make no batch of {config.batch_size} for each of "
+                f"{self.accelerator.num_processes} processes; use a smaller batch_size or fewer processes."
+            )
         self.ema.to(self.accelerator.device)
         self.schedule = build_schedule(optimiser, config, len(self.loader))
         self.loss = DepthLoss(config.loss, config.silog_lambda, config.gradient_weight, config.l1_weight)
 
     def run(self) -> RunFolder:
         """Train the epochs that are left."""
-        with SummaryWriter(str(self.folder.path / "tensorboard")) as board:
+        folder = str(self.folder.path / "tensorboard")
+        with SummaryWriter(folder) if self.accelerator.is_main_process else nullcontext() as board:
             while self.progress.epoch < self.config.epochs:
                 self._epoch(board)
         return self.folder
 
-    def _epoch(self, board: SummaryWriter) -> None:
+    def _parts(self) -> tuple[Stateful, ...]:
+        """Return what is saved beside model, optimiser and random generators."""
+        return self.schedule, self.ema, self.progress
+
+    def _epoch(self, board: SummaryWriter | None) -> None:
         started = time.monotonic()
         epoch = self.progress.epoch
-        loss = self._train_steps(epoch)
-        images_per_s = (
-            len(self.loader) * self.config.batch_size * self.accelerator.num_processes / (time.monotonic() - started)
-        )
+        learning_rate = max(self.schedule.get_last_lr())
+        loss, images = self._train_steps(epoch)
+        images_per_s = images * self.accelerator.num_processes / (time.monotonic() - started)
         self.progress.epoch += 1
-        if self.accelerator.is_main_process:
+        if board is not None:
             result = self._validate()
             row = {
                 "epoch": epoch + 1,
                 "loss": loss,
                 "images_per_s": images_per_s,
-                "learning_rate": float(self.schedule.get_last_lr()[-1]),
+                "learning_rate": learning_rate,
                 **(result.metrics.to_dict() if result else {}),
                 "seconds": time.monotonic() - started,
             }
             self._keep_weights(result)
             self._record(row, board)
-        self.folder.save_state(self.accelerator, self.progress.epoch)
+        self.folder.save_state(self.accelerator, self.progress.epoch, self._parts())
 
-    def _train_steps(self, epoch: int) -> float:
-        """Train one epoch; return its mean loss."""
+    def _train_steps(self, epoch: int) -> tuple[float, int]:
+        """Train one epoch; return its mean loss and the number of images of this process."""
         self.model.train()
         self.sampler.epoch = epoch
-        total, done, started = 0.0, 0, time.monotonic()
+        total, done, images, started = 0.0, 0, 0, time.monotonic()
 
         def status() -> str:
-            rate = done * self.config.batch_size / (time.monotonic() - started)
+            rate = images / max(time.monotonic() - started, 1e-9)
             return f"{rate:.1f} images/s loss {total / max(done, 1):.4f}"
 
         for image, depth_m, names in track(
@@ -182,16 +189,17 @@ class _Training:
         ):
             total += self._step(image, depth_m, names)
             done += 1
-        return total / done
+            images += len(names)
+        return total / done, images
 
     def _step(self, image: Tensor, depth_m: Tensor, names: list[str]) -> float:
         prediction = self.model(image.contiguous(memory_format=torch.channels_last))
         loss = self.loss(prediction, depth_m)
         value = loss.item()
-        if value != value or value in (float("inf"), float("-inf")):
+        if not math.isfinite(value):
             raise LightDepthError(
-                f"The loss is {value} at step {self.progress.step} with {', '.join(names[:4])}; lower learning_rate or use precision fp32. "
-                "The last whole epoch is kept; --resume continues from it."
+                f"The loss is {value} at step {self.progress.step} with {', '.join(names[:4])}; start again with a "
+                "lower learning_rate or precision fp32 (the checkpoints of the last whole epoch are kept)."
             )
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
@@ -208,8 +216,13 @@ class _Training:
         try:
             yield from self.loader
         except LightDepthError as error:
+            sentence = str(error).strip().splitlines()[-1]
+            raise LightDepthError(sentence.removeprefix(f"{LightDepthError.__module__}.LightDepthError: ")) from error
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader worker"):
+                raise
             raise LightDepthError(
-                str(error).strip().splitlines()[-1].removeprefix("lightdepth_runtime.errors.LightDepthError: ")
+                "A data worker was killed, probably for lack of memory; use fewer num_workers or a smaller batch_size."
             ) from error
 
     def _network(self) -> LightDepth:
@@ -220,7 +233,13 @@ class _Training:
         if self.validation is None:
             return None
         estimator = DepthEstimator(TorchBackend(self._network(), self.spec, str(self.accelerator.device)))
-        return evaluate(estimator, self.validation, get_protocol("eigen"), model=self.spec.name)
+        return evaluate(
+            estimator,
+            self.validation,
+            get_protocol("eigen"),
+            model=self.spec.name,
+            progress=lambda pairs: track(pairs, "Validating", len(pairs)),
+        )
 
     def _keep_weights(self, result: EvalResult | None) -> None:
         """Write `last`, and `best` where it is the best so far; without validation the newest is the best."""
@@ -240,7 +259,7 @@ class _Training:
         save_checkpoint(self.folder.last, self._network(), spec, self.config)
 
     def _record(self, row: dict[str, float], board: SummaryWriter) -> None:
-        """Write the metrics and curves of a finished epoch."""
+        """Write the metrics and curves of a finished epoch; an epoch trained again replaces its row."""
         rows = [old for old in self.folder.read_metrics() if old["epoch"] < row["epoch"]]
         self.folder.write_metrics([*rows, row])
         for key, value in row.items():
@@ -253,57 +272,6 @@ class _Training:
             else ""
         )
         self.say(
-            f"epoch {int(row['epoch'])}/{self.config.epochs}: loss {row['loss']:.4f}, {scores}{row['images_per_s']:.1f} images/s, {left_s / 60:.0f} min left"
+            f"epoch {int(row['epoch'])}/{self.config.epochs}: loss {row['loss']:.4f}, {scores}"
+            f"{row['images_per_s']:.1f} images/s, {left_s / 60:.0f} min left"
         )
-
-    def _resume(self) -> None:
-        states = self.folder.states()
-        if not states:
-            raise LightDepthError(
-                f"{self.folder.path} has no finished epoch to resume from; start again in another --output."
-            )
-        self.accelerator.load_state(str(states[-1]))
-
-
-def load_training_data(config: TrainConfig) -> tuple[PairSet, PairSet | None]:
-    """Return training and validation pairs; validation never touches a test split unless `val_data` names one.
-
-    With `val_fraction` 0 and no `val_data` everything is trained on and nothing validated.
-
-    Raises:
-        LightDepthError: no data given, or a fault in it.
-    """
-    if config.data_root is None:
-        raise LightDepthError("No training data given; pass --data DIR (or set data_root in config.yaml).")
-    pairs = load_pairs(config.data_root, "train")
-    if config.val_data is not None:
-        return pairs, load_pairs(config.val_data, "test")
-    if config.val_fraction == 0:
-        return pairs, None
-    return split_scenes(pairs, config.val_fraction, config.seed)
-
-
-def describe(config: TrainConfig, network: nn.Module, training: PairSet) -> ModelSpec:
-    """Write down what the checkpoints of this run will be."""
-    return ModelSpec(
-        name=f"lightdepth-{config.encoder}",
-        input_height=config.image_height,
-        input_width=config.image_width,
-        parameters=count_parameters(network),
-        gmacs=count_gmacs(network, config.image_height, config.image_width),
-        max_depth_m=config.max_depth_m,
-        training_data=f"{training.root.name} ({training.packaging}, {len(training)} pairs)",
-        intrinsics=config.camera() or training.intrinsics,
-        source_commit=source_commit(),
-    )
-
-
-def usable_precision(precision: str, say: Say) -> str:
-    """Return the precision that this device will really use; a change is said.
-
-    On a CPU PyTorch's fp16 autocast is ignored by Accelerate, which would train in FP32 and not tell.
-    """
-    if precision == "fp16" and not torch.cuda.is_available():
-        say("precision fp16 needs a CUDA GPU; there is none here, so this run trains in fp32.")
-        return "fp32"
-    return precision

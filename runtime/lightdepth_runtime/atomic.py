@@ -17,12 +17,17 @@ __all__ = ["atomic_path", "make_folder", "write_bytes", "write_json", "write_tex
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` on success, delete it on any error.
 
-    The temporary name keeps the suffix, since many writers choose their format by it.
+    The temporary name keeps the suffix, since many writers choose their format by it. A link is followed; a device or
+    pipe (/dev/stdout) is written as it is.
 
     Raises:
         LightDepthError: the folder can't be written.
     """
     path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        yield path
+        return
+    path = Path(os.path.realpath(path))
     make_folder(path.parent)
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)

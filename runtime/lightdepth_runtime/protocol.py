@@ -1,7 +1,7 @@
 """An evaluation protocol as a named, printed value: figures of different protocols can't be compared."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,16 +34,16 @@ class Protocol:
     min_depth_m: float = 1e-3
     max_depth_m: float = 10.0
     alignment: Alignment = "none"
-    averaging: str = "per-image"
+    averaging: Literal["per-image"] = "per-image"
     flip_tta: bool = False
 
     @property
     def id(self) -> str:
         """Name every choice in one string; rows are comparable only where it is equal."""
         tta = "flip-tta" if self.flip_tta else "no-tta"
-        return (
-            f"crop-{self.crop}_{self.min_depth_m:g}-{self.max_depth_m:g}m_align-{self.alignment}_{self.averaging}_{tta}"
-        )
+        # repr tells any two floats apart
+        low, high = (repr(float(value)).removesuffix(".0") for value in (self.min_depth_m, self.max_depth_m))
+        return f"crop-{self.crop}_{low}-{high}m_align-{self.alignment}_{self.averaging}_{tta}"
 
     def describe(self) -> str:
         """Say it in one line for people."""
@@ -83,14 +83,13 @@ def get_protocol(name: str, alignment: Alignment = "none", *, flip_tta: bool = F
     """Return a preset with an alignment and test-time augmentation chosen.
 
     Raises:
-        LightDepthError: no preset of that name.
+        LightDepthError: no preset or no alignment of that name.
     """
+    if alignment not in get_args(Alignment):
+        raise LightDepthError(f"Unknown alignment {alignment!r}; choose one of {', '.join(get_args(Alignment))}.")
     if name not in PROTOCOLS:
         raise LightDepthError(f"Unknown protocol {name!r}; choose one of {', '.join(PROTOCOLS)}.")
-    preset = PROTOCOLS[name]
-    return Protocol(
-        preset.name, preset.crop, preset.min_depth_m, preset.max_depth_m, alignment, preset.averaging, flip_tta
-    )
+    return replace(PROTOCOLS[name], alignment=alignment, flip_tta=flip_tta)
 
 
 @dataclass(frozen=True)

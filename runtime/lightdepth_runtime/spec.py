@@ -67,7 +67,13 @@ class ModelSpec:
     scores: Mapping[str, Any] = field(default_factory=dict)  # Any: a JSON object of an eval result
 
     def __post_init__(self) -> None:
+        if not isinstance(self.input_height, int) or not isinstance(self.input_width, int):
+            raise LightDepthError(f"Input size must be whole pixels, got {self.input_height!r}x{self.input_width!r}.")
         check_input_size(self.input_height, self.input_width)
+        if len(self.mean) != 3 or len(self.std) != 3 or not all(math.isfinite(v) for v in (*self.mean, *self.std)):
+            raise LightDepthError(f"mean and std need three finite values each, got {self.mean} and {self.std}.")
+        if min(self.std) <= 0:
+            raise LightDepthError(f"std needs positive values, got {self.std}.")
         if not 0 < self.min_depth_m < self.max_depth_m:
             raise LightDepthError(f"Depth range {self.min_depth_m}..{self.max_depth_m} m is empty; need 0 < min < max.")
         for name, value, known in (
@@ -79,7 +85,8 @@ class ModelSpec:
         ):
             if value not in known:
                 raise LightDepthError(
-                    f"This model's {name} is {value!r}; this version of lightdepth-runtime knows {', '.join(known)}. Update lightdepth-runtime."
+                    f"This model's {name} is {value!r}; this version of lightdepth-runtime knows {', '.join(known)}. "
+                    "Update lightdepth-runtime."
                 )
 
     def to_json(self) -> str:
@@ -121,5 +128,6 @@ def check_input_size(height: int, width: int) -> None:
         return
     near_height, near_width = (max(SIZE_DIVISOR, round(v / SIZE_DIVISOR) * SIZE_DIVISOR) for v in (height, width))
     raise LightDepthError(
-        f"Network input size {height}x{width} is not divisible by {SIZE_DIVISOR} (the encoder halves it five times); use {near_height}x{near_width}."
+        f"Network input size {height}x{width} is not divisible by {SIZE_DIVISOR} (the encoder halves it five times); "
+        f"use {near_height}x{near_width}."
     )

@@ -25,5 +25,5 @@ class Backend(Protocol):
         ...
 
     def close(self) -> None:
-        """Free what was allocated; `run` may not be called afterwards."""
+        """Free what was allocated; `run` raises LightDepthError afterwards, a second `close` does nothing."""
         ...

@@ -3,13 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import LightDepthError
 from ..spec import ModelSpec
 
 __all__ = ["FakeBackend"]
 
 
 class FakeBackend:
-    """Answer every pixel with `1 + mean of its normalised channels squared` metres: positive, and dependent on the input."""
+    """Answer every pixel with 1 + the mean of its squared normalised channels, in metres: it follows the input."""
 
     name = "fake"
     device = "cpu"
@@ -20,6 +21,8 @@ class FakeBackend:
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map (B, 3, H, W) to (B, 1, H, W)."""
+        if self.closed:
+            raise LightDepthError("This model was closed; load it again.")
         return 1 + np.square(batch).mean(axis=1, keepdims=True, dtype=np.float32)
 
     def close(self) -> None:

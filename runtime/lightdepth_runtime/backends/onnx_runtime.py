@@ -27,12 +27,20 @@ class OnnxRuntimeBackend:
     def __init__(self, session: onnxruntime.InferenceSession, spec: ModelSpec, device: str) -> None:
         self.spec, self.device = spec, device
         self._session: onnxruntime.InferenceSession | None = session
+        self._fixed_batch = session.get_inputs()[0].shape[0]  # an int, or the name of an open dimension
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map (B, 3, H, W) normalised images to (B, 1, H, W) metres."""
+        """Map (B, 3, H, W) normalised images to (B, 1, H, W) metres; a graph of batch 1 runs B times."""
         if self._session is None:
             raise LightDepthError("This model was closed; load it again.")
-        return self._session.run([self.spec.output_name], {self.spec.input_name: batch})[0]
+        if self._fixed_batch == 1 and len(batch) > 1:
+            return np.concatenate([self._run(self._session, image[None]) for image in batch])
+        return self._run(self._session, batch)
+
+    def _run(self, session: onnxruntime.InferenceSession, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        output = session.run([self.spec.output_name], {self.spec.input_name: batch})[0]
+        assert isinstance(output, np.ndarray), f"a depth graph's output is a tensor, got {type(output)}"
+        return output
 
     def close(self) -> None:
         """Drop the session."""
@@ -51,7 +59,9 @@ def open_onnx(path: Path, device: str, threads: int | None) -> OnnxRuntimeBacken
         raise LightDepthError(
             f"{path} has no LightDepth metadata, so its input and unit are unknown; write it with `lightdepth export`."
         )
-    return OnnxRuntimeBackend(session, ModelSpec.from_json(text), device)
+    spec = ModelSpec.from_json(text)
+    _check_tensors(path, session, spec)
+    return OnnxRuntimeBackend(session, spec, device)
 
 
 def open_session(path: Path, device: str, threads: int | None) -> tuple[onnxruntime.InferenceSession, str]:
@@ -75,12 +85,12 @@ def open_session(path: Path, device: str, threads: int | None) -> tuple[onnxrunt
         )
     if device not in _PROVIDERS:
         raise LightDepthError(f"An ONNX model runs on {', '.join(_PROVIDERS)} or auto, not {device!r}.")
-    session = _open_session(path, _PROVIDERS[device], threads)
-    if session.get_providers()[0] != _PROVIDERS[device]:
-        raise LightDepthError(
-            f"ONNX Runtime can't use {device} here (it fell back to {session.get_providers()[0]}); install "
-            "lightdepth-runtime[gpu] and the CUDA libraries, or choose --device cpu."
-        )
+    provider = _PROVIDERS[device]
+    if provider not in onnxruntime.get_available_providers():
+        raise _provider_missing(device, "this onnxruntime was built without it")
+    session = _open_session(path, provider, threads)
+    if session.get_providers()[0] != provider:
+        raise _provider_missing(device, f"it fell back to {session.get_providers()[0]}")
     return session, device
 
 
@@ -94,9 +104,28 @@ def _open_session(path: Path, provider: str, threads: int | None) -> onnxruntime
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=[provider])
     except Exception as error:  # onnxruntime raises its own classes, which it doesn't export by name
+        reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
+        raise LightDepthError(f"{path} can't be opened by ONNX Runtime ({reason}); export it again.") from error
+
+
+def _check_tensors(path: Path, session: onnxruntime.InferenceSession, spec: ModelSpec) -> None:
+    """Refuse a spec that isn't this graph's: other tensor names or another input size."""
+    inputs = {node.name: node.shape for node in session.get_inputs()}
+    outputs = [node.name for node in session.get_outputs()]
+    size = [3, spec.input_height, spec.input_width]
+    fits = list(inputs) == [spec.input_name] and inputs[spec.input_name][1:] == size and spec.output_name in outputs
+    if not fits:
         raise LightDepthError(
-            f"{path} can't be opened by ONNX Runtime ({str(error).splitlines()[0][:200]}). Export it again."
-        ) from error
+            f"{path} takes {inputs} and gives {outputs}, but its metadata says {spec.input_name!r} of {size} and "
+            f"{spec.output_name!r}; export it again."
+        )
+
+
+def _provider_missing(device: str, reason: str) -> LightDepthError:
+    return LightDepthError(
+        f"ONNX Runtime can't use {device} here ({reason}); install lightdepth-runtime[gpu] and the CUDA libraries, "
+        "or choose --device cpu."
+    )
 
 
 def _has_nvidia_device() -> bool:

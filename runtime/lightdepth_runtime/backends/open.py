@@ -7,11 +7,12 @@ from typing import cast
 from ..errors import LightDepthError
 from .backend import Backend
 from .onnx_runtime import open_onnx
+from .tensorrt import open_engine
 
 __all__ = ["ENTRY_POINT_GROUP", "open_backend"]
 
-# Other distributions add file types: an entry point named after the suffix, a function (path, device, threads) -> Backend.
-# `lightdepth` registers "safetensors" this way, so that the runtime opens checkpoints without knowing torch.
+# Other distributions add file types: an entry point named after the suffix, a function (path, device, threads) ->
+# Backend. `lightdepth` registers "safetensors" this way, so that the runtime opens checkpoints without knowing torch.
 ENTRY_POINT_GROUP = "lightdepth_runtime.backends"
 
 
@@ -19,8 +20,8 @@ def open_backend(path: Path, device: str = "auto", threads: int | None = None) -
     """Open a model file.
 
     Args:
-        path: `.onnx`, or a type that an installed distribution registers (`.safetensors` with `lightdepth`).
-        device: "auto", "cpu" or "cuda".
+        path: `.onnx`, `.engine`, or a type that an installed distribution registers (`.safetensors` with `lightdepth`).
+        device: "auto", "cpu", "cuda", or "tensorrt", which opens the engine beside an ONNX file.
         threads: of the CPU; None leaves it to the backend.
 
     Raises:
@@ -28,14 +29,16 @@ def open_backend(path: Path, device: str = "auto", threads: int | None = None) -
     """
     if not path.is_file():
         raise LightDepthError(f"No model at {path}.")
-    if path.suffix == ".onnx":
+    suffix = path.suffix.removeprefix(".").lower()
+    if suffix == "engine" or device == "tensorrt":
+        return open_engine(path, device, threads)
+    if suffix == "onnx":
         return open_onnx(path, device, threads)
-    suffix = path.suffix.removeprefix(".")
     for entry in entry_points(group=ENTRY_POINT_GROUP, name=suffix):
         return cast(Backend, entry.load()(path, device, threads))
     hint = (
         " Install lightdepth to open checkpoints, or export the model to ONNX."
         if suffix == "safetensors"
-        else " A model is a .onnx or .safetensors file."
+        else " A model is a .onnx, .engine or .safetensors file."
     )
     raise LightDepthError(f"No installed backend opens {path.name!r}.{hint}")

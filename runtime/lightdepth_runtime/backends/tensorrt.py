@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from ..spec import ModelSpec
 from .device_buffers import DeviceBuffers, open_cuda
-from .engine_file import EngineMisfitError, EngineSidecar, check_engine_fits, read_engine_sidecar, read_plan
+from .engine_file import EngineMisfitError, check_engine_fits, read_engine_sidecar, read_plan
 from .tensorrt_module import LogLines, collect_log, flavour_of, load_tensorrt
 
 __all__ = ["Rebuild", "TensorRTBackend", "open_engine"]
@@ -178,7 +178,7 @@ def open_engine(
     """Open an engine with the JSON beside it.
 
     Args:
-        path: the engine.
+        path: the engine, or the ONNX file beside it (`m.fp16.onnx` for `m.fp16.engine`).
         device: "auto", "cuda" or "tensorrt": all mean the GPU.
         threads: accepted for the sake of the other backends.
         rebuild: called with the ONNX file beside the engine and the engine's path where the engine can't be used here,
@@ -190,10 +190,12 @@ def open_engine(
     """
     if device not in ("auto", "cuda", "tensorrt"):
         raise LightDepthError(f"An engine runs on cuda, not {device!r}; open the ONNX model instead.")
-    onnx = path.with_suffix(".onnx")
+    if path.suffix not in (".engine", ".onnx"):
+        raise LightDepthError(f"TensorRT opens .engine files, not {path.name!r}; export the model first.")
+    path, onnx = path.with_suffix(".engine"), path.with_suffix(".onnx")
     try:
         return _open(path, cuda_graph)
-    except EngineMisfitError:
+    except EngineMisfitError:  # also: no engine there at all
         if rebuild is None or not onnx.is_file():
             raise
     rebuild(onnx, path)
@@ -201,7 +203,10 @@ def open_engine(
 
 
 def _open(path: Path, cuda_graph: bool) -> TensorRTBackend:
-    sidecar: EngineSidecar = read_engine_sidecar(path)
+    if not path.is_file():
+        command = f"python -m lightdepth_export.engine {path.with_suffix('.onnx').name}"
+        raise EngineMisfitError(f"No engine at {path}; build it on this machine with: {command}")
+    sidecar = read_engine_sidecar(path)
     plan = read_plan(path, sidecar)
     trt = load_tensorrt(sidecar.flavour)
     buffers = open_cuda()

@@ -44,7 +44,7 @@ def read_depth_png(path: Path, rule: DepthRule) -> NDArray[np.float32]:
     """Read a single-channel depth PNG as float32 (H, W) metres, 0 where there is no reading.
 
     Raises:
-        LightDepthError: unreadable, truncated, more than one channel, or a bit depth that the packaging has no rule for.
+        LightDepthError: unreadable, truncated, several channels, or a bit depth that the packaging has no rule for.
     """
     cv2 = import_cv2()
     content = read_bytes(path)
@@ -63,7 +63,8 @@ def read_depth_png(path: Path, rule: DepthRule) -> NDArray[np.float32]:
     if values.dtype == np.uint8 and rule == "densedepth":
         return decode_dense_depth_8bit(values)
     raise LightDepthError(
-        f"{path} has {values.dtype.itemsize * 8} bits a pixel; this packaging needs 16-bit PNG in millimetres (0 = no reading). Convert it first."
+        f"{path} has {values.dtype.itemsize * 8} bits a pixel; this packaging needs 16-bit PNG in millimetres "
+        "(0 = no reading). Convert it first."
     )
 
 

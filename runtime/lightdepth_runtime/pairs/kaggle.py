@@ -28,14 +28,15 @@ def load_kaggle(csv_path: Path, split: str) -> PairSet:
         LightDepthError: an unreadable or empty csv, a row without two columns, or missing files.
     """
     try:
-        with csv_path.open(newline="", encoding="utf-8") as file:
+        with csv_path.open(newline="", encoding="utf-8-sig") as file:
             rows = [row for row in csv.reader(file) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise LightDepthError(f"Can't read {csv_path} as a csv ({error}).") from error
     for number, row in enumerate(rows, 1):
         if len(row) != 2:
             raise LightDepthError(
-                f"{csv_path}, row {number}: expected two columns (colour, depth), got {len(row)}: {','.join(row)[:80]!r}."
+                f"{csv_path}, row {number}: expected two columns (colour, depth), got {len(row)}: "
+                f"{','.join(row)[:80]!r}."
             )
     if not rows:
         raise LightDepthError(f"{csv_path} lists no pairs. Download the packaging again or choose another --split.")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..spec import Intrinsics
-from .pair import FrameData, PairSet
+from .pair import FrameData, PairSet, check_same_size
 
 if TYPE_CHECKING:
     import h5py
@@ -41,15 +41,16 @@ class MatPair:
         """Decode one frame; MATLAB stores it as (3, W, H) and (W, H)."""
         file = _open_mat(self.mat_path)
         try:
-            image: NDArray[np.uint8] = np.ascontiguousarray(
-                file["images"][self.index].transpose(2, 1, 0)
-            )  # (3, W, H) -> (H, W, 3)
-            depth_m: NDArray[np.float32] = np.ascontiguousarray(file["depths"][self.index].T)  # (W, H) -> (H, W)
+            image = np.asarray(_variable(file, "images")[self.index], np.uint8)  # (3, W, H)
+            depth_m = np.asarray(_variable(file, "depths")[self.index], np.float32)  # (W, H)
         except (OSError, KeyError, IndexError) as error:
             raise LightDepthError(
                 f"{self.mat_path}, image {self.index}: can't be read ({error}). Download the file again."
             ) from error
-        return FrameData(image, depth_m.astype(np.float32, copy=False))
+        # (3, W, H) -> (H, W, 3) and (W, H) -> (H, W)
+        frame = FrameData(np.ascontiguousarray(image.transpose(2, 1, 0)), np.ascontiguousarray(depth_m.T))
+        check_same_size(frame.image, frame.depth_m, f"{self.mat_path}, image {self.index}")
+        return frame
 
 
 def load_labelled_mat(folder: Path, split: str) -> PairSet:
@@ -61,15 +62,18 @@ def load_labelled_mat(folder: Path, split: str) -> PairSet:
     mat_path, splits_path = folder / MAT_NAME, folder / SPLITS_NAME
     if not splits_path.is_file():
         raise LightDepthError(
-            f"{folder} has {MAT_NAME} but no {SPLITS_NAME}; download it from the same page, it says which images are test."
+            f"{folder} has {MAT_NAME} but no {SPLITS_NAME}; download it from the same page, it says which images are "
+            "test."
         )
     indices = _read_split(splits_path, split)
     file = _open_mat(mat_path)
     try:
-        count = len(file["images"])
+        count = min(len(_variable(file, "images")), len(_variable(file, "depths")))
         scenes = _read_scenes(file)
     except KeyError as error:
-        raise LightDepthError(f"{mat_path} has no variable {error}; it is not the official labelled file.") from error
+        raise LightDepthError(
+            f"{mat_path} is not the official labelled file ({error.args[0]}); download it again."
+        ) from error
     if len(indices) == 0 or indices.min() < 0 or indices.max() >= count:
         raise LightDepthError(
             f"{splits_path} names images outside {mat_path} (it has {count}); the two files don't belong together."
@@ -114,6 +118,16 @@ def _open_mat(path: Path) -> h5py.File:
         return h5py.File(path, "r")
     except OSError as error:
         raise LightDepthError(f"{path} can't be opened as MATLAB v7.3 ({error}). Download it again.") from error
+
+
+def _variable(file: h5py.File, name: str) -> h5py.Dataset:
+    """Return a MATLAB array; a KeyError says that there is none of that name."""
+    import h5py
+
+    found = file.get(name)
+    if not isinstance(found, h5py.Dataset):
+        raise KeyError(f"no array {name!r}")
+    return found
 
 
 def _read_scenes(file: h5py.File) -> list[str]:

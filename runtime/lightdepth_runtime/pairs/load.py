@@ -37,5 +37,6 @@ def load_pairs(path: Path | str, split: str) -> PairSet:
         return load_pair_list(path / f"{split}.txt", split)
     content = ", ".join(sorted(entry.name for entry in path.iterdir())[:5]) or "nothing"
     raise LightDepthError(
-        f"No {split} pairs in {path}: it holds {content}, but none of nyu2_{split}.csv, {MAT_NAME} or {split}.txt. See the README's section on data."
+        f"No {split} pairs in {path}: it holds {content}, but none of nyu2_{split}.csv, {MAT_NAME} or {split}.txt. "
+        "See the README's section on data."
     )

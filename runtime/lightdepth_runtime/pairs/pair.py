@@ -53,6 +53,11 @@ class PairSet:
     def __len__(self) -> int:
         return len(self.pairs)
 
+    @property
+    def name(self) -> str:
+        """Name the recordings by their folder."""
+        return self.root.resolve().name
+
     def subset(self, indices: Sequence[int], split: str) -> "PairSet":
         """Return the pairs at `indices` as a split of another name."""
         return replace(self, pairs=[self.pairs[i] for i in indices], split=split)
@@ -63,7 +68,8 @@ def check_same_size(image: NDArray[np.uint8], depth: NDArray[np.generic], name: 
     if image.shape[:2] != depth.shape:
         (height, width), (depth_height, depth_width) = image.shape[:2], depth.shape
         raise LightDepthError(
-            f"{name}: depth is {depth_width}x{depth_height} but its image is {width}x{height}; depth must be registered to the colour camera."
+            f"{name}: depth is {depth_width}x{depth_height} but its image is {width}x{height}; depth must be "
+            "registered to the colour camera."
         )
 
 

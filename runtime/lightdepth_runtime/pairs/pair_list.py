@@ -14,13 +14,14 @@ __all__ = ["load_pair_list"]
 def load_pair_list(path: Path, split: str) -> PairSet:
     """List the pairs of a text file: two paths a line, relative to the file or absolute; `#` starts a comment.
 
-    Depth is 16-bit PNG in millimetres, 0 = no reading. A path with spaces stands in quotes.
+    Depth is 16-bit PNG in millimetres, 0 = no reading. A path with spaces stands in quotes. The colour file's folder is
+    the scene.
 
     Raises:
         LightDepthError: unreadable or empty file, a line without two paths, or missing files.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise LightDepthError(f"Can't read {path} as a text list of pairs ({error}).") from error
     pairs = []
@@ -36,7 +37,7 @@ def load_pair_list(path: Path, split: str) -> PairSet:
                 f"{path}, line {number}: expected `colour depth`, got {len(words)} paths: {line[:80]!r}."
             )
         color, depth = (path.parent / word for word in words)  # an absolute word replaces the parent
-        pairs.append(FilePair(words[0], Path(words[0]).parent.name, color, depth, "millimetres"))
+        pairs.append(FilePair(words[0], str(Path(words[0]).parent), color, depth, "millimetres"))
     if not pairs:
         raise LightDepthError(f"{path} lists no pairs; write one `colour depth` line a pair.")
     check_all_exist(pairs, path)

@@ -1,0 +1,74 @@
+"""What a training run is made of: its pairs, what its checkpoints will be, the precision this machine can give."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.pairs import PairSet, load_pairs
+from lightdepth_runtime.spec import ModelSpec
+
+from .checkpoint import count_parameters
+from .config import TrainConfig
+from .data import split_scenes
+from .macs import count_gmacs
+from .source import source_commit
+
+__all__ = ["Say", "check_not_empty", "describe", "load_training_data", "silent", "usable_precision"]
+
+Say = Callable[[str], None]
+
+
+def silent(_text: str) -> None:
+    """Say nothing."""
+
+
+def load_training_data(config: TrainConfig) -> tuple[PairSet, PairSet | None]:
+    """Return training and validation pairs; validation never touches a test split unless `val_data` names one.
+
+    With `val_fraction` 0 and no `val_data` everything is trained on and nothing validated.
+
+    Raises:
+        LightDepthError: no data given, or a fault in it.
+    """
+    if config.data_root is None:
+        raise LightDepthError("No training data given; pass --data DIR (or set data_root in config.yaml).")
+    pairs = load_pairs(config.data_root, "train")
+    if config.val_data is not None:
+        return pairs, load_pairs(config.val_data, "test")
+    if config.val_fraction == 0:
+        return pairs, None
+    return split_scenes(pairs, config.val_fraction, config.seed)
+
+
+def check_not_empty(pairs: PairSet) -> None:
+    """Refuse a split without pairs."""
+    if not len(pairs):
+        raise LightDepthError(f"{pairs.root} has no {pairs.split} pairs; give a folder or list that has some.")
+
+
+def describe(config: TrainConfig, network: nn.Module, training: PairSet) -> ModelSpec:
+    """Write down what the checkpoints of this run will be."""
+    return ModelSpec(
+        name=f"lightdepth-{config.encoder}",
+        input_height=config.image_height,
+        input_width=config.image_width,
+        parameters=count_parameters(network),
+        gmacs=count_gmacs(network, config.image_height, config.image_width),
+        max_depth_m=config.max_depth_m,
+        training_data=f"{training.name} ({training.packaging}, {len(training)} pairs)",
+        intrinsics=config.camera() or training.intrinsics,
+        source_commit=source_commit(),
+    )
+
+
+def usable_precision(precision: str, say: Say) -> str:
+    """Return the precision that this device will really use; a change is said.
+
+    On a CPU PyTorch's fp16 autocast is ignored by Accelerate, which would train in FP32 and not tell.
+    """
+    if precision == "fp16" and not torch.cuda.is_available():
+        say("precision fp16 needs a CUDA GPU; there is none here, so this run trains in fp32.")
+        return "fp32"
+    return precision
