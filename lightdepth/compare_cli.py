@@ -10,16 +10,17 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rich.console import Console
-from rich.markdown import Markdown
+from rich.table import Table
 
+from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.machine import usable_cores
 from lightdepth_runtime.pairs import PairSet, load_pairs
 from lightdepth_runtime.progress import track
 from lightdepth_runtime.spec import ModelSpec
 
-from .compare import Entrant, compare
-from .compare_report import compare_markdown, write_comparison
+from .compare import Comparison, Entrant, compare
+from .compare_report import write_comparison
 
 __all__ = ["baseline_entrant", "compare_command", "domain_of", "lightdepth_entrant"]
 
@@ -35,6 +36,10 @@ def compare_command(
         str, typer.Option(help="The baseline's weights: hub, random (speed and size alone), or a folder.")
     ] = "hub",
     protocol: Annotated[str, typer.Option(help="Named protocol: crop, range and averaging.")] = "eigen",
+    domain: Annotated[
+        str | None,
+        typer.Option(help="Say how the model's training data relates to the pairs: in-domain or zero-shot."),
+    ] = None,
     visualize: Annotated[int, typer.Option(min=0, help="How many pictures, spread evenly over the pairs.")] = 5,
     output: Annotated[Path, typer.Option(help="Folder for compare.md, compare.json and the pictures.")] = Path(
         "output"
@@ -51,7 +56,7 @@ def compare_command(
     pairs = load_pairs(data, split)
     threads = threads or usable_cores()
     with DepthEstimator.load(model, device, threads) as ours, Baseline(against_weights, threads=threads) as baseline:
-        entrants = [baseline_entrant(baseline), lightdepth_entrant(ours, pairs)]
+        entrants = [baseline_entrant(baseline), lightdepth_entrant(ours, pairs, domain)]
 
         def progress(items: Iterable[Any]) -> Iterable[Any]:  # Any: passes the pairs through
             return track(items, "Comparing", len(pairs))
@@ -61,14 +66,23 @@ def compare_command(
         )
     written = write_comparison(output, comparison, frames, entrants, ["lightdepth", *sys.argv[1:]])
     console = Console()
-    console.print(Markdown(compare_markdown(comparison)))
+    for table in comparison_tables(comparison):
+        console.print(table)
     console.print(f"Wrote {', '.join(str(path) for path in written[:2])} and {len(frames)} pictures", soft_wrap=True)
 
 
-def lightdepth_entrant(estimator: DepthEstimator, pairs: PairSet) -> Entrant:
-    """Enter a LightDepth model; its spec says what it was trained on."""
+def lightdepth_entrant(estimator: DepthEstimator, pairs: PairSet, stated_domain: str | None = None) -> Entrant:
+    """Enter a LightDepth model; its spec says what it was trained on.
+
+    Raises:
+        LightDepthError: a stated domain that is neither in-domain nor zero-shot.
+    """
+    if stated_domain not in (None, "in-domain", "zero-shot"):
+        raise LightDepthError(f"--domain is in-domain or zero-shot, not {stated_domain!r}.")
     spec = estimator.spec
     domain = domain_of(spec, pairs)
+    if stated_domain and domain != "untrained":
+        domain = stated_domain
     weights = "random" if domain == "untrained" else "trained"
     return Entrant(spec.name, estimator, "metric", spec.parameters, weights, spec.training_data, domain)
 
@@ -95,6 +109,27 @@ def domain_of(spec: ModelSpec, pairs: PairSet) -> str:
     packaging = rest.partition(",")[0]
     same_family = packaging in NYU_PACKAGINGS and pairs.packaging in NYU_PACKAGINGS
     return "in-domain" if same_family or name == pairs.root.name else "other data"
+
+
+def comparison_tables(comparison: Comparison) -> list[Table]:
+    """Lay out the main metrics for a terminal, one table a protocol; compare.md has all of them."""
+    tables = []
+    for protocol in dict.fromkeys(row.protocol for row in comparison.rows):
+        title = protocol.describe() if protocol else "Random weights: accuracy not shown"
+        table = Table(title=title, title_justify="left")
+        for name in ("model", "domain"):
+            table.add_column(name, overflow="fold")
+        for name in ("RMSE, m", "AbsRel", "SILog", "delta1", "ms a frame"):
+            table.add_column(name, justify="right")
+        for row in comparison.rows:
+            if row.protocol == protocol:
+                m = row.metrics
+                cells = (
+                    (f"{m.rmse_m:.3f}", f"{m.abs_rel:.3f}", f"{m.silog:.2f}", f"{m.delta1:.3f}") if m else ("-",) * 4
+                )
+                table.add_row(row.model, row.domain, *cells, f"{row.latency_ms_p50:.1f}")
+        tables.append(table)
+    return tables
 
 
 def spread(count: int, wanted: int) -> list[int]:

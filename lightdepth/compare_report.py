@@ -92,7 +92,7 @@ def compare_panel(frame: ComparedFrame, entrants: Sequence[Entrant]) -> list[Pan
             below.append(Note(""))
             continue
         metres, how = _in_metres(prediction, frame.truth_m, entrant)
-        top.append(Depth(f"{entrant.name}, {how}", metres))
+        top.append(Depth(f"{entrant.name}\n{how}", metres))
         below.append(DepthError(f"Error, {how}", signed_error(metres, frame.truth_m)))
     return [Panel(tuple(top)), Panel(tuple(below))]
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
+from transformers.utils import logging as hf_logging
 
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.protocol import DepthKind
@@ -167,6 +168,8 @@ def _load_folder(folder: Path) -> DepthAnythingForDepthEstimation:
             f"{folder} holds a {kind!r} model; the baseline needs {MODEL_TYPE!r} (Depth Anything V2 in transformers' "
             "format)."
         )
+    progress_bar_was_on = hf_logging.is_progress_bar_enabled()
+    hf_logging.disable_progress_bar()
     try:
         loaded = cast(
             tuple[DepthAnythingForDepthEstimation, dict[str, Any]],  # Any: lists of tensor names
@@ -179,6 +182,9 @@ def _load_folder(folder: Path) -> DepthAnythingForDepthEstimation:
         raise LightDepthError(
             f"{folder} can't be loaded as Depth Anything V2 ({reason}). Download it again."
         ) from error
+    finally:
+        if progress_bar_was_on:
+            hf_logging.enable_progress_bar()
     network, report = loaded
     missing = [*report["missing_keys"], *report["mismatched_keys"]]
     if missing:

@@ -128,7 +128,7 @@ def draw_panels(panels: Sequence[Panel], path: Path | str) -> None:
     if not panels:
         raise LightDepthError("There are no pictures to draw; give at least one pair.")
     columns = max(len(panel.pictures) for panel in panels)
-    height = WIDTH_INCHES * _aspect(panels) + 0.35  # room for the titles
+    height = WIDTH_INCHES * _aspect(panels) + 0.45  # room for titles of two lines
     figure = Figure((columns * WIDTH_INCHES + 1.3, len(panels) * height), dpi=DPI, layout="constrained")
     axes = figure.subplots(len(panels), columns, squeeze=False)
     for row, panel in zip(axes, panels, strict=True):
