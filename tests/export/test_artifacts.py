@@ -1,0 +1,81 @@
+import json
+
+import pytest
+
+from lightdepth.torch_backend import TorchBackend
+from lightdepth_export.artifacts import ExportOptions, export_model
+from lightdepth_export.metadata import read_spec
+from lightdepth_export.parity import ParityThresholds
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.estimator import DepthEstimator
+from lightdepth_runtime.images import import_cv2, read_image
+
+FP16 = ExportOptions(fp16=True, threads=1)
+IMPOSSIBLE = ExportOptions(fp16=True, threads=1, thresholds=ParityThresholds(fp16_rmse_change=0.0))
+
+
+@pytest.fixture
+def images(frames, tmp_path_factory):
+    """Write the frames as image files without ground truth."""
+    folder = tmp_path_factory.mktemp("images")
+    for i, frame in enumerate(frames):
+        import_cv2().imwrite(str(folder / f"{i}.png"), frame.image[:, :, ::-1])
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture
+def reference(tiny, spec):
+    return TorchBackend(tiny, spec, "cpu")
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_success_replaces_an_earlier_export_and_writes_nothing_else(tiny, reference, images, tmp_path):
+    (tmp_path / "m.onnx").write_text("earlier")
+    lines = []
+    result = export_model(tiny, reference, tmp_path / "m.onnx", images, options=FP16, say=lines.append)
+    assert names_in(tmp_path) == ["m.fp16.onnx", "m.onnx", "m.parity.json"]
+    assert sorted(path.name for path in result.paths()) == names_in(tmp_path)
+    assert (read_spec(result.fp32).precision, read_spec(result.fp16).precision) == ("fp32", "fp16")
+    assert any("fp16-simulated" in line for line in lines)
+    assert "python -m lightdepth_export.engine m.fp16.onnx" in result.engine_note
+    report = json.loads(result.parity.read_text())
+    assert list(report["steps"]) == ["onnx-fp32", "fp16-simulated"]
+    assert report["steps"]["onnx-fp32"]["max_abs_diff_m"] < 1e-4
+    assert 0 < report["steps"]["fp16-simulated"]["abs_rel"] < 0.005
+    assert report["steps"]["fp16-simulated"]["overflow"]["margin"] > 10
+    image = read_image(images[0])
+    with DepthEstimator.load(result.fp32, device="cpu") as exported:
+        assert exported(image) == pytest.approx(DepthEstimator(reference)(image), abs=1e-4)
+
+
+def test_a_failed_gate_leaves_an_earlier_export_as_it_was_and_nothing_new(tiny, reference, images, tmp_path):
+    (tmp_path / "m.onnx").write_text("earlier")
+    with pytest.raises(LightDepthError, match="fp16-simulated: abs_rel"):
+        export_model(tiny, reference, tmp_path / "m.onnx", images, options=IMPOSSIBLE)
+    assert names_in(tmp_path) == ["m.onnx"]
+    assert (tmp_path / "m.onnx").read_text() == "earlier"
+
+
+def test_a_network_that_is_not_the_reference_fails_the_fp32_gate(make_tiny, reference, images, tmp_path):
+    with pytest.raises(LightDepthError, match="onnx-fp32: max_abs_diff_m"):
+        export_model(make_tiny("softplus"), reference, tmp_path / "m.onnx", images)
+    assert names_in(tmp_path) == []
+
+
+def test_no_images_are_refused_before_any_work(tiny, reference, tmp_path):
+    with pytest.raises(LightDepthError, match="got none"):
+        export_model(tiny, reference, tmp_path / "m.onnx", [])
+
+
+def test_another_suffix_is_refused(tiny, reference, images, tmp_path):
+    with pytest.raises(LightDepthError, match=r"\.onnx file"):
+        export_model(tiny, reference, tmp_path / "m.engine", images)
+
+
+def test_an_output_folder_that_is_a_file_is_one_clear_error(tiny, reference, images, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LightDepthError, match="Can't write"):
+        export_model(tiny, reference, tmp_path / "file" / "m.onnx", images)
