@@ -116,8 +116,8 @@ def _parse(parser: Any, content: bytes, path: Path) -> None:  # Any: NVIDIA ship
         return
     lines = []
     for number in range(parser.num_errors):
-        error = parser.get_error(number)
-        lines.append(f"  {error.node_operator()} {error.node_name()}: {error.desc()}")
+        parser_error = parser.get_error(number)
+        lines.append(f"  {parser_error.node_operator()} {parser_error.node_name()}: {parser_error.desc()}")
     raise LightDepthError("\n".join([f"TensorRT can't parse {path}; change these parts of the network:", *lines]))
 
 
@@ -129,10 +129,10 @@ def _add_profile(
     builder: Any, network: Any, config: Any, options: BuildOptions, path: Path
 ) -> tuple[Shape, Shape, Shape]:  # Any: NVIDIA ships no types
     """Give an open batch its range; return the input's smallest, usual and largest shape."""
-    inputs = [network.get_input(i) for i in range(network.num_inputs)]
-    if len(inputs) != 1:
-        raise LightDepthError(f"{path} has {len(inputs)} inputs; a LightDepth network has one image.")
-    shape = tuple(inputs[0].shape)
+    if network.num_inputs != 1:
+        raise LightDepthError(f"{path} has {network.num_inputs} inputs; a LightDepth network has one image.")
+    tensor = network.get_input(0)
+    shape = tuple(tensor.shape)
     if all(size > 0 for size in shape):
         if options.batch is not None:
             raise LightDepthError(
@@ -149,7 +149,7 @@ def _add_profile(
     sizes = (options.batch.minimum, options.batch.usual, options.batch.maximum)
     smallest, usual, largest = ((size, *shape[1:]) for size in sizes)
     profile = builder.create_optimization_profile()
-    profile.set_shape(inputs[0].name, smallest, usual, largest)
+    profile.set_shape(tensor.name, smallest, usual, largest)
     if config.add_optimization_profile(profile) < 0:
         raise LightDepthError(f"TensorRT refuses the batch range {sizes} for {path}; choose another.")
     return smallest, usual, largest
