@@ -1,0 +1,81 @@
+import json
+import os
+import stat
+
+import pytest
+
+from lightdepth_runtime.atomic import atomic_path, make_folder, write_bytes, write_json, write_text
+from lightdepth_runtime.errors import LightDepthError
+
+
+def test_the_file_appears_whole_with_parents_and_usual_permissions(tmp_path):
+    path = tmp_path / "a" / "b" / "note.txt"
+    write_text(path, "Tiefe für alle\n")
+    assert path.read_text(encoding="utf-8") == "Tiefe für alle\n"
+    (tmp_path / "plain").write_text("")
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+    assert [p.name for p in path.parent.iterdir()] == ["note.txt"]
+
+
+def test_an_error_leaves_the_old_content_and_nothing_else(tmp_path):
+    path = tmp_path / "m.onnx"
+    write_bytes(path, b"old")
+    with pytest.raises(ZeroDivisionError), atomic_path(path) as temporary:
+        temporary.write_bytes(b"half")
+        assert path.read_bytes() == b"old"
+        raise ZeroDivisionError
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_temporary_name_keeps_the_suffix(tmp_path):
+    with atomic_path(tmp_path / "m.onnx") as temporary:
+        assert temporary.suffix == ".onnx"
+        assert temporary.parent == tmp_path
+
+
+def test_json_refuses_what_is_not_json(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "r.json", {"rmse_m": float("nan")})
+    assert not list(tmp_path.iterdir())
+    write_json(tmp_path / "r.json", {"rmse_m": 0.5})
+    assert json.loads((tmp_path / "r.json").read_text()) == {"rmse_m": 0.5}
+
+
+def test_a_link_is_followed_rather_than_replaced(tmp_path):
+    (tmp_path / "real.txt").write_text("old")
+    link = tmp_path / "link.txt"
+    link.symlink_to("real.txt")
+    write_text(link, "new")
+    assert link.is_symlink()
+    assert (tmp_path / "real.txt").read_text() == "new"
+
+
+def test_a_device_or_pipe_is_written_and_stays_what_it_is(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_text(pipe, "through")
+        assert os.read(reader, 100) == b"through"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_a_folder_in_the_way_and_a_file_as_folder_are_one_sentence(tmp_path):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "taken", tmp_path / "file" / "note.txt"):
+        with pytest.raises(LightDepthError, match="Can't write .*Choose another output") as caught:
+            write_text(path, "x")
+        assert "\n" not in str(caught.value)
+    with pytest.raises(LightDepthError, match="Can't write"):
+        make_folder(tmp_path / "file" / "deeper")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(LightDepthError, match="permission denied"):
+        write_text(tmp_path / "note.txt", "x")
