@@ -16,14 +16,18 @@ from lightdepth.train import train
 from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.machine import describe_machine
 
-BASE = ["model=lite0", "image_height=128", "image_width=160", "epochs=10", "learning_rate=1.5e-3", "val_fraction=0.12"]
+BASE = [
+    *("model=lite0", "image_height=128", "image_width=160", "epochs=10", "learning_rate=1.5e-3"),
+    *("val_fraction=0.12", "zoom_max=1.2"),
+]
 VARIANTS = {
-    "base: log depth, SILog + gradients + L1, zoom to 1.5, EMA": [],
+    "base: log depth, SILog + gradients + L1, zoom to 1.2, EMA": [],
+    "zoom to 1.5": ["zoom_max=1.5"],
+    "no zoom": ["zoom_max=1.0"],
     "plain L1 loss in metres": ["loss=l1"],
-    "softplus metres instead of log depth": ["output=softplus"],
-    "no crop-zoom": ["zoom_max=1.0"],
-    "no EMA of the weights": ["ema_decay=0"],
     "more weight on absolute scale (silog_lambda 0.5, l1_weight 0.5)": ["silog_lambda=0.5", "l1_weight=0.5"],
+    "softplus metres instead of log depth": ["output=softplus"],
+    "no EMA of the weights": ["ema_decay=0"],
     "input 256x192": ["image_height=192", "image_width=256"],
 }
 EPOCHS_AVERAGED = 3  # the last ones: steadier than a single epoch

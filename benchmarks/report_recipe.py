@@ -57,7 +57,7 @@ def main(
     """Train a few epochs at a small input and score the result with the right units."""
     overrides = [
         *("loss=l1", "image_height=96", "image_width=128", "encoder_weights=none", "val_fraction=0", "precision=fp32"),
-        *(f"data_root={data}", f"epochs={epochs}", "zoom_max=1.0", "num_threads=2"),
+        *(f"data_root={data}", f"epochs={epochs}", "zoom_max=1.0", "num_threads=1"),
     ]
     training = load_pairs(data, "train")
     misread = replace(training, pairs=[MisreadPair(pair) for pair in training.pairs])

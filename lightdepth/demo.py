@@ -7,23 +7,29 @@ from pathlib import Path
 
 import numpy as np
 from accelerate.utils import set_seed
+
 from lightdepth_export.artifacts import ExportOptions, ExportResult
 from lightdepth_runtime.atomic import make_folder, write_json
+from lightdepth_runtime.bench import BenchResult
+from lightdepth_runtime.bench_cli import BenchOptions
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.evaluate import EvalResult, Predictor, evaluate
-from lightdepth_runtime.infer import infer_files
+from lightdepth_runtime.infer import infer_files, plan_jobs
 from lightdepth_runtime.pairs import PairSet, load_pairs
 from lightdepth_runtime.protocol import get_protocol
 
+from .bench import Rival, bench_models
 from .checkpoint import build_model
 from .config import TrainConfig, load_config
 from .demo_report import write_report
-from .export import DEMO_DATA, export_checkpoint
-from .panels import PanelRow, draw_panels
+from .depth_anything import DEPTH_ANYTHING_SMALL
+from .export import DEMO_DATA, export_checkpoint, spread
+from .panels import draw_panels, error_panel
 from .run_folder import RunFolder
+from .run_inputs import describe
 from .torch_backend import TorchBackend
-from .train import describe, train
+from .train import train
 
 __all__ = ["DemoResult", "run_demo"]
 
@@ -31,10 +37,11 @@ Say = Callable[[str], None]
 
 # Small enough for about a minute on two cores; random weights, so that nothing is downloaded.
 DEMO_SETTINGS = (
-    *("image_height=96", "image_width=128", "encoder_weights=none", "precision=fp32", "zoom_max=1.25"),
+    *("image_height=96", "image_width=128", "encoder_weights=none", "precision=fp32", "zoom_max=1.0"),
     *("epochs=4", "passes_per_epoch=14", "batch_size=8", "val_fraction=0", "num_workers=0"),
 )
 PICTURED = 3
+BENCH_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class DemoResult:
     folder: RunFolder
     scores: tuple[EvalResult, ...]
     export: ExportResult
-    bench: dict[str, object]
+    bench: BenchResult
 
 
 def run_demo(output: Path, *, say: Say = lambda _: None) -> Path:
@@ -57,7 +64,10 @@ def run_demo(output: Path, *, say: Say = lambda _: None) -> Path:
     folder = _fresh_run(output / "run")
     training, test = load_pairs(DEMO_DATA, "train"), load_pairs(DEMO_DATA, "test")
     say("1/5 Scoring a constant and an untrained network")
-    scores = [_score(_constant(training), test, "best constant"), _score(_untrained(config, training), test, "untrained")]
+    scores = [
+        _score(_constant(training), test, "best constant"),
+        _score(_untrained(config, training), test, "untrained"),
+    ]
     say("2/5 Training for about a minute")
     train(config, folder.path, say=say)
     say("3/5 Exporting to ONNX in FP32 and FP16, compared with PyTorch on the test pairs")
@@ -69,9 +79,11 @@ def run_demo(output: Path, *, say: Say = lambda _: None) -> Path:
     with DepthEstimator.load(export.fp32, device="cpu") as estimator:
         _draw(estimator, test, output)
     say("5/5 Timing beside Depth Anything V2 Small (its architecture, random weights)")
-    bench = _bench(export.fp32, output)
-    for result in scores:
-        write_json(output / "eval" / f"{result.model.replace(', ', '-').replace(' ', '-').lower()}.json", result.to_dict())
+    bench = _bench(export.fp32, test, say)
+    write_json(output / "bench.json", bench.to_dict())
+    for score in scores:
+        name = score.model.replace(", ", "-").replace(" ", "-").lower()
+        write_json(output / "eval" / f"{name}.json", score.to_dict())
     return write_report(DemoResult(folder, tuple(scores), export, bench), output / "report.md")
 
 
@@ -101,3 +113,20 @@ def _untrained(config: TrainConfig, training: PairSet) -> Predictor:
     set_seed(config.seed)
     network = build_model(config)
     return DepthEstimator(TorchBackend(network, describe(config, network, training), "cpu"))
+
+
+def _draw(estimator: DepthEstimator, test: PairSet, output: Path) -> None:
+    """Write depth maps of every test image, and the report's picture of a few."""
+    images = [DEMO_DATA / pair.name for pair in test.pairs]
+    infer_files(estimator, plan_jobs(images), output / "depth")
+    frames = [(pair.name, pair.read()) for pair in spread(test, PICTURED).pairs]
+    panels = [error_panel(frame.image, frame.depth_m, estimator(frame.image), name) for name, frame in frames]
+    draw_panels(panels, output / "panels.png")
+
+
+def _bench(model: Path, test: PairSet, say: Say) -> BenchResult:
+    frame = test.pairs[0].read().image
+    rival = Rival(DEPTH_ANYTHING_SMALL, "random")
+    options = BenchOptions("cpu", None, BENCH_ROUNDS, False)
+    name = f"demo test image, {frame.shape[1]}x{frame.shape[0]}"
+    return bench_models([model], frame, rival, frame_name=name, options=options, say=say)
