@@ -26,6 +26,7 @@ from lightdepth_runtime.bench_cli import (
     run_bench,
     show_bench,
 )
+from lightdepth_runtime.estimator import SHIPPED_MODEL
 
 __all__ = ["Rival", "bench_command", "bench_models", "export_untrained"]
 
@@ -34,7 +35,7 @@ Say = Callable[[str], None]
 
 def bench_command(
     models: Annotated[
-        list[Path] | None, typer.Argument(help="Model files. Without any: an untrained resnet18 at 480x640.")
+        list[Path] | None, typer.Argument(help="Model files. Without any: the shipped model and an untrained resnet18.")
     ] = None,
     against: Annotated[str | None, typer.Option(help="Add a baseline: depth-anything-v2-small.")] = None,
     against_weights: Annotated[
@@ -74,7 +75,7 @@ def bench_models(
     """Time models and a baseline through one backend: checkpoints are exported to FP32 ONNX for the run.
 
     Args:
-        models: model files; none stands for an untrained resnet18, whose latency is that of a trained one.
+        models: model files; none stands for the shipped model and an untrained resnet18, for its latency.
         frame: uint8 RGB (H, W, 3).
         rival: a baseline; it becomes the first row, which ratios compare with.
         frame_name: what the frame is, for the record.
@@ -98,7 +99,9 @@ def bench_models(
             if baseline.is_random:
                 say("Its weights are random: latency, size and memory mean something, its output does not.")
         if not models:
-            say("No model given: resnet18 at 480x640 with random weights, for latency alone.")
+            if SHIPPED_MODEL.is_file():
+                paths.append(SHIPPED_MODEL)
+            say("No model given: resnet18 at 480x640 joins with random weights, for latency alone.")
             paths.append(export_untrained("resnet18", folder))
         for number, model in enumerate(models):
             if model.suffix == ".safetensors":

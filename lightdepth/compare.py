@@ -154,7 +154,7 @@ def compare(
             predictions = {run.entrant.name: run.latest for run in runs if run.latest is not None}
             frames.append(ComparedFrame(pair.name, pair.scene, frame.image, frame.depth_m, predictions))
     rows = tuple(row for run in runs for row in run.rows())
-    return Comparison(pairs.root.name, pairs.packaging, pairs.split, len(pairs), rows), frames
+    return Comparison(pairs.name, pairs.packaging, pairs.split, len(pairs), rows), frames
 
 
 class _Run:

@@ -28,8 +28,8 @@ NYU_PACKAGINGS = frozenset({"kaggle", "labelled mat"})  # two packagings of NYU 
 
 
 def compare_command(
-    model: Annotated[Path, typer.Argument(help="A model file: checkpoint or .onnx.")],
-    data: Annotated[Path, typer.Option(help="Folder or pair list with ground truth.")],
+    model: Annotated[Path | None, typer.Argument(help="A model file; the shipped model if omitted.")] = None,
+    data: Annotated[Path, typer.Option(help="Folder or pair list with ground truth.")] = ...,  # type: ignore[assignment]  # Typer: required
     split: Annotated[str, typer.Option(help="Which split of a folder.")] = "test",
     against: Annotated[str, typer.Option(help="The baseline.")] = "depth-anything-v2-small",
     against_weights: Annotated[
@@ -108,7 +108,7 @@ def domain_of(spec: ModelSpec, pairs: PairSet) -> str:
     name, _, rest = spec.training_data.partition(" (")
     packaging = rest.partition(",")[0]
     same_family = packaging in NYU_PACKAGINGS and pairs.packaging in NYU_PACKAGINGS
-    return "in-domain" if same_family or name == pairs.root.name else "other data"
+    return "in-domain" if same_family or name == pairs.name else "other data"
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:
