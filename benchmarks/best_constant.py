@@ -10,6 +10,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
+
 from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.evaluate import evaluate
 from lightdepth_runtime.metrics import image_metrics

@@ -2,7 +2,7 @@
 
 Usage: python benchmarks/recipe.py --data DIR --encoder-weights lite0.safetensors [--json FILE]
 
-Each run is short (10 epochs at 160x128) and is scored on the validation scenes, never on test pairs. Short runs rank
+Each run is short (7 epochs at 160x128) and is scored on the validation scenes, never on test pairs. Short runs rank
 parts; they don't predict the figures of a long run. A run that is already in --output is not repeated.
 """
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from lightdepth.config import load_config
 from lightdepth.run_folder import RunFolder
 from lightdepth.train import train
@@ -17,7 +18,7 @@ from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.machine import describe_machine
 
 BASE = [
-    *("model=lite0", "image_height=128", "image_width=160", "epochs=10", "learning_rate=1.5e-3"),
+    *("model=lite0", "image_height=128", "image_width=160", "epochs=7", "learning_rate=1.5e-3"),
     *("val_fraction=0.12", "zoom_max=1.2"),
 ]
 VARIANTS = {
@@ -30,7 +31,7 @@ VARIANTS = {
     "no EMA of the weights": ["ema_decay=0"],
     "input 256x192": ["image_height=192", "image_width=256"],
 }
-EPOCHS_AVERAGED = 3  # the last ones: steadier than a single epoch
+EPOCHS_AVERAGED = 2  # the last ones: steadier than a single epoch
 
 
 def main(

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
+
 from lightdepth.checkpoint import load_checkpoint
 from lightdepth.config import load_config
 from lightdepth.torch_backend import TorchBackend
