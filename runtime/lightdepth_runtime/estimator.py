@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,11 +60,24 @@ class DepthEstimator:
             float32 (H, W) metres along the optical axis, at the frame's resolution.
 
         Raises:
-            LightDepthError: an array that is no image.
+            LightDepthError: an array that is no image, or not of the size that a model with preprocessing inside takes.
         """
         rgb = as_rgb(image, channel_order)
+        if self.spec.frame_height is not None:
+            return self._run_frame(rgb)
         batch = preprocess(rgb, self.spec)[None]  # (H, W, 3) -> (1, 3, h, w)
         return resize_depth(self._backend.run(batch)[0, 0], *rgb.shape[:2])  # (1, 1, h, w) -> (H, W)
+
+    def _run_frame(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Run a model that resizes and normalises by itself: (H, W, 3) -> (H, W)."""
+        spec = self.spec
+        if rgb.shape[:2] != (spec.frame_height, spec.frame_width):
+            raise LightDepthError(
+                f"This model takes frames of {spec.frame_width}x{spec.frame_height}, got {rgb.shape[1]}x{rgb.shape[0]};"
+                " use the model without embedded preprocessing for other sizes."
+            )
+        frame = np.ascontiguousarray(rgb)[None]  # (H, W, 3) -> (1, H, W, 3)
+        return self._backend.run(cast(NDArray[np.float32], frame))[0]  # uint8 here, as the spec says
 
     def infer_batch(
         self, images: Sequence[NDArray[np.generic]], *, channel_order: ChannelOrder = "rgb"

@@ -42,6 +42,9 @@ class ModelSpec:
     Input: float32 (B, 3, input_height, input_width), `(pixel / 255 - mean) / std` in `channel_order`,
     the whole frame resized without keeping its aspect ratio (`resize_mode` "stretch").
     Output: float32 (B, 1, input_height, input_width), metric depth along the optical axis in metres.
+
+    With `frame_height` and `frame_width` set, the model resizes and normalises by itself: it takes a camera's frame,
+    uint8 RGB (1, frame_height, frame_width, 3), and gives float32 (1, frame_height, frame_width) metres.
     """
 
     name: str
@@ -57,6 +60,8 @@ class ModelSpec:
     resize_mode: str = "stretch"
     input_name: str = "image"
     output_name: str = "depth"
+    frame_height: int | None = None
+    frame_width: int | None = None
     unit: str = "m"
     kind: str = "metric depth"
     precision: Precision = "fp32"

@@ -113,6 +113,8 @@ def _check_tensors(path: Path, session: onnxruntime.InferenceSession, spec: Mode
     inputs = {node.name: node.shape for node in session.get_inputs()}
     outputs = [node.name for node in session.get_outputs()]
     size = [3, spec.input_height, spec.input_width]
+    if spec.frame_height is not None:  # preprocessing is in the graph
+        size = [spec.frame_height, spec.frame_width, 3]
     fits = list(inputs) == [spec.input_name] and inputs[spec.input_name][1:] == size and spec.output_name in outputs
     if not fits:
         raise LightDepthError(
