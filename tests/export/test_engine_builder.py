@@ -123,13 +123,13 @@ def test_progress_is_told_and_an_error_in_it_stops_the_build(tmp_path):
 
 
 def test_a_mixed_precision_graph_is_refused_with_the_parsers_words(tmp_path):
-    with pytest.raises(LightDepthError, match="only.*must be of same type") as caught:
+    with pytest.raises(LightDepthError, match=r"only.*must be of same type") as caught:
         build_engine(trt, write(one_node(weight=np.float16), tmp_path))
     assert "`kernel` is of type Half" in str(caught.value)
 
 
 def test_an_unknown_operator_is_named(tmp_path):
-    with pytest.raises(LightDepthError, match="Frobnicate only: .*Plugin not found"):
+    with pytest.raises(LightDepthError, match=r"Frobnicate only: .*Plugin not found"):
         build_engine(trt, write(one_node("Frobnicate"), tmp_path))
 
 

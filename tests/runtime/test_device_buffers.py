@@ -1,0 +1,32 @@
+import sys
+import types
+
+import pytest
+
+from lightdepth_runtime.backends import device_buffers
+from lightdepth_runtime.backends.device_buffers import CudaBuffers, load_cudart, open_cuda
+from lightdepth_runtime.errors import LightDepthError
+
+
+def test_the_older_spelling_of_the_bindings_is_found(monkeypatch):
+    older = types.ModuleType("cuda.cudart")
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
+    monkeypatch.setitem(sys.modules, "cuda.cudart", older)
+    assert load_cudart() is older
+
+
+def test_missing_bindings_name_the_install_command(monkeypatch):
+    for name in device_buffers._MODULES:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(LightDepthError, match="pip install cuda-bindings"):
+        load_cudart()
+
+
+@pytest.mark.parametrize("answer", [(0, 0), (35, None), (100, 0)])
+def test_no_device_is_an_error(answer):
+    with pytest.raises(LightDepthError, match="CUDA finds no GPU here"):
+        open_cuda(types.SimpleNamespace(cudaGetDeviceCount=lambda: answer))
+
+
+def test_a_device_is_opened():
+    assert isinstance(open_cuda(types.SimpleNamespace(cudaGetDeviceCount=lambda: (0, 2))), CudaBuffers)
