@@ -68,7 +68,7 @@ class TrainConfig(BaseModel):
     learning_rate: Positive = 1e-3
     encoder_lr_factor: Positive = 0.25
     weight_decay: Weight = 0.01
-    warmup_share: Share = 0.1
+    warmup_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
     clip_norm: Positive = 1.0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
     loss: Literal["silog", "l1"] = "silog"
@@ -76,7 +76,7 @@ class TrainConfig(BaseModel):
     gradient_weight: Weight = 0.25
     l1_weight: Weight = 0.1
 
-    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+    precision: Literal["fp32", "fp16", "bf16"] = "fp16"
     num_workers: Annotated[int, Field(ge=0)] = 2
     num_threads: Count | None = None
     seed: Annotated[int, Field(ge=0)] = 0
@@ -84,10 +84,12 @@ class TrainConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _fill_from_preset(cls, values: Any) -> Any:  # Any: pydantic passes whatever it was given
-        """Put the preset's values under the keys that were not set."""
+        """Put the preset's values under the keys that were not set, or set to null."""
         if not isinstance(values, dict):
             return values
-        return {**PRESETS.get(str(values.get("model", "resnet18")), {}), **values}
+        preset = PRESETS.get(str(values.get("model", "resnet18")), {})
+        given = {key: value for key, value in values.items() if value is not None or key not in preset}
+        return {**preset, **given}
 
     def camera(self) -> Intrinsics | None:
         """Return the camera that `intrinsics` [fx, fy, cx, cy, width, height] describes."""

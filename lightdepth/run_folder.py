@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,8 +22,6 @@ __all__ = ["RunFolder", "Stateful", "newest_run", "newest_state"]
 KEPT_STATES = 2
 # A resumed run may use other hardware; every other key changes what is trained.
 FREE_ON_RESUME = frozenset({"num_threads", "num_workers"})
-# Accelerate's names for what is saved beside model, optimiser and random generators: schedule, EMA, progress.
-PART_NAME = "custom_checkpoint_{}.pkl"
 
 
 class Stateful(Protocol):
@@ -109,7 +107,7 @@ class RunFolder:
         """Return the saved training states, oldest first."""
         return sorted((self.path / "state").glob("epoch-*"))
 
-    def save_state(self, accelerator: Accelerator, epoch: int, parts: Sequence[Stateful]) -> None:
+    def save_state(self, accelerator: Accelerator, epoch: int, parts: Mapping[str, Stateful]) -> None:
         """Save model, optimiser, scaler, random generators and `parts` under a temporary name, then rename.
 
         Raises:
@@ -123,8 +121,8 @@ class RunFolder:
             accelerator.wait_for_everyone()
             accelerator.save_state(str(temporary))
             if accelerator.is_main_process:
-                for index, part in enumerate(parts):
-                    torch.save(part.state_dict(), temporary / PART_NAME.format(index))
+                for name, part in parts.items():
+                    torch.save(part.state_dict(), temporary / f"{name}.pt")
             accelerator.wait_for_everyone()
             if accelerator.is_main_process:
                 temporary.rename(final)
@@ -134,8 +132,10 @@ class RunFolder:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise LightDepthError(f"Can't save the training state {final} ({reason}); free some space.") from error
 
-    def load_state(self, accelerator: Accelerator, parts: Sequence[Stateful]) -> bool:
-        """Take the newest whole state; return False where no epoch was finished. Nothing unpickles code.
+    def load_state(self, accelerator: Accelerator, parts: Mapping[str, Stateful]) -> bool:
+        """Take the newest whole state; return False where no epoch was finished.
+
+        The parts are read here: Accelerate's `register_for_checkpointing` would unpickle code.
 
         Raises:
             LightDepthError: the state can't be read.
@@ -147,9 +147,8 @@ class RunFolder:
             return False
         try:
             accelerator.load_state(str(states[-1]))
-            for index, part in enumerate(parts):
-                path = states[-1] / PART_NAME.format(index)
-                part.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+            for name, part in parts.items():
+                part.load_state_dict(torch.load(states[-1] / f"{name}.pt", map_location="cpu", weights_only=True))
         except Exception as error:  # torch, zipfile, pickle and safetensors each raise their own
             reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
             raise LightDepthError(

@@ -149,9 +149,9 @@ class _Training:
                 self._epoch(board)
         return self.folder
 
-    def _parts(self) -> tuple[Stateful, ...]:
+    def _parts(self) -> dict[str, Stateful]:
         """Return what is saved beside model, optimiser and random generators."""
-        return self.schedule, self.ema, self.progress
+        return {"schedule": self.schedule, "ema": self.ema, "progress": self.progress}
 
     def _epoch(self, board: SummaryWriter | None) -> None:
         started = time.monotonic()

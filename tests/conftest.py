@@ -28,7 +28,7 @@ def tum_copy(tmp_path):
 
 
 def _write_kaggle(folder, *, level=True, csv_inside=False):
-    """Write the pairs as Kaggle/DenseDepth does: 8-bit training depth (255 = 10 m), 16-bit test depth in millimetres."""
+    """Write the pairs as Kaggle/DenseDepth does: 8-bit training depth (255 = 10 m), 16-bit test depth in mm."""
     root = folder / "data" if level else folder
     root.mkdir(parents=True)
     for split in ("train", "test"):
@@ -53,7 +53,7 @@ def _write_kaggle(folder, *, level=True, csv_inside=False):
 
 
 def _write_mat(folder, *, scenes=True):
-    """Write the pairs as the official download: MATLAB v7.3, so arrays stand transposed, and splits that count from 1."""
+    """Write the pairs as the official download: MATLAB v7.3 (arrays stand transposed), splits that count from 1."""
     folder.mkdir(parents=True)
     train, test = (load_pairs(TUM, split).pairs for split in ("train", "test"))
     pairs = [*train, *test]

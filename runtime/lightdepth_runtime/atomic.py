@@ -24,7 +24,9 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         LightDepthError: the folder can't be written.
     """
     path = Path(path)
-    if path.exists() and not path.is_file() and not path.is_dir():
+    if path.is_dir():
+        raise LightDepthError(f"{path} is a folder, a file is needed; choose another output path.")
+    if path.exists() and not path.is_file():
         yield path
         return
     path = Path(os.path.realpath(path))

@@ -20,10 +20,15 @@ def test_the_file_appears_whole_with_parents_and_usual_permissions(tmp_path):
 def test_an_error_leaves_the_old_content_and_nothing_else(tmp_path):
     path = tmp_path / "m.onnx"
     write_bytes(path, b"old")
-    with pytest.raises(ZeroDivisionError), atomic_path(path) as temporary:
-        temporary.write_bytes(b"half")
-        assert path.read_bytes() == b"old"
-        raise ZeroDivisionError
+
+    def fail_half_way():
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(b"half")
+            assert path.read_bytes() == b"old"
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_half_way()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -67,7 +72,7 @@ def test_a_folder_in_the_way_and_a_file_as_folder_are_one_sentence(tmp_path):
     (tmp_path / "taken").mkdir()
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "taken", tmp_path / "file" / "note.txt"):
-        with pytest.raises(LightDepthError, match="Can't write .*Choose another output") as caught:
+        with pytest.raises(LightDepthError, match=r"Can't write .*Choose another output") as caught:
             write_text(path, "x")
         assert "\n" not in str(caught.value)
     with pytest.raises(LightDepthError, match="Can't write"):

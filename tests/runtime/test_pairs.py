@@ -93,7 +93,7 @@ def test_an_eight_bit_depth_png_in_a_pair_list_is_refused(tum_copy):
 def test_depth_of_another_size_than_its_image_is_refused(tum_copy):
     path = tum_copy / "freiburg3_cabinet" / "0000_depth.png"
     cv2.imwrite(str(path), np.full((60, 80), 900, np.uint16))
-    with pytest.raises(LightDepthError, match="0000_depth.png: depth is 80x60 but its image is 160x120"):
+    with pytest.raises(LightDepthError, match=r"0000_depth.png: depth is 80x60 but its image is 160x120"):
         load_pairs(tum_copy, "train").pairs[0].read()
 
 
