@@ -1,8 +1,8 @@
 """The commands that need no torch, for `python -m lightdepth_runtime` and for `lightdepth` alike."""
 
-import enum
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,23 +11,71 @@ from rich.console import Console
 from rich.table import Table
 
 from . import __version__
-from .atomic import make_folder, write_json
+from .atomic import atomic_path, write_json
 from .bench_cli import bench_command
-from .colorize import COLORMAPS
+from .colorize import Colormap, DepthRange
 from .errors import LightDepthError
 from .estimator import DepthEstimator
 from .evaluate import EvalResult, evaluate
-from .infer import infer_files, parse_save, plan_jobs
+from .infer import infer_files
+from .nearest import nearest
 from .pairs import load_pairs
 from .progress import track
-from .protocol import Alignment, get_protocol
+from .protocol import PROTOCOLS, Alignment, get_protocol
+from .sinks import SAVE_KINDS, parse_save
+from .sources import plan_jobs
 
 __all__ = ["app", "eval_command", "infer_command", "main", "make_app", "run_app"]
 
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+ALL_KINDS = ",".join(SAVE_KINDS)
+# What each metric is called in papers, and its unit.
+METRIC_LABELS = {
+    "rmse_m": ("RMSE", "m"),
+    "mae_m": ("MAE", "m"),
+    "abs_rel": ("AbsRel", ""),
+    "sq_rel": ("SqRel", "m"),
+    "log10": ("log10", ""),
+    "silog": ("SILog", "x 100"),
+    "delta1": ("delta < 1.25", ""),
+    "delta2": ("delta < 1.25^2", ""),
+    "delta3": ("delta < 1.25^3", ""),
+}
+
+
+def _save_kinds(text: str) -> frozenset[str]:
+    try:
+        return parse_save(text)
+    except LightDepthError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _depth_range(text: str) -> DepthRange:
+    try:
+        near_m, far_m = (float(word) for word in text.split(","))
+        return DepthRange(near_m, far_m)
+    except (ValueError, LightDepthError) as error:
+        raise typer.BadParameter(f"{text!r} is not NEAR,FAR in metres with 0 <= NEAR < FAR, like 0.5,8.") from error
+
+
+def _protocol_name(text: str) -> str:
+    if text not in PROTOCOLS:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(PROTOCOLS)}{nearest(text, PROTOCOLS)}")
+    return text
+
+
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; the backend's choice by default.")]
-ColormapName = enum.StrEnum("ColormapName", {name: name for name in COLORMAPS})
-AlignName = enum.StrEnum("AlignName", {"NONE": "none", "MEDIAN": "median", "SCALE_SHIFT": "scale-shift"})
+Save = Annotated[
+    Any,  # Any: Typer takes no frozenset; the parser gives one, and reads the default too
+    typer.Option(parser=_save_kinds, metavar=ALL_KINDS, help="What to write, separated by commas."),
+]
+Range = Annotated[
+    DepthRange | None,
+    typer.Option("--range", parser=_depth_range, metavar="NEAR,FAR", help="Metres of the end colours; else each own."),
+]
+ProtocolName = Annotated[
+    str, typer.Option(parser=_protocol_name, metavar="|".join(PROTOCOLS), help="Which pixels count, and how.")
+]
 
 
 def make_app(text: str) -> typer.Typer:
@@ -39,101 +87,98 @@ def make_app(text: str) -> typer.Typer:
             print(__version__)
             raise typer.Exit
 
-    @app.callback()
+    @app.callback(help=text)
     def options(
         debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
         version: Annotated[bool, typer.Option("--version", callback=version, is_eager=True)] = False,
     ) -> None:
-        """Read by `run_app` and by the callback."""
+        """Take what `run_app` and the callback of `--version` read."""
 
-    options.__doc__ = text
     return app
 
 
 def run_app(app: typer.Typer) -> None:
-    """Run an app: an error is one line on standard error and exit code 1, a wrong argument 2, an interruption 130."""
+    """Run an app and exit: 0 if it worked, 1 with one line on stderr, 2 for a wrong argument, 130 if interrupted."""
     try:
         app()
-    except LightDepthError as error:
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # the outermost layer: whatever went wrong is one line, unless asked for more
         if "--debug" in sys.argv:
             raise
-        print(f"Error: {' '.join(str(error).split())}", file=sys.stderr)
+        text = " ".join(str(error).split())
+        if not isinstance(error, LightDepthError):
+            text = f"unexpected {type(error).__name__} ({text}); put --debug before the command, and report it."
+        print(f"Error: {text}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        sys.exit(130)
 
 
 def infer_command(
-    inputs: Annotated[list[Path], typer.Argument(help="Images and folders.")],
-    model: Annotated[Path | None, typer.Option(help="A model file.")] = None,
-    output: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("output"),
-    colormap: Annotated[ColormapName, typer.Option(help="Of the colour picture.")] = ColormapName["plasma"],
-    save: Annotated[str, typer.Option(help="What to write, separated by commas.")] = "png,png16,npy",
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images and folders of images.")],
+    model: Annotated[Path | None, typer.Option(help="A model file; the shipped model by default.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path("output"),
+    colormap: Annotated[Colormap, typer.Option(help="Of the colour picture; near is the bright end.")] = "plasma",
+    save: Save = ALL_KINDS,
+    scale: Range = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Estimate depth of images: colour picture, 16-bit millimetres, float metres."""
-    kinds, jobs = parse_save(save), plan_jobs(inputs)
-    make_folder(output)
+    """Estimate depth of images: a colour picture with a scale, 16-bit millimetres, float metres."""
+    jobs = plan_jobs(inputs, output)
     with DepthEstimator.load(model, device, threads) as estimator:
-        written = infer_files(
-            estimator,
-            jobs,
-            output,
-            save=kinds,
-            colormap=colormap.value,  # type: ignore[arg-type]  # an enum made from the literal's names
-            say=_warn,
-            progress=lambda items: track(items, "Inferring", len(items)),
-        )
-    print(f"{len(jobs)} images, {len(written)} files in {output}")
+        print(f"Model {_describe(estimator)}; {len(jobs)} image{'s' * (len(jobs) > 1)}")
+        progress = _tracker("Inferring", len(jobs))
+        kinds: dict[str, Any] = {"save": save, "colormap": colormap, "scale": scale}  # Any: each its own type
+        written = infer_files(estimator, jobs, output, **kinds, say=_warn, progress=progress)
+    print(f"Wrote {len(written)} files to {output}")
 
 
 def eval_command(
-    model: Annotated[Path | None, typer.Argument(help="A model file.")] = None,
-    data: Annotated[Path, typer.Option(help="Folder or pair list with ground truth.")] = ...,  # type: ignore[assignment]  # Typer: required
+    data: Annotated[Path, typer.Option(metavar="DIR|LIST", help="Folder or pair list with ground truth.")],
+    model: Annotated[Path | None, typer.Argument(help="A model file; the shipped model by default.")] = None,
     split: Annotated[str, typer.Option(help="Which split of a folder.")] = "test",
-    protocol: Annotated[str, typer.Option(help="Named protocol.")] = "eigen",
-    align: Annotated[AlignName, typer.Option(help="Per-image alignment to the truth.")] = AlignName.NONE,
+    protocol: ProtocolName = "eigen",
+    align: Annotated[Alignment, typer.Option(help="Fit each image's depth to its truth first.")] = "none",
     tta: Annotated[bool, typer.Option("--tta", help="Average with the flipped image's depth.")] = False,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write schema lightdepth.eval/1 here.")] = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
     """Score a model on RGB-D pairs under a named protocol."""
-    chosen = get_protocol(protocol, _alignment(align), flip_tta=tta)
-    pairs = load_pairs(data, split)
-    if json_path:
-        make_folder(json_path.parent)
-    with DepthEstimator.load(model, device, threads) as estimator:
-        name = (
-            f"{estimator.spec.name} ({estimator.spec.precision}, {estimator.backend.name} {estimator.backend.device})"
-        )
+    chosen, pairs = get_protocol(protocol, align, flip_tta=tta), load_pairs(data, split)
+    # Reserving the file first tells of a folder that can't be written before the work is done.
+    with _reserve(json_path) as reserved, DepthEstimator.load(model, device, threads) as estimator:
         progress = _tracker("Evaluating", len(pairs))
-        result = evaluate(estimator, pairs, chosen, model=name, progress=progress)
-    if json_path:
-        write_json(json_path, result.to_dict())
+        result = evaluate(estimator, pairs, chosen, model=_describe(estimator), progress=progress)
+        if reserved:
+            write_json(reserved, result.to_dict())
     _show(result)
 
 
+def _describe(estimator: DepthEstimator) -> str:
+    spec, backend = estimator.spec, estimator.backend
+    return f"{spec.name} ({spec.precision}, {backend.name} {backend.device})"
+
+
+def _reserve(path: Path | None) -> AbstractContextManager[Path | None]:
+    return atomic_path(path) if path else nullcontext()
+
+
 def _show(result: EvalResult) -> None:
-    console = Console()
-    console.print(f"Protocol {result.protocol.describe()}", highlight=False, soft_wrap=True)
-    console.print(f"Data {result.data} ({result.packaging}), {result.split}: {result.samples} pairs", highlight=False)
-    table = Table(title=result.model)
-    metrics = result.metrics.to_dict()
-    for name in metrics:
-        table.add_column(name, justify="right")
-    table.add_row(*(f"{value:.4f}" for value in metrics.values()))
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"Model     {result.model}")
+    console.print(f"Data      {result.data} ({result.packaging}), {result.split}: {result.samples} pairs")
+    console.print(f"Protocol  {result.protocol.describe()}")
+    table = Table("metric", "value", "unit")
+    table.columns[1].justify = "right"
+    for name, value in result.metrics.to_dict().items():
+        label, unit = METRIC_LABELS[name]
+        table.add_row(label, f"{value:.4f}", unit)
     console.print(table)
 
 
 def _tracker(label: str, total: int) -> Callable[[Any], Any]:  # Any: passes items of any type through
     return lambda items: track(items, label, total)
-
-
-def _alignment(name: AlignName) -> Alignment:
-    return name.value  # type: ignore[return-value]  # an enum made from the literal's names
 
 
 def _warn(text: str) -> None:

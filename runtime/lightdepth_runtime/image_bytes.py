@@ -1,5 +1,6 @@
-"""Find truncated image files before decoding: OpenCV fills the missing part with grey and says nothing."""
+"""Find damaged image files before decoding: OpenCV fills a missing part with grey and says nothing."""
 
+import zlib
 from pathlib import Path
 
 from .errors import LightDepthError
@@ -12,20 +13,21 @@ _STANDALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length: TEM, RST0-
 
 
 def check_complete(content: bytes, path: Path) -> None:
-    """Check that a JPEG reaches its end marker and a PNG its IEND chunk; other formats pass.
+    """Check that a JPEG reaches its end marker, and a PNG its IEND chunk with every checksum right; others pass.
 
     Raises:
-        LightDepthError: the file is truncated.
+        LightDepthError: the file is truncated, or a PNG's checksum is wrong.
     """
     if content.startswith(_JPEG_START):
         complete = _jpeg_is_complete(content)
     elif content.startswith(_PNG_START):
-        complete = _png_is_complete(content)
+        complete = _png_is_complete(content, path)
     else:
         return
     if not complete:
         raise LightDepthError(
-            f"{path} is truncated ({len(content)} bytes, its end marker is missing). Copy the file again or leave it out."
+            f"{path} is truncated ({len(content)} bytes, its end marker is missing). "
+            "Copy the file again or leave it out."
         )
 
 
@@ -46,13 +48,22 @@ def _jpeg_is_complete(content: bytes) -> bool:
         position += 2 + int.from_bytes(content[position + 2 : position + 4], "big")
 
 
-def _png_is_complete(content: bytes) -> bool:
-    """Walk the chunks: 4 bytes length, 4 bytes type, data, 4 bytes checksum."""
+def _png_is_complete(content: bytes, path: Path) -> bool:
+    """Walk the chunks: 4 bytes length, 4 bytes type, data, CRC-32 of type and data (ISO/IEC 15948, section 5)."""
+    view = memoryview(content)
     position = len(_PNG_START)
     while position + 8 <= len(content):
-        length = int.from_bytes(content[position : position + 4], "big")
-        end = position + 12 + length
-        if content[position + 4 : position + 8] == b"IEND":
-            return end <= len(content)
+        kind = content[position + 4 : position + 8]
+        end = position + 12 + int.from_bytes(content[position : position + 4], "big")
+        if end > len(content):
+            return False
+        critical = not kind[0] & 0x20  # an upper-case first letter; a reader may ignore damage elsewhere
+        if critical and zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(content[end - 4 : end], "big"):
+            name = kind.decode("ascii", "replace")
+            raise LightDepthError(
+                f"{path} is corrupt: the checksum of its {name} chunk is wrong. Copy the file again or leave it out."
+            )
+        if kind == b"IEND":
+            return True
         position = end
     return False

@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 __all__ = [
     "IMAGE_SUFFIXES",
     "ChannelOrder",
+    "FrameBuffers",
     "as_rgb",
+    "check_frame",
+    "decode_image",
     "import_cv2",
     "preprocess",
+    "read_bytes",
     "read_image",
     "resize_depth",
     "resize_rgb",
@@ -48,21 +52,44 @@ def import_cv2() -> ModuleType:
 def read_image(path: Path | str) -> NDArray[np.uint8]:
     """Read an image file as uint8 RGB (H, W, 3), turned upright by its EXIF orientation.
 
-    Grey is repeated to three channels, alpha is dropped, 16 bits are cut to their upper 8, CMYK becomes RGB.
+    Grey is repeated to three channels, alpha is dropped, 16 bits are cut to their upper 8, palettes and CMYK become
+    RGB, of an animation the first frame counts. What the file holds decides, not its suffix. JPEG, WebP, BMP and TIFF
+    carry no checksum: of those, a file of full length whose pixels were altered can't be told from a good one.
 
     Raises:
-        LightDepthError: missing, empty, truncated or not an image.
+        LightDepthError: missing, empty, truncated, of a wrong checksum (PNG), not an image, or over 2^30 pixels.
     """
     cv2 = import_cv2()
     path = Path(path)
     content = read_bytes(path)
     check_complete(content, path)
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    image = decode_image(content, path, cv2.IMREAD_COLOR)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
+def decode_image(content: bytes, path: Path, flags: int) -> NDArray[np.generic]:
+    """Decode with OpenCV's IMREAD `flags`, keeping its log lines out: the error says it.
+
+    Raises:
+        LightDepthError: not an image, damaged, or larger than OpenCV decodes.
+    """
+    cv2 = import_cv2()
+    logging = cv2.utils.logging
+    level = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error as error:
+        raise LightDepthError(
+            f"{path} can't be decoded as an image (OpenCV refuses it: {error.err}). Make it smaller or leave it out."
+        ) from error
+    finally:
+        logging.setLogLevel(level)
     if image is None:
         raise LightDepthError(
             f"{path} can't be decoded as an image ({len(content)} bytes). Replace the file or leave it out."
         )
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return image
 
 
 def read_bytes(path: Path) -> bytes:
@@ -76,10 +103,11 @@ def read_bytes(path: Path) -> bytes:
     return content
 
 
-def as_rgb(image: NDArray[np.generic], channel_order: ChannelOrder = "rgb") -> NDArray[np.uint8]:
-    """Bring any camera array to uint8 RGB (H, W, 3) without changing the caller's array.
+def check_frame(image: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Bring any camera array to uint8 (H, W, C), C 1, 3 or 4, without changing it; a view where it is uint8 already.
 
-    Takes (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8 or uint16. Grey is repeated, alpha dropped, uint16 divided by 257.
+    Takes (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8 or uint16, read-only and non-contiguous arrays too. uint16 is
+    cut to its upper 8 bits, as `read_image` does.
 
     Raises:
         LightDepthError: another rank, dtype (floats have no agreed range) or an empty image.
@@ -88,50 +116,96 @@ def as_rgb(image: NDArray[np.generic], channel_order: ChannelOrder = "rgb") -> N
         raise LightDepthError(
             f"An image must be a numpy array, got {type(image).__name__}; convert it with numpy.asarray."
         )
-    if image.ndim == 2:
-        image = image[:, :, None]
-    if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or image.size == 0:
-        raise LightDepthError(f"An image must have shape (H, W), (H, W, 3) or (H, W, 4), got {image.shape}.")
-    if image.dtype == np.uint16:
-        image = (image // 257).astype(np.uint8)
+    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)) or image.size == 0:
+        raise LightDepthError(
+            f"An image must have shape (H, W), (H, W, 3) or (H, W, 4) with pixels in it, got {image.shape}."
+        )
+    if image.dtype.newbyteorder("=") == np.uint16:
+        image = (image.astype(np.uint16, copy=False) >> 8).astype(np.uint8)
     if image.dtype != np.uint8:
         raise LightDepthError(
             f"An image must be uint8 (0..255) or uint16 (0..65535), got {image.dtype}; scale and convert it first."
         )
-    if image.shape[2] == 1:
-        return np.repeat(image, 3, axis=2)
-    image = image[:, :, :3]
-    return image[:, :, ::-1] if channel_order == "bgr" else image
+    frame = image.astype(np.uint8, copy=False)
+    return frame[:, :, None] if frame.ndim == 2 else frame
+
+
+def as_rgb(image: NDArray[np.generic], channel_order: ChannelOrder = "rgb") -> NDArray[np.uint8]:
+    """Bring any array that `check_frame` takes to uint8 RGB (H, W, 3): grey is repeated, alpha dropped, BGR reversed.
+
+    The result is a view of the caller's array wherever it can be.
+    """
+    frame = check_frame(image)
+    if _channels(frame, channel_order) == [0, 0, 0]:
+        return np.repeat(frame, 3, axis=2)
+    return frame[:, :, 2::-1] if channel_order == "bgr" else frame[:, :, :3]
+
+
+class FrameBuffers:
+    """The arrays that `preprocess` reuses from frame to frame of one network size; not for two threads at once."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.plane = np.empty((height, width), np.uint8)
+        self._resized: dict[int, NDArray[np.uint8]] = {}
+
+    def resized(self, channels: int) -> NDArray[np.uint8]:
+        """Return the array for a resized frame: (height, width, channels), without the last axis for one channel."""
+        if channels not in self._resized:
+            shape = self.plane.shape if channels == 1 else (*self.plane.shape, channels)
+            self._resized[channels] = np.empty(shape, np.uint8)
+        return self._resized[channels]
 
 
 def preprocess(
-    image: NDArray[np.uint8], spec: ModelSpec, out: NDArray[np.float32] | None = None
+    image: NDArray[np.generic],
+    spec: ModelSpec,
+    out: NDArray[np.float32] | None = None,
+    *,
+    channel_order: ChannelOrder = "rgb",
+    buffers: FrameBuffers | None = None,
 ) -> NDArray[np.float32]:
-    """Turn a uint8 RGB (H, W, 3) frame into the network's float32 (3, input_height, input_width) input.
+    """Turn a frame into the network's float32 (3, input_height, input_width) input.
+
+    The frame is stretched to the input size, each plane looked up in a table of `(value / 255 - mean) / std`. BGR costs
+    nothing: its planes are taken in reverse.
 
     Args:
-        image: what `as_rgb` or `read_image` returns.
+        image: what `check_frame` takes: uint8 (H, W, 3), grey, alpha, 16 bit.
         spec: gives size, mean and standard deviation.
         out: a C-contiguous float32 array of the result's shape to write into.
+        channel_order: of the image.
+        buffers: of the network's size, so that nothing of a frame's size is allocated.
+
+    Raises:
+        LightDepthError: an array that is no image.
     """
     cv2 = import_cv2()
-    resized = resize_rgb(image, spec.input_height, spec.input_width)
+    frame = check_frame(image)
+    size = spec.input_height, spec.input_width
+    buffers = buffers or FrameBuffers(*size)
+    resized = resize_rgb(frame, *size, out=buffers.resized(frame.shape[2]))
     if out is None:
-        out = np.empty((3, spec.input_height, spec.input_width), np.float32)
-    for plane, channel, table in zip(out, cv2.split(resized), _normalisation_tables(spec.mean, spec.std), strict=True):
-        cv2.LUT(channel, table, dst=plane)  # (H, W) uint8 -> (H, W) float32, one table look-up a pixel
+        out = np.empty((3, *size), np.float32)
+    tables = _normalisation_tables(spec.mean, spec.std)
+    for plane, channel, table in zip(out, _channels(frame, channel_order), tables, strict=True):
+        values = resized if resized.ndim == 2 else cv2.extractChannel(resized, channel, dst=buffers.plane)
+        cv2.LUT(values, table, dst=plane)  # (h, w) uint8 -> (h, w) float32, one table look-up a pixel
     return out
 
 
-def resize_rgb(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Resize (h, w, 3) to (height, width, 3): area averaging when both sides shrink (no aliasing), else bilinear."""
+def resize_rgb(
+    image: NDArray[np.uint8], height: int, width: int, out: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
+    """Resize (h, w, C) to (height, width, C): area averaging when both sides shrink (no aliasing), else bilinear.
+
+    Returns the image itself where it has that size, and OpenCV's (height, width) for one channel that is resized.
+    """
     cv2 = import_cv2()
     if image.shape[:2] == (height, width):
         return image
     shrinks = height <= image.shape[0] and width <= image.shape[1]
-    return cv2.resize(
-        np.ascontiguousarray(image), (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    )
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(_packed(image), (width, height), dst=out, interpolation=interpolation)
 
 
 def resize_depth(depth_m: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
@@ -143,6 +217,22 @@ def resize_depth(depth_m: NDArray[np.float32], height: int, width: int) -> NDArr
     if depth_m.shape == (height, width):
         return depth_m
     return cv2.resize(depth_m, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _packed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Copy an image whose pixels don't lie side by side (mirrored, transposed); a window of a larger one may stay."""
+    channels = image.shape[2]
+    in_rows = image.strides[1:] == (channels, 1) and image.strides[0] >= image.shape[1] * channels
+    return image if in_rows else np.ascontiguousarray(image)
+
+
+def _channels(frame: NDArray[np.uint8], channel_order: ChannelOrder) -> list[int]:
+    """Return which channels of (H, W, C) are red, green and blue."""
+    if channel_order not in ("rgb", "bgr"):
+        raise LightDepthError(f"channel_order is 'rgb' or 'bgr', got {channel_order!r}.")
+    if frame.shape[2] == 1:
+        return [0, 0, 0]
+    return [0, 1, 2] if channel_order == "rgb" else [2, 1, 0]
 
 
 @lru_cache(maxsize=8)
