@@ -103,15 +103,16 @@ def build_and_save(
 def kept_convolutions(model: onnx.ModelProto, precision: Precision) -> list[str]:
     """Name the convolutions that a graph keeps in a higher precision on purpose.
 
-    FP16: the last, which is the depth itself. INT8: those that the quantizer left without a DequantizeLinear before
-    them. FP32: none.
+    FP16: the last, which is the depth itself. INT8: those whose image or kernel the quantizer left without a
+    DequantizeLinear. FP32: none.
     """
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     if precision == "fp16":
         return [node.name for node in convolutions[-1:]]
     if precision == "int8":
         dequantized = {name for node in model.graph.node if node.op_type == "DequantizeLinear" for name in node.output}
-        return [node.name for node in convolutions if node.input[0] not in dequantized]
+        # Both: a quantizer may give a kept convolution its neighbour's dequantized input beside its own FP32 kernel.
+        return [node.name for node in convolutions if not dequantized.issuperset(node.input[:2])]
     return []
 
 

@@ -112,8 +112,10 @@ def test_the_last_convolution_is_kept_in_fp16_and_none_in_fp32():
     assert kept_convolutions(model, "fp32") == []
 
 
-def test_convolutions_without_quantized_input_are_kept_in_int8():
+def test_convolutions_without_quantized_image_and_kernel_are_kept_in_int8():
     model = convolutions(3)
-    model.graph.node.insert(0, helper.make_node("DequantizeLinear", ["q", "s"], ["dequantized"], name="dq"))
-    model.graph.node[1].input[0] = "dequantized"
+    for node, tensor in ((0, 0), (0, 1), (1, 0)):  # the second has its neighbour's image, and an FP32 kernel
+        model.graph.node[node].input[tensor] = f"dequantized{node}{tensor}"
+    for name in ("dequantized00", "dequantized01", "dequantized10"):
+        model.graph.node.append(helper.make_node("DequantizeLinear", ["q", "s"], [name], name=name))
     assert kept_convolutions(model, "int8") == ["conv1", "conv2"]
