@@ -25,7 +25,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     if path.is_dir():
-        raise LightDepthError(f"{path} is a folder, a file is needed; choose another output path.")
+        raise LightDepthError(f"Can't write {path}: it is a folder. Choose another output path.")
     if path.exists() and not path.is_file():
         yield path
         return
