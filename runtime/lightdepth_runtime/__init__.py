@@ -4,6 +4,6 @@ __version__ = "0.1.0"
 
 from .errors import LightDepthError
 from .estimator import DepthEstimator
-from .spec import Intrinsics, ModelSpec
+from .spec import CameraIntrinsics, Intrinsics, ModelSpec
 
-__all__ = ["DepthEstimator", "Intrinsics", "LightDepthError", "ModelSpec", "__version__"]
+__all__ = ["CameraIntrinsics", "DepthEstimator", "Intrinsics", "LightDepthError", "ModelSpec", "__version__"]

@@ -1,25 +1,31 @@
 """DepthEstimator: an image in, metres out, at the image's resolution."""
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Literal, Self, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .backends import Backend, open_backend
 from .errors import LightDepthError
-from .images import ChannelOrder, as_rgb, preprocess, resize_depth
+from .images import ChannelOrder, FrameBuffers, as_rgb, check_frame, preprocess, resize_depth
 from .spec import ModelSpec
 
-__all__ = ["SHIPPED_MODEL", "DepthEstimator"]
+__all__ = ["SHIPPED_MODEL", "DepthEstimator", "Resolution"]
+
+Resolution = Literal["image", "model"]
 
 SHIPPED_MODEL = Path(__file__).parent / "models" / "lite0.onnx"
 
 
 class DepthEstimator:
     """Estimate metric depth with any LightDepth model.
+
+    Several threads may share one estimator: frames are worked on one after another, and each thread gets the result
+    of its own. Input buffers are kept from frame to frame; the result is always the caller's own array.
 
     Example:
         estimator = DepthEstimator.load("model.onnx")
@@ -28,6 +34,10 @@ class DepthEstimator:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._lock = threading.Lock()
+        spec = backend.spec
+        self._batch = np.empty((1, 3, spec.input_height, spec.input_width), np.float32)
+        self._buffers = FrameBuffers(spec.input_height, spec.input_width)
 
     @classmethod
     def load(cls, path: Path | str | None = None, device: str = "auto", threads: int | None = None) -> Self:
@@ -36,7 +46,7 @@ class DepthEstimator:
         See `lightdepth_runtime.backends.open_backend` for the other arguments and errors.
         """
         if path is None and not SHIPPED_MODEL.is_file():
-            raise LightDepthError("This version ships no model; name a .onnx or .safetensors file.")
+            raise LightDepthError("This version ships no model; name a .onnx, .engine or .safetensors file.")
         return cls(open_backend(Path(path or SHIPPED_MODEL), device, threads))
 
     @property
@@ -49,24 +59,52 @@ class DepthEstimator:
         """What runs the network."""
         return self._backend
 
-    def __call__(self, image: NDArray[np.generic], *, channel_order: ChannelOrder = "rgb") -> NDArray[np.float32]:
+    def __call__(
+        self,
+        image: NDArray[np.generic],
+        *,
+        channel_order: ChannelOrder = "rgb",
+        focal_px: float | None = None,
+        resolution: Resolution = "image",
+    ) -> NDArray[np.float32]:
         """Estimate depth of one frame.
 
         Args:
-            image: uint8 (H, W, 3), or what `images.as_rgb` converts: grey, alpha, 16 bit.
-            channel_order: "bgr" for OpenCV's arrays.
+            image: uint8 (H, W, 3), or what `images.check_frame` takes: grey, alpha, 16 bit.
+            channel_order: "bgr" for OpenCV's arrays; it costs nothing.
+            focal_px: the camera's focal length in pixels of this image. Depth is then scaled from the camera that the
+                model was trained with to this one (`Intrinsics.depth_factor`); without it, it isn't.
+            resolution: "model" leaves depth at the network's input size.
 
         Returns:
-            float32 (H, W) metres along the optical axis, at the frame's resolution.
+            float32 metres along the optical axis, (H, W) or (input_height, input_width).
 
         Raises:
-            LightDepthError: an array that is no image, or not of the size that a model with preprocessing inside takes.
+            LightDepthError: an array that is no image, or not of the size that a model with preprocessing inside takes;
+                a focal length for a model that doesn't know its own; a closed model.
         """
-        rgb = as_rgb(image, channel_order)
-        if self.spec.frame_height is not None:
-            return self._run_frame(rgb)
-        batch = preprocess(rgb, self.spec)[None]  # (H, W, 3) -> (1, 3, h, w)
-        return resize_depth(self._backend.run(batch)[0, 0], *rgb.shape[:2])  # (1, 1, h, w) -> (H, W)
+        frame = check_frame(image)
+        height, width = frame.shape[:2]
+        if resolution not in get_args(Resolution):
+            raise LightDepthError(f"resolution is {' or '.join(get_args(Resolution))}, got {resolution!r}.")
+        factor = 1.0 if focal_px is None else self._depth_factor(focal_px, height, width)
+        with self._lock:
+            if self.spec.frame_height is not None:
+                depth_m = self._run_frame(as_rgb(frame, channel_order))
+            else:
+                preprocess(frame, self.spec, self._batch[0], channel_order=channel_order, buffers=self._buffers)
+                depth_m = self._backend.run(self._batch)[0, 0]  # (1, 3, h, w) -> (h, w)
+        if resolution == "image":
+            depth_m = resize_depth(depth_m, height, width)  # (h, w) -> (H, W)
+        return depth_m if factor == 1.0 else np.multiply(depth_m, np.float32(factor), out=depth_m)
+
+    def _depth_factor(self, focal_px: float, height: int, width: int) -> float:
+        if self.spec.intrinsics is None:
+            raise LightDepthError(
+                f"{self.spec.name} doesn't say which focal length it was trained with, so depth can't be scaled to "
+                "another; call it without focal_px, or train it on data with known intrinsics."
+            )
+        return self.spec.intrinsics.depth_factor(focal_px, height, width)
 
     def _run_frame(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run a model that resizes and normalises by itself: (H, W, 3) -> (H, W)."""
@@ -80,14 +118,27 @@ class DepthEstimator:
         return self._backend.run(cast(NDArray[np.float32], frame))[0]  # uint8 here, as the spec says
 
     def infer_batch(
-        self, images: Sequence[NDArray[np.generic]], *, channel_order: ChannelOrder = "rgb"
+        self,
+        images: Sequence[NDArray[np.generic]],
+        *,
+        channel_order: ChannelOrder = "rgb",
+        focal_px: float | None = None,
+        resolution: Resolution = "image",
     ) -> list[NDArray[np.float32]]:
-        """Estimate depth of several frames, of any sizes; returns one (H, W) array a frame."""
-        return [self(image, channel_order=channel_order) for image in images]
+        """Estimate depth of several frames, of any sizes, one after another; returns one array a frame."""
+        return [self(image, channel_order=channel_order, focal_px=focal_px, resolution=resolution) for image in images]
+
+    def warm_up(self, frames: int = 2) -> None:
+        """Run black frames, so that the first real one doesn't pay for what backends do on first use."""
+        spec = self.spec
+        size = spec.frame_height or spec.input_height, spec.frame_width or spec.input_width
+        for _ in range(frames):
+            self(np.zeros((*size, 3), np.uint8))
 
     def close(self) -> None:
-        """Free the model's memory."""
-        self._backend.close()
+        """Free the model's memory once the frame in work is done; a second call does nothing."""
+        with self._lock:
+            self._backend.close()
 
     def __enter__(self) -> Self:
         return self

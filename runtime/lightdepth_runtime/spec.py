@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from .errors import LightDepthError
 
-__all__ = ["SIZE_DIVISOR", "SPEC_KEY", "Intrinsics", "ModelSpec", "Precision", "check_input_size"]
+__all__ = ["SIZE_DIVISOR", "SPEC_KEY", "CameraIntrinsics", "Intrinsics", "ModelSpec", "Precision", "check_input_size"]
 
 SPEC_KEY = "lightdepth_spec"  # the key under which the JSON stands in ONNX and safetensors metadata
 SIZE_DIVISOR = 32  # five encoder scales: the deepest features stand at 1/32
@@ -33,6 +33,42 @@ class Intrinsics:
         values = (self.fx, self.fy, self.width, self.height)
         if not all(math.isfinite(v) and v > 0 for v in values):
             raise LightDepthError(f"Intrinsics need positive focal lengths and sizes in pixels, got {self}.")
+
+    @classmethod
+    def from_field_of_view(cls, horizontal_deg: float, width: int, height: int) -> "Intrinsics":
+        """Return the camera of square pixels, centred, with this horizontal field of view in degrees."""
+        if not 0 < horizontal_deg < 180:
+            raise LightDepthError(f"A field of view lies between 0 and 180 degrees, got {horizontal_deg}.")
+        focal_px = width / 2 / math.tan(math.radians(horizontal_deg) / 2)
+        return cls(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, width, height)
+
+    @classmethod
+    def from_camera_info(cls, message: Any) -> "Intrinsics":  # Any: a message class of whichever ROS library is there
+        """Read a ROS `sensor_msgs/CameraInfo`: `k` (ROS 2) or `K` (ROS 1), row by row, with `width` and `height`."""
+        matrix = [float(value) for value in (message.k if hasattr(message, "k") else message.K)]
+        return cls(matrix[0], matrix[4], matrix[2], matrix[5], int(message.width), int(message.height))
+
+    def depth_factor(self, focal_px: float, height: int, width: int) -> float:
+        """Return what to multiply depth with that a network trained with this camera sees through another one.
+
+        A network reads distance from apparent size: with a focal length twice as long, things look twice as large and
+        are taken to be at half their distance. Sizes count in parts of the frame, since every frame is stretched to the
+        network's input: (focal / width) / (fx / training width), and the same with heights; the factor is the geometric
+        mean of both, which are equal where the aspect ratios are.
+
+        Args:
+            focal_px: the other camera's focal length in pixels of an image of `height` x `width`, square pixels.
+            height: of the image.
+            width: of the image.
+        """
+        if not (math.isfinite(focal_px) and focal_px > 0):
+            raise LightDepthError(f"focal_px needs a positive number of pixels, got {focal_px}.")
+        across = (focal_px / width) / (self.fx / self.width)
+        down = (focal_px / height) / (self.fy / self.height)
+        return math.sqrt(across * down)
+
+
+CameraIntrinsics = Intrinsics  # the name under which cameras meet it
 
 
 @dataclass(frozen=True)
