@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from . import __version__
 from .errors import LightDepthError
-from .metrics import DepthMetrics, image_metrics, mean_metrics
+from .metrics import DepthMetrics
 from .pairs import Pair, PairSet
 from .protocol import Protocol
+from .scores import Scorer, Scores
 
-__all__ = ["EvalResult", "Predictor", "evaluate"]
+__all__ = ["EvalResult", "Predictor", "evaluate", "predict_views"]
 
 SCHEMA = "lightdepth.eval/1"
 
@@ -23,7 +24,7 @@ Predictor = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class EvalResult:
-    """Mean metrics of a model with everything needed to compare them fairly."""
+    """A model's scores with everything needed to compare them fairly."""
 
     model: str
     protocol: Protocol
@@ -31,7 +32,12 @@ class EvalResult:
     packaging: str
     split: str
     samples: int
-    metrics: DepthMetrics
+    scores: Scores
+
+    @property
+    def metrics(self) -> DepthMetrics:
+        """The average that the protocol calls its result."""
+        return self.scores.headline(self.protocol.averaging)
 
     def to_dict(self) -> dict[str, Any]:  # Any: a JSON object
         """Return schema `lightdepth.eval/1`: metric names flat, units in the names."""
@@ -43,6 +49,7 @@ class EvalResult:
             "data": {"name": self.data, "packaging": self.packaging, "split": self.split},
             "samples": self.samples,
             **self.metrics.to_dict(),
+            **self.scores.to_dict(),
         }
 
 
@@ -54,7 +61,7 @@ def evaluate(
     model: str,
     progress: Callable[[Sequence[Pair]], Iterable[Pair]] = iter,
 ) -> EvalResult:
-    """Predict every pair and average the per-image metrics.
+    """Predict every pair once and average as the protocol says.
 
     Args:
         predictor: takes uint8 RGB (H, W, 3), returns metres of any size; resized to the truth's.
@@ -65,23 +72,31 @@ def evaluate(
         LightDepthError: no pairs, a pair that can't be read or has no valid pixel, or a prediction that fails; the
             image is named.
     """
-    per_image = []
+    scorer = Scorer(protocol)
     for pair in progress(pairs.pairs):
         frame = pair.read()
         try:
-            prediction = _predict(predictor, frame.image, flip_tta=protocol.flip_tta)
+            views = predict_views(predictor, frame.image, frame.depth_m, protocol)
         except LightDepthError as error:
             raise LightDepthError(f"{pair.name}: {error}") from error
-        per_image.append(image_metrics(prediction, frame.depth_m, protocol, pair.name))
-    return EvalResult(
-        model, protocol, pairs.name, pairs.packaging, pairs.split, len(per_image), mean_metrics(per_image)
-    )
+        for prediction, truth_m in views:
+            scorer.add(prediction, truth_m, pair.name, pair.scene)
+    return EvalResult(model, protocol, pairs.name, pairs.packaging, pairs.split, len(pairs), scorer.scores())
 
 
-def _predict(predictor: Predictor, image: NDArray[np.uint8], *, flip_tta: bool) -> NDArray[np.float32]:
-    """Predict once, or as the mean of the image and its mirror image turned back."""
+def predict_views(
+    predictor: Predictor, image: NDArray[np.uint8], truth_m: NDArray[np.float32], protocol: Protocol
+) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Predict a frame as a protocol wants it: one pair of prediction and truth, or two where mirror images count.
+
+    Raises:
+        LightDepthError: the prediction fails, or the protocol doesn't serve frames of this size.
+    """
+    image, truth_m = protocol.view(image, truth_m)
     prediction = predictor(image)
-    if not flip_tta:
-        return prediction
+    if not (protocol.flip_tta or protocol.flip_as_sample):
+        return [(prediction, truth_m)]
     flipped = predictor(np.ascontiguousarray(image[:, ::-1]))
-    return (prediction + flipped[:, ::-1]) / np.float32(2)
+    if protocol.flip_as_sample:
+        return [(prediction, truth_m), (flipped, np.ascontiguousarray(truth_m[:, ::-1]))]
+    return [((prediction + flipped[:, ::-1]) / np.float32(2), truth_m)]

@@ -1,7 +1,9 @@
 """The field's depth metrics for one image, in float64."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from .errors import LightDepthError
 from .images import resize_depth
 from .protocol import DepthKind, Protocol, align
 
-__all__ = ["DepthMetrics", "image_metrics", "mean_metrics"]
+__all__ = ["NO_PIXELS", "DepthMetrics", "PixelSums", "image_metrics", "mean_metrics", "pixel_sums", "valid_pixels"]
 
 DELTA_BASE = 1.25
 
@@ -38,6 +40,62 @@ class DepthMetrics:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class PixelSums:
+    """What the metrics need of some pixels, such that two sets' sums add up to those of their union."""
+
+    pixels: int
+    squared: float
+    absolute: float
+    relative: float
+    squared_relative: float
+    log10: float
+    log_mean: float
+    log_squares: float  # of the differences from log_mean: no cancellation, whatever the scale of the prediction
+    within: tuple[int, int, int]  # pixels under 1.25, 1.25^2, 1.25^3
+
+    def __add__(self, other: "PixelSums") -> "PixelSums":
+        if self.pixels == 0 or other.pixels == 0:
+            return other if self.pixels == 0 else self
+        pixels = self.pixels + other.pixels
+        step = other.log_mean - self.log_mean  # Chan et al. 1979, how two means and sums of squares combine
+        return PixelSums(
+            pixels,
+            self.squared + other.squared,
+            self.absolute + other.absolute,
+            self.relative + other.relative,
+            self.squared_relative + other.squared_relative,
+            self.log10 + other.log10,
+            self.log_mean + step * other.pixels / pixels,
+            self.log_squares + other.log_squares + step**2 * self.pixels * other.pixels / pixels,
+            cast(tuple[int, int, int], tuple(a + b for a, b in zip(self.within, other.within, strict=True))),
+        )
+
+    def metrics(self) -> DepthMetrics:
+        """Return the metrics over these pixels.
+
+        Raises:
+            LightDepthError: there are none.
+        """
+        n = self.pixels
+        if n == 0:
+            raise LightDepthError("No pixel with valid depth was evaluated; the data has no pairs.")
+        return DepthMetrics(
+            rmse_m=math.sqrt(self.squared / n),
+            mae_m=self.absolute / n,
+            abs_rel=self.relative / n,
+            sq_rel=self.squared_relative / n,
+            log10=self.log10 / n,
+            silog=100 * math.sqrt(self.log_squares / n),
+            delta1=self.within[0] / n,
+            delta2=self.within[1] / n,
+            delta3=self.within[2] / n,
+        )
+
+
+NO_PIXELS = PixelSums(0, 0, 0, 0, 0, 0, 0, 0, (0, 0, 0))
+
+
 def image_metrics(
     prediction: NDArray[np.float32],
     truth_m: NDArray[np.float32],
@@ -46,7 +104,20 @@ def image_metrics(
     *,
     kind: DepthKind = "metric",
 ) -> DepthMetrics:
-    """Compare one prediction (h, w) with its truth (H, W) in metres under a protocol.
+    """Compare one prediction (h, w) with its truth (H, W) in metres under a protocol; see `valid_pixels`."""
+    predicted, truth = valid_pixels(prediction, truth_m, protocol, name, kind=kind)
+    return pixel_sums(predicted, truth).metrics()
+
+
+def valid_pixels(
+    prediction: NDArray[np.float32],
+    truth_m: NDArray[np.float32],
+    protocol: Protocol,
+    name: str = "image",
+    *,
+    kind: DepthKind = "metric",
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the aligned, clipped prediction and the truth of the pixels that count, both (N,) metres.
 
     Args:
         prediction: metres, or inverse depth without a scale where `kind` is "relative-inverse".
@@ -69,22 +140,35 @@ def image_metrics(
         raise LightDepthError(
             f"{name}: the model's depth has NaN or infinite values; the model is damaged or its precision overflows."
         )
+    low, high = protocol.min_prediction_m, protocol.max_prediction_m
     if kind == "metric":
-        predicted = np.maximum(predicted, protocol.min_depth_m)
-    predicted = np.clip(align(predicted, truth, protocol.alignment, kind), protocol.min_depth_m, protocol.max_depth_m)
-    difference = predicted - truth
-    log_difference = np.log(predicted) - np.log(truth)
-    ratio = np.maximum(predicted / truth, truth / predicted)
-    return DepthMetrics(
-        rmse_m=float(np.sqrt(np.mean(difference**2))),
-        mae_m=float(np.mean(np.abs(difference))),
-        abs_rel=float(np.mean(np.abs(difference) / truth)),
-        sq_rel=float(np.mean(difference**2 / truth)),
-        log10=float(np.mean(np.abs(log_difference)) / np.log(10)),
-        silog=float(100 * np.std(log_difference)),
-        delta1=float(np.mean(ratio < DELTA_BASE)),
-        delta2=float(np.mean(ratio < DELTA_BASE**2)),
-        delta3=float(np.mean(ratio < DELTA_BASE**3)),
+        predicted = np.maximum(predicted, low)
+    return np.clip(align(predicted, truth, protocol.alignment, kind), low, high), truth
+
+
+def pixel_sums(predicted_m: NDArray[np.float64], truth_m: NDArray[np.float64]) -> PixelSums:
+    """Sum up the errors of pixels (N,), both sides positive."""
+    if not len(truth_m):
+        return NO_PIXELS
+    difference = predicted_m - truth_m
+    squared = difference**2
+    log_difference = np.log(predicted_m) - np.log(truth_m)
+    log_mean = float(log_difference.mean())
+    ratio = np.maximum(predicted_m / truth_m, truth_m / predicted_m)
+    return PixelSums(
+        pixels=len(truth_m),
+        squared=float(squared.sum()),
+        absolute=float(np.abs(difference).sum()),
+        relative=float((np.abs(difference) / truth_m).sum()),
+        squared_relative=float((squared / truth_m).sum()),
+        log10=float(np.abs(log_difference).sum() / np.log(10)),
+        log_mean=log_mean,
+        log_squares=float(((log_difference - log_mean) ** 2).sum()),
+        within=(
+            int((ratio < DELTA_BASE).sum()),
+            int((ratio < DELTA_BASE**2).sum()),
+            int((ratio < DELTA_BASE**3).sum()),
+        ),
     )
 
 
