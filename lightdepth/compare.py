@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from lightdepth_runtime import __version__
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.evaluate import Predictor
-from lightdepth_runtime.metrics import DepthMetrics, image_metrics, mean_metrics
-from lightdepth_runtime.pairs import PairSet
+from lightdepth_runtime.evaluate import Predictor, predict_views
+from lightdepth_runtime.metrics import DepthMetrics
+from lightdepth_runtime.pairs import FrameData, Pair, PairSet
 from lightdepth_runtime.protocol import Alignment, DepthKind, Protocol, get_protocol
+from lightdepth_runtime.scores import Scorer, Scores
 
-__all__ = ["ComparedFrame", "Comparison", "Entrant", "Row", "compare"]
+__all__ = ["ComparedFrame", "Comparison", "Entrant", "Row", "compare", "rank"]
 
 SCHEMA = "lightdepth.compare/1"
 METRIC_ALIGNMENTS: tuple[Alignment, ...] = ("none", "median", "scale-shift")
@@ -25,6 +26,7 @@ RELATIVE_ALIGNMENTS: tuple[Alignment, ...] = ("scale-shift",)
 # A model whose accuracy is not shown runs only to be timed; this many frames settle a median.
 FRAMES_FOR_LATENCY = 10
 HIGHER_IS_BETTER = frozenset({"delta1", "delta2", "delta3"})
+METRIC_NAMES = tuple(field.name for field in fields(DepthMetrics))
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,23 @@ class Row:
     parameters: int
     latency_ms_p50: float  # the whole call on a frame: preprocessing, network, resizing
     protocol: Protocol | None
-    metrics: DepthMetrics | None
+    scores: Scores | None
+
+    @property
+    def metrics(self) -> DepthMetrics | None:
+        """The average that the protocol calls its result."""
+        return self.scores.headline(self.protocol.averaging) if self.scores and self.protocol else None
 
     def to_dict(self) -> dict[str, Any]:  # Any: a JSON object
         """Return the row with flat metric names; they are null where accuracy is not shown."""
-        values = {key: value for key, value in asdict(self).items() if key not in ("protocol", "metrics")}
-        metrics = self.metrics.to_dict() if self.metrics else dict.fromkeys(f.name for f in fields(DepthMetrics))
-        return {**values, "protocol": self.protocol.to_dict() if self.protocol else None, **metrics}
+        described = ("model", "kind", "domain", "training", "weights", "parameters", "latency_ms_p50")
+        metrics = self.metrics.to_dict() if self.metrics else dict.fromkeys(METRIC_NAMES)
+        return {
+            **{name: getattr(self, name) for name in described},
+            "protocol": self.protocol.to_dict() if self.protocol else None,
+            **metrics,
+            **(self.scores.to_dict() if self.scores else {}),
+        }
 
 
 @dataclass(frozen=True)
@@ -92,14 +104,23 @@ class Comparison:
     split: str
     samples: int
     rows: tuple[Row, ...]
+    base: Protocol  # what all rows share; their own protocols differ in the alignment alone
+
+    def protocols(self) -> list[Protocol]:
+        """Return the rows' protocols: raw metres first, then each alignment."""
+        found = {row.protocol for row in self.rows if row.protocol is not None}
+        return sorted(found, key=lambda protocol: METRIC_ALIGNMENTS.index(protocol.alignment))
 
     def winners(self) -> dict[str, dict[str, str]]:
         """Return, for each protocol id with two models or more, the best model by metric; ties go to none."""
         best: dict[str, dict[str, str]] = {}
         for identity, rows in self._by_protocol().items():
             if len(rows) > 1:
+                ranked = {name: rank(rows, name) for name in METRIC_NAMES}
                 best[identity] = {
-                    f.name: name for f in fields(DepthMetrics) if (name := _best(rows, f.name)) is not None
+                    name: first.model
+                    for name, (first, second, *_) in ranked.items()
+                    if _value(first, name) != _value(second, name)
                 }
         return best
 
@@ -144,17 +165,19 @@ def compare(
     """
     if not len(pairs):
         raise LightDepthError(f"{pairs.root} has no pairs to compare on.")
+    base = get_protocol(protocol)
     runs = [_Run(entrant, protocol) for entrant in entrants]
     frames = []
     for index, pair in enumerate(progress(pairs.pairs)):
         frame = pair.read()
         for run in runs:
-            run.take(frame.image, frame.depth_m, pair.name, index)
+            run.take(frame, pair, index)
         if index in keep:
             predictions = {run.entrant.name: run.latest for run in runs if run.latest is not None}
-            frames.append(ComparedFrame(pair.name, pair.scene, frame.image, frame.depth_m, predictions))
+            image, truth_m = base.view(frame.image, frame.depth_m)
+            frames.append(ComparedFrame(pair.name, pair.scene, image, truth_m, predictions))
     rows = tuple(row for run in runs for row in run.rows())
-    return Comparison(pairs.name, pairs.packaging, pairs.split, len(pairs), rows), frames
+    return Comparison(pairs.name, pairs.packaging, pairs.split, len(pairs), rows, base), frames
 
 
 class _Run:
@@ -163,27 +186,33 @@ class _Run:
     def __init__(self, entrant: Entrant, protocol: str) -> None:
         self.entrant = entrant
         self.latest: NDArray[np.float32] | None = None
-        self._protocols = [get_protocol(protocol, alignment) for alignment in entrant.alignments]
-        self._metrics: list[list[DepthMetrics]] = [[] for _ in self._protocols]
+        self._base = get_protocol(protocol)  # alignments share its frames and flips, and so its predictions
+        self._scorers = [Scorer(get_protocol(protocol, alignment), entrant.kind) for alignment in entrant.alignments]
         self._latencies_ms: list[float] = []
 
-    def take(self, image: NDArray[np.uint8], truth_m: NDArray[np.float32], name: str, index: int) -> None:
-        """Predict one frame and score it under every protocol."""
-        if not self._protocols and index >= FRAMES_FOR_LATENCY:
+    def take(self, frame: FrameData, pair: Pair, index: int) -> None:
+        """Predict one frame and score it under every alignment."""
+        if not self._scorers and index >= FRAMES_FOR_LATENCY:
             return
+        views = predict_views(self._timed, frame.image, frame.depth_m, self._base)
+        for prediction, truth_m in views:
+            for scorer in self._scorers:
+                scorer.add(prediction, truth_m, pair.name, pair.scene)
+        self.latest = views[0][0] if self._scorers else None
+
+    def _timed(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         start = time.perf_counter()
         prediction = self.entrant.predictor(image)
         self._latencies_ms.append((time.perf_counter() - start) * 1e3)
-        for protocol, metrics in zip(self._protocols, self._metrics, strict=True):
-            metrics.append(image_metrics(prediction, truth_m, protocol, name, kind=self.entrant.kind))
-        self.latest = prediction if self._protocols else None
+        return prediction
 
     def rows(self) -> list[Row]:
         """Return one row a protocol, or one without accuracy."""
-        scored = [(p, mean_metrics(m)) for p, m in zip(self._protocols, self._metrics, strict=True)]
-        return [self._row(protocol, metrics) for protocol, metrics in scored or [(None, None)]]
+        if not self._scorers:
+            return [self._row(None, None)]
+        return [self._row(scorer.protocol, scorer.scores()) for scorer in self._scorers]
 
-    def _row(self, protocol: Protocol | None, metrics: DepthMetrics | None) -> Row:
+    def _row(self, protocol: Protocol | None, scores: Scores | None) -> Row:
         entrant = self.entrant
         steady = self._latencies_ms[1:] or self._latencies_ms  # the first call allocates, and exports a baseline
         return Row(
@@ -195,12 +224,27 @@ class _Run:
             parameters=entrant.parameters,
             latency_ms_p50=float(np.median(steady)),
             protocol=protocol,
-            metrics=metrics,
+            scores=scores,
         )
 
 
-def _best(rows: Sequence[Row], metric: str) -> str | None:
-    """Return the name of the row with the best value, or None on a tie."""
-    sign = -1 if metric in HIGHER_IS_BETTER else 1
-    values = sorted((sign * getattr(row.metrics, metric), row.model) for row in rows)
-    return None if values[0][0] == values[1][0] else values[0][1]
+def rank(rows: Sequence[Row], metric: str) -> list[Row]:
+    """Order rows from the best to the worst by one metric.
+
+    Raises:
+        LightDepthError: the rows' protocols differ, or one has no accuracy to show.
+    """
+    for row in rows:
+        if row.protocol is None or rows[0].protocol is None:
+            raise LightDepthError(f"{row.model} has random weights and can't be ranked by {metric}; leave it out.")
+        differences = rows[0].protocol.differences(row.protocol)
+        if differences:
+            raise LightDepthError(
+                f"{rows[0].model} and {row.model} can't be ranked by {metric}, their protocols differ "
+                f"({'; '.join(differences)}); score both under one."
+            )
+    return sorted(rows, key=lambda row: _value(row, metric), reverse=metric in HIGHER_IS_BETTER)
+
+
+def _value(row: Row, metric: str) -> float:
+    return getattr(row.metrics, metric)

@@ -114,7 +114,10 @@ def domain_of(spec: ModelSpec, pairs: PairSet) -> str:
 def comparison_tables(comparison: Comparison) -> list[Table]:
     """Lay out the main metrics for a terminal, one table a protocol; compare.md has all of them."""
     tables = []
-    for protocol in dict.fromkeys(row.protocol for row in comparison.rows):
+    for protocol in (*comparison.protocols(), None):
+        rows = [row for row in comparison.rows if row.protocol == protocol]
+        if not rows:
+            continue
         title = protocol.describe() if protocol else "Random weights: accuracy not shown"
         table = Table(title=title, title_justify="left")
         for name in ("model", "domain"):

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from lightdepth.baselines import Baseline
 from lightdepth.checkpoint import build_model, count_parameters, save_checkpoint
 from lightdepth.cli import app
-from lightdepth.compare import Entrant, compare
+from lightdepth.compare import Entrant, compare, rank
 from lightdepth.compare_cli import baseline_entrant, domain_of, spread
 from lightdepth.compare_report import compare_markdown
 from lightdepth.config import check_config
@@ -71,6 +71,44 @@ def test_winners_exist_only_inside_one_protocol(test_pairs, truth_by_image):
     winners = comparison.winners()
     assert [identity for identity in winners if "align-scale-shift" in identity] == list(winners)
     assert set(next(iter(winners.values())).values()) == {"good"}
+
+
+def test_rows_of_different_protocols_are_not_ranked_and_the_difference_is_named(test_pairs, truth_by_image):
+    raw = compare([entrant("a", truth_by_image)], test_pairs)[0].rows[0]
+    median = compare([entrant("b", truth_by_image)], test_pairs, protocol="none")[0].rows[1]
+    with pytest.raises(LightDepthError, match="crop eigen and none; alignment none and median"):
+        rank([raw, median], "rmse_m")
+
+
+def test_rows_of_one_protocol_are_ranked_best_first(test_pairs, truth_by_image):
+    good = entrant("good", lambda image: truth_by_image(image) * np.float32(1.1))
+    bad = entrant("bad", lambda image: truth_by_image(image) * np.float32(1.6))
+    rows = [row for row in compare([bad, good], test_pairs)[0].rows if row.protocol.alignment == "none"]
+    assert [row.model for row in rank(rows, "rmse_m")] == ["good", "bad"]
+    assert [row.model for row in rank(rows, "delta1")] == ["good", "bad"]
+
+
+def test_the_mirror_image_is_predicted_once_for_all_alignments(test_pairs, truth_by_image):
+    calls = []
+
+    def flat(image):
+        calls.append(image)
+        return np.full(image.shape[:2], 2, np.float32)
+
+    comparison, _ = compare([entrant("flat", flat)], test_pairs, protocol="densedepth")
+    assert len(calls) == 2 * len(test_pairs)
+    assert {row.protocol.averaging for row in comparison.rows} == {"pooled"}
+
+
+def test_the_report_names_ranges_scenes_images_and_intervals(test_pairs, truth_by_image):
+    good = entrant("good", lambda image: truth_by_image(image) * np.float32(1.1))
+    comparison, _ = compare([good], test_pairs)
+    text = compare_markdown(comparison)
+    assert "95 % interval over images" in text
+    assert "| 1..2 m |" in text
+    assert test_pairs.pairs[0].scene in text
+    assert test_pairs.pairs[0].name in text
+    assert text.index("none (raw metres)") < text.index("Alignment: median")
 
 
 def test_a_tie_has_no_winner(test_pairs, truth_by_image):
