@@ -1,5 +1,8 @@
 """Encoders come from timm; their weights from its hub, from a file, or from nowhere."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -32,7 +35,8 @@ def build_encoder(name: str, weights: str) -> tuple[nn.Module, list[int]]:
             f"timm has no encoder {name!r}{nearest(name, timm.list_models())}. See timm.list_models()."
         )
     try:
-        encoder = timm.create_model(name, pretrained=weights == "imagenet", features_only=True)
+        with _quiet_hub():
+            encoder = timm.create_model(name, pretrained=weights == "imagenet", features_only=True)
     except Exception as error:  # timm's hub raises whatever its transport raises
         if weights != "imagenet":
             raise LightDepthError(f"timm can't build {name!r} as a feature encoder: {_first_line(error)}.") from error
@@ -50,6 +54,18 @@ def build_encoder(name: str, weights: str) -> tuple[nn.Module, list[int]]:
     if weights not in ("imagenet", "none"):
         _load_weights(encoder, Path(weights), name)
     return encoder, info.channels()
+
+
+@contextmanager
+def _quiet_hub() -> Iterator[None]:
+    """Keep a line for each attempt to reach the hub off the terminal; the last failure still raises."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _load_weights(encoder: nn.Module, path: Path, name: str) -> None:

@@ -62,8 +62,8 @@ class RunFolder:
         """One JSON object a line and epoch."""
         return self.path / "metrics.jsonl"
 
-    def start(self, config: TrainConfig) -> None:
-        """Create the folder for a new run.
+    def check_unused(self) -> None:
+        """Refuse a folder that holds a run, before anything slow begins.
 
         Raises:
             LightDepthError: it holds a run already.
@@ -72,6 +72,14 @@ class RunFolder:
             raise LightDepthError(
                 f"{self.path} already holds a run; continue it with --resume or choose another --output."
             )
+
+    def start(self, config: TrainConfig) -> None:
+        """Create the folder for a new run.
+
+        Raises:
+            LightDepthError: it holds a run already, or can't be written.
+        """
+        self.check_unused()
         make_folder(self.path)
         write_text(self.config_path, yaml.safe_dump(config.model_dump(), sort_keys=False))
 
@@ -116,9 +124,6 @@ class RunFolder:
         final = self.path / "state" / f"epoch-{epoch:04d}"
         temporary = final.with_name(f".{final.name}.tmp")
         try:
-            if accelerator.is_main_process:
-                self._drop_unfinished()
-            accelerator.wait_for_everyone()
             accelerator.save_state(str(temporary))
             if accelerator.is_main_process:
                 for name, part in parts.items():

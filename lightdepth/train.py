@@ -102,6 +102,8 @@ class _Training:
         self.say = say if self.accelerator.is_main_process else silent
         if resume:
             self.folder.check_same_config(config)
+        elif self.accelerator.is_main_process:
+            self.folder.check_unused()
         network = build_model(config)
         self.config = config
         self.spec = describe(config, network, training)

@@ -134,6 +134,9 @@ def test_a_preset_fills_what_its_own_layer_leaves_open(tmp_path):
     assert load_config(None, ["image_height=96", "model=lite0"]) == lite
     over_file = load_config(DEFAULT_FILE, ["model=lite0"])
     assert {key: getattr(over_file, key) for key in PRESETS["lite0"]} == PRESETS["lite0"]
+    (tmp_path / "c.yaml").write_text("encoder: resnet34\nimage_height: 96\n")
+    over_keys = load_config(tmp_path / "c.yaml", ["model=lite0"])
+    assert (over_keys.encoder, over_keys.image_height) == ("tf_efficientnet_lite0", 192)
     (tmp_path / "c.yaml").write_text(DEFAULT_FILE.read_text().replace("model: resnet18", "model: lite0"))
     assert load_config(tmp_path / "c.yaml") == over_file
 

@@ -1,3 +1,4 @@
+import logging
 import pickle
 
 import huggingface_hub.constants
@@ -64,6 +65,20 @@ def test_an_unreachable_hub_names_the_two_other_choices(monkeypatch, tmp_path):
     assert "ImageNet weights of 'resnet18' can't be fetched" in message
     assert "path of a local state dict" in message
     assert "none for random weights" in message
+
+
+def test_failed_attempts_to_reach_the_hub_stay_off_the_terminal(monkeypatch, capfd):
+    def unreachable(*args, **kwargs):
+        logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 1s [Retry 1/5].")
+        raise OSError("no route to host\nlong advice")
+
+    monkeypatch.setattr(timm, "create_model", unreachable)
+    assert "can't be fetched (no route to host)" in refusal("resnet18", "imagenet")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_timm_tag_chooses_among_pretrained_weights():
+    assert build_encoder("resnet18.tv_in1k", "none")[1] == [64, 64, 128, 256, 512]
 
 
 def test_an_unknown_encoder_names_the_nearest():

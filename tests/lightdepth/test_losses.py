@@ -86,7 +86,9 @@ def test_holes_get_no_gradient_whatever_stands_there(kind):
     hole = truth == 0
     truth[:, :, :2][hole[:, :, :2]] = math.nan
     prediction.requires_grad_()
-    DepthLoss(kind)(prediction, truth).backward()
+    loss = DepthLoss(kind)(prediction, truth)
+    loss.backward()
+    assert torch.isfinite(loss)
     assert torch.isfinite(prediction.grad).all()
     assert (prediction.grad[hole] == 0).all()
     assert (prediction.grad[~hole] != 0).any()

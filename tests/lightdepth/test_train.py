@@ -123,6 +123,8 @@ def test_a_run_says_what_it_is_and_a_line_each_epoch(finished):
 def test_a_used_folder_is_refused_and_stays_as_it_was(finished, tum):
     folder, _ = finished
     before = folder.best.read_bytes()
+    # Before the encoder's weights are fetched: another encoder would be an error of its own.
+    assert "already holds a run" in refusal(settings(tum, "encoder=nonsense"), folder.path)
     assert "already holds a run; continue it with --resume" in refusal(settings(tum), folder.path)
     assert folder.best.read_bytes() == before
 

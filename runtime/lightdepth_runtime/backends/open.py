@@ -1,13 +1,11 @@
 """Choose the backend that an artifact's file needs."""
 
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import cast
 
 from ..errors import LightDepthError
 from .backend import Backend
 from .onnx_runtime import open_onnx
-from .tensorrt import open_engine
 
 __all__ = ["ENTRY_POINT_GROUP", "open_backend"]
 
@@ -31,9 +29,13 @@ def open_backend(path: Path, device: str = "auto", threads: int | None = None) -
         raise LightDepthError(f"No model at {path}.")
     suffix = path.suffix.removeprefix(".").lower()
     if suffix == "engine" or device == "tensorrt":
+        from .tensorrt import open_engine  # here, since half the import time of the runtime would be theirs
+
         return open_engine(path, device, threads)
     if suffix == "onnx":
         return open_onnx(path, device, threads)
+    from importlib.metadata import entry_points
+
     for entry in entry_points(group=ENTRY_POINT_GROUP, name=suffix):
         return cast(Backend, entry.load()(path, device, threads))
     hint = (
