@@ -36,13 +36,14 @@ def train_command(
     from .run_folder import RunFolder, newest_state
     from .train import train
 
+    path = output
     if resume:
-        folder = RunFolder(output) if output else newest_state()
-        config = config or folder.require_config()
-    else:
-        config = config or (DEFAULT_CONFIG if DEFAULT_CONFIG.is_file() else None)
+        path = output or newest_state().path
+        config = config or RunFolder(path).require_config()
+    elif config is None and DEFAULT_CONFIG.is_file():
+        config = DEFAULT_CONFIG
     settings = load_config(config, overrides or [], {"data_root": data, "val_data": val_data})
-    path = folder.path if resume else output or Path("runs") / f"{settings.model}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path = path or Path("runs") / f"{settings.model}-{time.strftime('%Y%m%d-%H%M%S')}"
     print(f"Config: {config or 'built-in defaults'}; run folder: {path}")
     finished = train(settings, path, resume=resume, say=print)
     print(f"Best checkpoint: {finished.best}")

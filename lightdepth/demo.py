@@ -65,7 +65,7 @@ def run_demo(output: Path, *, say: Say = lambda _: None) -> Path:
     training, test = load_pairs(DEMO_DATA, "train"), load_pairs(DEMO_DATA, "test")
     say("1/5 Scoring a constant and an untrained network")
     scores = [
-        _score(_constant(training), test, "best constant"),
+        _score(_constant(training), test, "median of the training depth"),
         _score(_untrained(config, training), test, "untrained"),
     ]
     say("2/5 Training for about a minute")
