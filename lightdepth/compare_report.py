@@ -166,9 +166,10 @@ def _where_the_errors_are(comparison: Comparison) -> list[str]:
         for part in row.scores.ranges:
             limits = f"{part.low_m:g} m and more" if part.high_m is None else f"{part.low_m:g}..{part.high_m:g} m"
             lines.append(f"| {limits} | {part.pixels:,} | {_short(part.metrics)} |")
-        lines += ["", f"| worst of {len(row.scores.scenes)} scenes | images | RMSE, m | AbsRel | delta1 |"]
-        lines += ["|---|---|---|---|---|"]
-        lines += [f"| {s.scene} | {s.samples} | {_short(s.metrics)} |" for s in row.scores.scenes[:SHOWN]]
+        if len(row.scores.scenes) > 1:
+            lines += ["", f"| worst of {len(row.scores.scenes)} scenes | images | RMSE, m | AbsRel | delta1 |"]
+            lines += ["|---|---|---|---|---|"]
+            lines += [f"| {s.scene} | {s.samples} | {_short(s.metrics)} |" for s in row.scores.scenes[:SHOWN]]
         lines += ["", "| worst images | scene | RMSE, m | AbsRel | delta1 |", "|---|---|---|---|---|"]
         lines += [f"| {i.name} | {i.scene} | {_short(i.metrics)} |" for i in row.scores.worst[:SHOWN]]
     return lines

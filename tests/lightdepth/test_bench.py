@@ -1,0 +1,51 @@
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from lightdepth.bench import Rival, bench_models
+from lightdepth.checkpoint import build_model, count_parameters, save_checkpoint
+from lightdepth.cli import app
+from lightdepth.config import check_config
+from lightdepth.macs import count_gmacs
+from lightdepth_runtime import LightDepthError, ModelSpec
+from lightdepth_runtime.bench_cli import BenchOptions
+
+pytestmark = pytest.mark.usefixtures("exported_once")
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    config = check_config({"encoder_weights": "none", "image_height": 32, "image_width": 64})
+    network = build_model(config).eval()
+    spec = ModelSpec("ours", 32, 64, count_parameters(network), training_data="rooms (pair list, 4 pairs)")
+    save_checkpoint(tmp_path / "model.safetensors", network, spec, config)
+    return tmp_path / "model.safetensors", count_gmacs(network, 32, 64)
+
+
+def test_a_checkpoint_and_the_baseline_run_on_the_same_backend(checkpoint, tiny_depth_anything, tum, tmp_path):
+    path, gmacs = checkpoint
+    output = tmp_path / "bench.json"
+    image = next((tum / "freiburg3_cabinet").glob("*_rgb.jpg"))
+    arguments = ["bench", str(path), "--against-weights", str(tiny_depth_anything), "--image", str(image)]
+    arguments += ["--rounds", "1", "--threads", "1", "--device", "cpu", "--no-memory", "--json", str(output)]
+    answer = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert answer.exit_code == 0
+    rival, ours = json.loads(output.read_text())["rows"]
+    assert (rival["backend"], rival["weights"]) == ("onnxruntime cpu", "tiny")
+    assert (rival["input_height"], rival["input_width"]) == (70, 98), "its own input size, not ours"
+    assert (ours["backend"], ours["weights"], ours["precision"]) == ("onnxruntime cpu", "trained", "fp32")
+    assert ours["gmacs"] == pytest.approx(gmacs)
+
+
+def test_a_baseline_of_another_name_is_refused_before_anything_is_loaded(tmp_path):
+    frame = np.zeros((48, 64, 3), np.uint8)
+    with pytest.raises(LightDepthError, match="Unknown baseline 'midas'"):
+        bench_models([tmp_path / "absent.onnx"], frame, Rival("midas"), frame_name="f", options=BenchOptions())
+
+
+def test_a_missing_model_is_named(tmp_path):
+    frame = np.zeros((48, 64, 3), np.uint8)
+    with pytest.raises(LightDepthError, match=r"absent\.onnx"):
+        bench_models([tmp_path / "absent.onnx"], frame, frame_name="f", options=BenchOptions(memory=False))
