@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 ChannelOrder = Literal["rgb", "bgr"]
+_LOG_LEVEL_SILENT = 0
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
 
@@ -74,9 +75,9 @@ def decode_image(content: bytes, path: Path, flags: int) -> NDArray[np.generic]:
         LightDepthError: not an image, damaged, or larger than OpenCV decodes.
     """
     cv2 = import_cv2()
-    logging = cv2.utils.logging
+    logging = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # OpenCV 4 and 5
     level = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    logging.setLogLevel(_LOG_LEVEL_SILENT)
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:
