@@ -68,6 +68,13 @@ def test_the_last_incomplete_batch_is_dropped_unless_it_is_the_only_one(pairs):
     assert batches(8) == [4]
 
 
+def test_reading_leaves_the_generator_that_dropout_draws_from_alone(pairs):
+    loader, _ = build_loader(pairs.pairs, SPEC, load_config(None, ["num_workers=0"]), pin_memory=False)
+    before = torch.get_rng_state()
+    list(loader)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_a_batch_without_valid_depth_is_one_sentence_with_the_files():
     empty = (torch.zeros(3, 4, 4), torch.zeros(1, 4, 4), "room/1.jpg")
     some = (torch.zeros(3, 4, 4), torch.ones(1, 4, 4), "room/2.jpg")
