@@ -1,10 +1,10 @@
-"""Export a network: write its ONNX files and their parity report side by side, all of them or none."""
+"""Export a network: write its files and their parity report side by side, all of them or none."""
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import onnx
@@ -16,24 +16,41 @@ from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images import preprocess
 from lightdepth_runtime.pairs import PairSet
 
-from .fp16 import to_fp16
-from .fp16_simulation import measure_overflow, simulate_fp16
-from .frames import Frame, FrameSource, check_frames, read_frames
-from .metadata import load_onnx
-from .onnx_export import export_onnx
-from .parity import ParityReport, ParityThresholds, StepParity, check_parity, gate
+from .comparison import Progress, check_frame_parity, check_parity
+from .engine import BatchRange, BuildOptions, can_build_here, engine_for, engine_here
+from .forms import FP16_STEP, Form, fp16_form, fp32_form, int8_forms
+from .fp16_simulation import measure_overflow
+from .frames import FrameSource, check_frames, read_frames
+from .golden import check_golden_folder, write_golden
+from .onnx_export import trace_onnx
+from .parity import ParityReport, ParityThresholds, StepParity, gate
 
 __all__ = ["ExportOptions", "ExportResult", "export_model"]
 
 OVERFLOW_IMAGES = 16  # the range of activations settles within a few images, and each costs a full inference
+CALIBRATION_IMAGES = 32
+GOLDEN_MARGIN = 2.0  # an integrator's other GPU may round a little differently from what was measured here
+DYNAMIC_BATCH = BatchRange(1, 1, 8)  # of an engine whose ONNX leaves the batch open; the engine command takes others
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What to write beside the FP32 ONNX, and how much it may change."""
+    """What to write beside the FP32 ONNX, and how much it may change.
+
+    `frame_size` (height, width) adds files that take a camera's frame; `calibration` gives INT8's images, best from
+    the training split; without it INT8 is calibrated on the images that it is judged on. `engine` makes a TensorRT
+    engine on this machine's GPU a must; without it one is built with FP16 where a GPU is. `engine_for` names GPUs
+    ("sm86") for a TensorRT-RTX engine, which needs none.
+    """
 
     fp16: bool = False
+    int8: bool = False
     dynamic_batch: bool = False
+    frame_size: tuple[int, int] | None = None
+    golden: Path | None = None
+    calibration: FrameSource | None = None
+    engine: bool = False
+    engine_for: tuple[str, ...] = ()
     thresholds: ParityThresholds = field(default_factory=ParityThresholds)
     threads: int | None = None
 
@@ -42,7 +59,7 @@ class ExportOptions:
 class ExportResult:
     """Where the files are, and what was measured.
 
-    `engine_note` says in one sentence what to run on the target, since ONNX files alone are no TensorRT engine.
+    `engine_note` says in one sentence which engine was built, or what to run on the target.
     """
 
     fp32: Path
@@ -50,10 +67,11 @@ class ExportResult:
     parity: Path
     report: ParityReport
     engine_note: str
+    others: tuple[Path, ...] = ()
 
     def paths(self) -> list[Path]:
         """Return every file that was written."""
-        return [path for path in (self.fp32, self.fp16, self.parity) if path is not None]
+        return [path for path in (self.fp32, self.fp16, *self.others, self.parity) if path is not None]
 
 
 def export_model(
@@ -64,9 +82,9 @@ def export_model(
     *,
     options: ExportOptions | None = None,
     say: Callable[[str], None] = lambda _: None,
-    progress: Callable[[Iterable[Frame]], Iterable[Frame]] = iter,
+    progress: Progress = iter,
 ) -> ExportResult:
-    """Write `m.onnx`, `m.fp16.onnx` and `m.parity.json` after the files passed on real images.
+    """Write `m.onnx`, the other forms that are asked for, and `m.parity.json` after all passed on real images.
 
     The files stand in a temporary folder until all passed; on any failure nothing is left of them, and files of an
     earlier export stay as they were.
@@ -76,45 +94,132 @@ def export_model(
         reference: the same network behind a backend; its spec goes into the files and gives the input size.
         output: the FP32 file; the others are named after it.
         frames: RGB-D pairs, or image files; at least one.
-        options: FP16, dynamic batch, thresholds.
+        options: forms, thresholds, engine.
         say: gets one line about each step.
         progress: wraps the frames to show progress.
 
     Raises:
-        LightDepthError: not an .onnx path, no frames, the folder can't be written, or a figure past its threshold.
+        LightDepthError: not an .onnx path, no frames, options that exclude each other, an engine that can't be built,
+            the folder can't be written, or a figure past its threshold.
     """
     options = options or ExportOptions()
-    if output.suffix != ".onnx":
-        raise LightDepthError(f"The output of an export is an .onnx file, got {output}; name it {output.stem}.onnx.")
-    check_frames(frames)
-    names = {kind: output.with_suffix(suffix) for kind, suffix in _SUFFIXES.items()}
+    _check(output, frames, options)
+    spec = reference.spec
     with _all_or_nothing(output) as folder:
-        fp32_path, fp16_path = folder / names["fp32"].name, folder / names["fp16"].name
-        say(f"Tracing {reference.spec.name} at {reference.spec.input_width}x{reference.spec.input_height}")
-        export_onnx(network, reference.spec, fp32_path, dynamic_batch=options.dynamic_batch)
-        candidates = {"onnx-fp32": fp32_path}
-        if options.fp16:
-            onnx.save_model(to_fp16(load_onnx(fp32_path)), str(fp16_path))
-            simulated = folder / "simulated.onnx"
-            onnx.save_model(simulate_fp16(load_onnx(fp16_path)), str(simulated))
-            candidates["fp16-simulated"] = simulated
-        say(f"Comparing {', '.join(candidates)} with {reference.name} on {len(frames)} images")
-        report = _measure(reference, candidates, frames, options, fp16_path, progress)
-        for step in report.steps:
-            gate(step, report.thresholds)
-            say(_describe(step))
-        (folder / "simulated.onnx").unlink(missing_ok=True)
-        write_json(folder / names["parity"].name, report.to_dict())
+        say(f"Tracing {spec.name} at {spec.input_width}x{spec.input_height}")
+        forms = _make_forms(network, reference, frames, options, say)
+        say(f"Comparing {', '.join(form.step for form in forms)} with {reference.name} on {len(frames)} images")
+        steps = _measure(reference, forms, frames, options, progress)
+        _pass(steps, options.thresholds, say)
+        for form in forms:
+            onnx.save_model(form.model, str(folder / f"{output.stem}{form.suffix}"))
+        engine_note, engine_steps = _build_engine(reference, folder, output, frames, options)
+        _pass(engine_steps, options.thresholds, say)
+        data = f"{frames.root.name} ({frames.split})" if isinstance(frames, PairSet) else "images without ground truth"
+        report = ParityReport(spec.name, data, options.thresholds, (*steps, *engine_steps))
+        write_json(folder / f"{output.stem}.parity.json", report.to_dict())
+        if options.golden:
+            limits = {step.step: GOLDEN_MARGIN * step.max_abs_diff_m for step in report.steps if not step.embedded}
+            write_golden(options.golden, next(read_frames(frames)), forms[0].open(options.threads), limits)
+        names = sorted(path.name for path in folder.iterdir())
+    known = {f"{output.stem}{suffix}" for suffix in (".onnx", ".fp16.onnx", ".parity.json")}
     return ExportResult(
-        names["fp32"],
-        names["fp16"] if options.fp16 else None,
-        names["parity"],
+        output,
+        output.with_suffix(".fp16.onnx") if options.fp16 else None,
+        output.with_suffix(".parity.json"),
         report,
-        _engine_note(names["fp16"] if options.fp16 else names["fp32"]),
+        engine_note,
+        tuple(output.parent / name for name in names if name not in known),
     )
 
 
-_SUFFIXES = {"fp32": ".onnx", "fp16": ".fp16.onnx", "parity": ".parity.json"}
+def _check(output: Path, frames: FrameSource, options: ExportOptions) -> None:
+    """Refuse what can't succeed before anything is computed."""
+    if output.suffix != ".onnx":
+        raise LightDepthError(f"The output of an export is an .onnx file, got {output}; name it {output.stem}.onnx.")
+    check_frames(frames)
+    if options.golden:
+        check_golden_folder(options.golden)
+    if options.dynamic_batch and (options.frame_size or options.int8):
+        raise LightDepthError(
+            "Embedded preprocessing and INT8 calibration are for one frame at a time; leave out the dynamic batch."
+        )
+    if options.engine and (reason := can_build_here(output.with_suffix(_engine_suffix(options)).name)):
+        raise LightDepthError(reason)
+
+
+def _make_forms(
+    network: nn.Module,
+    reference: Backend,
+    frames: FrameSource,
+    options: ExportOptions,
+    say: Callable[[str], None],
+) -> list[Form]:
+    """Make every form, FP32 first."""
+    fp32 = trace_onnx(network, reference.spec, dynamic_batch=options.dynamic_batch)
+    forms = [fp32_form(fp32)]
+    if options.fp16:
+        forms.append(fp16_form(fp32))
+    if options.int8:
+        images = read_frames(options.calibration or frames, CALIBRATION_IMAGES)
+        batches = [preprocess(frame.image, reference.spec)[None] for frame in images]
+        forms += int8_forms(fp32, batches, allowed_abs_rel=options.thresholds.int8_rmse_change, say=say)
+    if options.frame_size:
+        forms += [form.with_preprocessing(*options.frame_size) for form in forms]
+    return forms
+
+
+def _measure(
+    reference: Backend, forms: list[Form], frames: FrameSource, options: ExportOptions, progress: Progress
+) -> list[StepParity]:
+    """Run every form against the reference, and find FP16's range of activations."""
+    plain = {form.step: form.open(options.threads) for form in forms if not form.step.endswith("-frame")}
+    embedded = {form.step: form.open(options.threads) for form in forms if form.step.endswith("-frame")}
+    steps = check_parity(reference, plain, read_frames(frames), progress=progress)
+    if embedded:
+        steps += check_frame_parity(reference, embedded, read_frames(frames), progress=progress)
+    for backend in (*plain.values(), *embedded.values()):
+        backend.close()
+    models = {form.step: form.model for form in forms}
+    if FP16_STEP in models:
+        some = (preprocess(frame.image, reference.spec)[None] for frame in read_frames(frames, OVERFLOW_IMAGES))
+        overflow = measure_overflow(forms[0].model, models[FP16_STEP], some)
+        steps = [step.with_overflow(overflow) if step.step == FP16_STEP else step for step in steps]
+    return steps
+
+
+def _pass(steps: list[StepParity], thresholds: ParityThresholds, say: Callable[[str], None]) -> None:
+    """Gate every step and say its figures."""
+    for step in steps:
+        gate(step, thresholds)
+        say(step.describe())
+
+
+def _engine_suffix(options: ExportOptions) -> str:
+    """Return which form becomes the engine: FP16 where there is one, since it is fast and was not calibrated."""
+    return ".fp16.onnx" if options.fp16 else ".int8.onnx" if options.int8 else ".onnx"
+
+
+def _build_engine(
+    reference: Backend, folder: Path, output: Path, frames: FrameSource, options: ExportOptions
+) -> tuple[str, list[StepParity]]:
+    """Build the engine that is asked for or possible; say what was built, or what to run on the target."""
+    path = folder / f"{output.stem}{_engine_suffix(options)}"
+    build = BuildOptions(batch=DYNAMIC_BATCH if options.dynamic_batch else None)
+    if options.engine_for:
+        saved = engine_for(path, options.engine_for, options=build)
+        return f"Built {replace(saved, path=output.parent / saved.path.name).describe()}", []
+    if reason := can_build_here(path.name):
+        return reason, []
+    if not (options.engine or options.fp16):
+        return f"No engine was asked for; to build one, run: python -m lightdepth_export.engine {path.name}", []
+    saved = engine_here(path, options=build)
+    backend = open_backend(saved.path)
+    try:
+        steps = check_parity(reference, {f"engine-{backend.spec.precision}": backend}, read_frames(frames))
+    finally:
+        backend.close()
+    return f"Built {replace(saved, path=output.parent / saved.path.name).describe()}", steps
 
 
 @contextmanager
@@ -132,41 +237,3 @@ def _all_or_nothing(output: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _measure(
-    reference: Backend,
-    candidates: dict[str, Path],
-    frames: FrameSource,
-    options: ExportOptions,
-    fp16_path: Path,
-    progress: Callable[[Iterable[Frame]], Iterable[Frame]],
-) -> ParityReport:
-    """Run every candidate against the reference, and FP16's range of activations."""
-    backends = {step: open_backend(path, "cpu", options.threads) for step, path in candidates.items()}
-    steps = check_parity(reference, backends, read_frames(frames), progress=progress)
-    for backend in backends.values():
-        backend.close()
-    if options.fp16:
-        some = (preprocess(frame.image, reference.spec)[None] for frame in read_frames(frames, OVERFLOW_IMAGES))
-        overflow = measure_overflow(load_onnx(candidates["onnx-fp32"]), load_onnx(fp16_path), some)
-        steps = [step.with_overflow(overflow) if step.precision == "fp16" else step for step in steps]
-    data = f"{frames.root.name} ({frames.split})" if isinstance(frames, PairSet) else "images without ground truth"
-    return ParityReport(reference.spec.name, data, options.thresholds, tuple(steps))
-
-
-def _describe(step: StepParity) -> str:
-    """Say a step's figures in one line."""
-    text = f"{step.step}: max {step.max_abs_diff_m:.2g} m, mean {step.mean_abs_diff_m:.2g} m, AbsRel {step.abs_rel:.2g}"
-    if step.rmse_change is not None:
-        text += f", RMSE changed by {100 * step.rmse_change:.2g} %"
-    if step.overflow is not None:
-        text += f", largest activation {step.overflow.largest_activation:.4g} of {step.overflow.limit:.0f}"
-    return text
-
-
-def _engine_note(path: Path) -> str:
-    return (
-        f"No TensorRT engine was built: an engine belongs to the GPU it is built on; on the target, run: "
-        f"python -m lightdepth_export.engine {path.name}"
-    )

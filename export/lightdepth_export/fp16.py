@@ -13,7 +13,7 @@ from lightdepth_runtime.errors import LightDepthError
 
 from .metadata import embed_spec, spec_of
 
-__all__ = ["FP16_MAX", "to_fp16"]
+__all__ = ["FP16_MAX", "head_nodes", "to_fp16"]
 
 FP16_MAX = float(np.finfo(np.float16).max)  # 65504
 FLOAT_OPERANDS = {("Resize", 1), ("Resize", 2)}  # roi and scales: ONNX wants scales in FP32 whatever X is
@@ -34,7 +34,7 @@ def to_fp16(fp32: onnx.ModelProto) -> onnx.ModelProto:
     model = onnx.ModelProto()
     model.CopyFrom(fp32)
     graph = model.graph
-    head = _head(graph)
+    head = head_nodes(graph)
     _check_body([node for i, node in enumerate(graph.node) if i not in head])
     _convert_weights(graph, head)
     _insert_casts(graph, head)
@@ -45,7 +45,7 @@ def to_fp16(fp32: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _head(graph: onnx.GraphProto) -> set[int]:
+def head_nodes(graph: onnx.GraphProto) -> set[int]:
     """Return the indices of the last convolution and of every node that depends on it (nodes are in order)."""
     convolutions = [i for i, node in enumerate(graph.node) if node.op_type == "Conv"]
     if not convolutions or len(graph.input) != 1 or len(graph.output) != 1:

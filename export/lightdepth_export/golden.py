@@ -18,7 +18,7 @@ from lightdepth_runtime.spec import ModelSpec
 
 from .frames import Frame
 
-__all__ = ["write_golden"]
+__all__ = ["check_golden_folder", "write_golden"]
 
 INPUT_TOLERANCE = 1e-6  # the same table look-up in FP32: only the order of subtract and divide may differ
 RESIZE_TOLERANCE_GREY_LEVELS = 1  # a resize other than OpenCV's rounds ties differently
@@ -36,8 +36,7 @@ def write_golden(folder: Path, frame: Frame, backend: Backend, tolerances_m: dic
     Raises:
         LightDepthError: the folder holds other files or can't be written.
     """
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "spec.json").is_file())):
-        raise LightDepthError(f"{folder} holds other files; give --golden a new or empty folder.")
+    check_golden_folder(folder)
     parent = make_folder(folder.absolute().parent)
     spec = backend.spec
     network_input = preprocess(frame.image, spec)[None]  # (H, W, 3) -> (1, 3, h, w)
@@ -64,6 +63,12 @@ def write_golden(folder: Path, frame: Frame, backend: Backend, tolerances_m: dic
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder
+
+
+def check_golden_folder(folder: Path) -> None:
+    """Refuse a folder whose files are not a golden example's: it would be replaced whole."""
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "spec.json").is_file())):
+        raise LightDepthError(f"{folder} holds other files; give --golden a new or empty folder.")
 
 
 def _little_endian(array: NDArray[np.generic]) -> NDArray[np.generic]:

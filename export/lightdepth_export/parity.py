@@ -1,24 +1,19 @@
 """Do two forms of a network give the same depth? Measured on real images, and gated."""
 
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lightdepth_runtime.backends import Backend
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.images import preprocess
-from lightdepth_runtime.metrics import DepthMetrics, image_metrics, mean_metrics
+from lightdepth_runtime.metrics import DepthMetrics
 from lightdepth_runtime.protocol import PROTOCOLS, Protocol
 from lightdepth_runtime.spec import Precision
 
 from . import __version__
 from .fp16_simulation import OverflowMargin
-from .frames import Frame
 
-__all__ = ["SCHEMA", "ParityReport", "ParityThresholds", "StepParity", "check_parity", "gate"]
+__all__ = ["SCHEMA", "ParityReport", "ParityThresholds", "StepParity", "gate"]
 
 SCHEMA = "lightdepth.parity/1"
 
@@ -28,7 +23,8 @@ class ParityThresholds:
     """What an export may change.
 
     FP32 is held to a distance in metres at every pixel. FP16 and INT8 are held to a share of RMSE on ground truth, or,
-    without ground truth, to the same share as AbsRel between the two outputs.
+    without ground truth, to the same share as AbsRel between the two outputs. FP32 with embedded preprocessing is held
+    to FP16's share, since a resize may round single pixels to the next grey level.
     """
 
     fp32_max_abs_diff_m: float = 1e-3
@@ -36,7 +32,7 @@ class ParityThresholds:
     int8_rmse_change: float = 0.02
 
     def rmse_change(self, precision: Precision) -> float:
-        """Return the share that holds for FP16 or INT8."""
+        """Return the share that holds for a precision."""
         return self.int8_rmse_change if precision == "int8" else self.fp16_rmse_change
 
 
@@ -45,6 +41,7 @@ class StepParity:
     """One candidate against the reference on the same images; distances in metres, over every pixel.
 
     `abs_rel` is mean |candidate - reference| / reference. Metrics are there where the images have ground truth.
+    `embedded` says that the candidate resizes and normalises by itself, and that depth is compared at the frame's size.
     """
 
     step: str
@@ -58,6 +55,7 @@ class StepParity:
     not_finite: int
     reference_metrics: DepthMetrics | None = None
     candidate_metrics: DepthMetrics | None = None
+    embedded: bool = False
     overflow: OverflowMargin | None = None
 
     def with_overflow(self, overflow: OverflowMargin) -> "StepParity":
@@ -77,6 +75,16 @@ class StepParity:
             return None
         candidate = self.candidate_metrics.to_dict()
         return {name: candidate[name] - value for name, value in self.reference_metrics.to_dict().items()}
+
+    def describe(self) -> str:
+        """Say the figures in one line."""
+        text = f"{self.step}: max {self.max_abs_diff_m:.2g} m, mean {self.mean_abs_diff_m:.2g} m"
+        text += f", AbsRel {self.abs_rel:.2g}"
+        if self.rmse_change is not None:
+            text += f", RMSE changed by {100 * self.rmse_change:.2g} %"
+        if self.overflow is not None:
+            text += f", largest activation {self.overflow.largest_activation:.4g} of {self.overflow.limit:.0f}"
+        return text
 
     def to_dict(self) -> dict[str, Any]:  # Any: a JSON object
         """Return a JSON object; figures that are not finite become None."""
@@ -110,62 +118,6 @@ class ParityReport:
         }
 
 
-def check_parity(
-    reference: Backend,
-    candidates: Mapping[str, Backend],
-    frames: Iterable[Frame],
-    *,
-    protocol: Protocol = PROTOCOLS["eigen"],
-    progress: Callable[[Iterable[Frame]], Iterable[Frame]] = iter,
-) -> list[StepParity]:
-    """Run the same frames through the reference and every candidate, and measure how far they part.
-
-    Args:
-        reference: what is exported, usually the checkpoint in PyTorch.
-        candidates: by the name of their step, such as "onnx-fp32" or "fp16-simulated".
-        frames: read once; ground truth counts where every frame has it.
-        protocol: of the metrics.
-        progress: wraps the frames to show progress.
-
-    Raises:
-        LightDepthError: no frames, or a frame that can't be scored under the protocol.
-    """
-    sums = {step: _Sums() for step in candidates}
-    reference_metrics: list[DepthMetrics] = []
-    images = 0
-    for frame in progress(frames):
-        images += 1
-        batch = preprocess(frame.image, reference.spec)[None]  # (H, W, 3) -> (1, 3, h, w)
-        expected = reference.run(batch)  # (1, 1, h, w)
-        if not np.isfinite(expected).all():
-            raise LightDepthError(
-                f"{frame.name}: the checkpoint itself gives NaN or infinite depth; train it again before exporting."
-            )
-        if frame.depth_m is not None:
-            reference_metrics.append(image_metrics(expected[0, 0], frame.depth_m, protocol, frame.name))
-        for step, backend in candidates.items():
-            sums[step].add(expected, backend.run(batch), frame, protocol)
-    if images == 0:
-        raise LightDepthError("Parity is measured on real images and got none; give --data a folder of pairs.")
-    truth = mean_metrics(reference_metrics) if len(reference_metrics) == images else None
-    return [
-        StepParity(
-            step,
-            backend.spec.precision,
-            f"{reference.name} on {reference.device}",
-            f"{backend.name} on {backend.device}",
-            images,
-            sums[step].largest_m,
-            sums[step].sum_m / max(1, sums[step].pixels),
-            sums[step].sum_relative / max(1, sums[step].pixels),
-            sums[step].not_finite,
-            truth,
-            mean_metrics(sums[step].metrics) if truth and len(sums[step].metrics) == images else None,
-        )
-        for step, backend in candidates.items()
-    ]
-
-
 def gate(step: StepParity, thresholds: ParityThresholds) -> None:
     """Let a step pass, or say which figure is past which threshold.
 
@@ -181,7 +133,7 @@ def gate(step: StepParity, thresholds: ParityThresholds) -> None:
             f"{step.step}: tensor {step.overflow.tensor} reaches {step.overflow.largest_activation:g}, over binary16's "
             f"{step.overflow.limit:.0f}; export without --fp16."
         )
-    if step.precision == "fp32":
+    if step.precision == "fp32" and not step.embedded:
         figure, value, limit, unit = "max_abs_diff_m", step.max_abs_diff_m, thresholds.fp32_max_abs_diff_m, " m"
     elif step.rmse_change is not None:
         figure, value, limit, unit = "rmse_change", step.rmse_change, thresholds.rmse_change(step.precision), ""
@@ -192,33 +144,3 @@ def gate(step: StepParity, thresholds: ParityThresholds) -> None:
             f"{step.step}: {figure} is {value:.3g}{unit} over {step.images} images, past the threshold of "
             f"{limit:g}{unit}; keep a higher precision, or raise the threshold if that loss is acceptable."
         )
-
-
-@dataclass
-class _Sums:
-    """What accumulates over the frames for one candidate."""
-
-    largest_m: float = 0.0
-    sum_m: float = 0.0
-    sum_relative: float = 0.0
-    pixels: int = 0
-    not_finite: int = 0
-    metrics: list[DepthMetrics] = field(default_factory=list)
-
-    def add(self, expected: NDArray[np.float32], got: NDArray[np.float32], frame: Frame, protocol: Protocol) -> None:
-        """Add one frame: both outputs are (1, 1, h, w) metres."""
-        if got.shape != expected.shape:
-            raise LightDepthError(
-                f"{frame.name}: the exported model answers {got.shape}, the checkpoint {expected.shape}; "
-                "export it again."
-            )
-        finite = np.isfinite(got)
-        bad = int(got.size - np.count_nonzero(finite))
-        difference = np.abs(got[finite].astype(np.float64) - expected[finite])
-        self.largest_m = max(self.largest_m, float(difference.max(initial=0.0)))
-        self.sum_m += float(difference.sum())
-        self.sum_relative += float((difference / np.maximum(expected[finite], protocol.min_depth_m)).sum())
-        self.pixels += difference.size
-        self.not_finite += bad
-        if frame.depth_m is not None and bad == 0:
-            self.metrics.append(image_metrics(got[0, 0], frame.depth_m, protocol, frame.name))

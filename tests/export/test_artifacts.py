@@ -1,4 +1,6 @@
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +51,43 @@ def test_a_success_replaces_an_earlier_export_and_writes_nothing_else(tiny, refe
     image = read_image(images[0])
     with DepthEstimator.load(result.fp32, device="cpu") as exported:
         assert exported(image) == pytest.approx(DepthEstimator(reference)(image), abs=1e-4)
+
+
+def test_every_form_is_written_and_judged(tiny, reference, images, tmp_path):
+    options = ExportOptions(fp16=True, int8=True, frame_size=(120, 160), golden=tmp_path / "golden", threads=1)
+    result = export_model(tiny, reference, tmp_path / "m.onnx", images, options=options)
+    forms = ["m", "m.fp16", "m.int8", "m.int8.cpu"]
+    models = {f"{form}{frame}.onnx" for form in forms for frame in ("", ".frame")}
+    assert set(names_in(tmp_path)) == {*models, "m.parity.json", "golden"}
+    assert {path.name for path in result.paths()} == {*models, "m.parity.json"}
+    steps = {step.step: step for step in result.report.steps}
+    assert len(steps) == len(models)
+    assert steps["int8-cpu"].precision == "int8"
+    assert 0 < steps["int8-cpu"].abs_rel < 0.02
+    assert steps["fp16-simulated-frame"].embedded
+    assert (read_spec(tmp_path / "m.int8.frame.onnx").frame_height) == 120
+    assert "fp16-simulated" in (tmp_path / "golden" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("options", [ExportOptions(int8=True), ExportOptions(frame_size=(120, 160))])
+def test_an_open_batch_goes_neither_with_int8_nor_with_frames(tiny, reference, images, options, tmp_path):
+    with pytest.raises(LightDepthError, match="leave out the dynamic batch"):
+        export_model(tiny, reference, tmp_path / "m.onnx", images, options=replace(options, dynamic_batch=True))
+
+
+@pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="this machine may build an engine")
+def test_an_engine_that_cannot_be_built_fails_before_any_work(tiny, reference, images, tmp_path):
+    with pytest.raises(LightDepthError, match=r"python -m lightdepth_export\.engine m\.fp16\.onnx"):
+        export_model(tiny, reference, tmp_path / "m.onnx", images, options=replace(FP16, engine=True))
+    assert names_in(tmp_path) == []
+
+
+def test_an_engine_for_named_gpus_stands_beside_the_models(tiny, reference, images, tmp_path):
+    pytest.importorskip("tensorrt_rtx")
+    options = replace(FP16, engine_for=("sm86",))
+    result = export_model(tiny, reference, tmp_path / "m.onnx", images, options=options)
+    assert names_in(tmp_path) == ["m.fp16.engine", "m.fp16.engine.json", "m.fp16.onnx", "m.onnx", "m.parity.json"]
+    assert str(tmp_path / "m.fp16.engine") in result.engine_note
 
 
 def test_a_failed_gate_leaves_an_earlier_export_as_it_was_and_nothing_new(tiny, reference, images, tmp_path):

@@ -4,10 +4,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from lightdepth_export.comparison import check_frame_parity, check_parity
 from lightdepth_export.fp16_simulation import OverflowMargin
-from lightdepth_export.parity import ParityReport, ParityThresholds, check_parity, gate
+from lightdepth_export.parity import ParityReport, ParityThresholds, gate
 from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.images import preprocess
 
 THRESHOLDS = ParityThresholds()
@@ -109,6 +111,32 @@ def test_an_overflowing_activation_fails_and_is_named(frames):
 def test_another_output_shape_is_an_error(frames):
     with pytest.raises(LightDepthError, match="the exported model answers"):
         measure(lambda depth: depth[:, :, ::2], frames)
+
+
+class FrameModel(FakeBackend):
+    """Takes the frame itself, and answers as the fake with the runtime's pre- and post-processing would."""
+
+    def __init__(self, height, width, change=lambda depth: depth):
+        super().__init__(FakeBackend().spec.with_changes(frame_height=height, frame_width=width))
+        self.change = change
+
+    def run(self, batch):
+        return self.change(DepthEstimator(FakeBackend())(batch[0])[None])
+
+
+def test_embedded_preprocessing_is_compared_at_the_frames_size(frames):
+    step = check_frame_parity(FakeBackend(), {"a": FrameModel(120, 160)}, frames)[0]
+    assert (step.max_abs_diff_m, step.embedded, step.images) == (0, True, len(frames))
+    worse = check_frame_parity(FakeBackend(), {"a": FrameModel(120, 160, lambda depth: depth * 1.002)}, frames)[0]
+    assert worse.abs_rel == pytest.approx(0.002, rel=1e-3)
+    gate(worse, THRESHOLDS)  # past FP32's distance at single pixels, but within the change of RMSE
+
+
+def test_frames_of_another_size_are_left_out_of_it(frames, make_frames):
+    mixed = [*frames, *make_frames(2, 60, 80)]
+    assert check_frame_parity(FakeBackend(), {"a": FrameModel(120, 160)}, mixed)[0].images == len(frames)
+    with pytest.raises(LightDepthError, match="none of the right size"):
+        check_frame_parity(FakeBackend(), {"a": FrameModel(240, 320)}, mixed)
 
 
 def test_no_frames_are_an_error():
