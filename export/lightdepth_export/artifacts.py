@@ -119,8 +119,9 @@ def export_model(
         report = ParityReport(spec.name, data, options.thresholds, (*steps, *engine_steps))
         write_json(folder / f"{output.stem}.parity.json", report.to_dict())
         if options.golden:
-            limits = {step.step: GOLDEN_MARGIN * step.max_abs_diff_m for step in report.steps if not step.embedded}
-            write_golden(options.golden, next(read_frames(frames)), forms[0].open(options.threads), limits)
+            write_golden(
+                options.golden, next(read_frames(frames)), forms[0].open(options.threads), _golden_limits(report)
+            )
         names = sorted(path.name for path in folder.iterdir())
     known = {f"{output.stem}{suffix}" for suffix in (".onnx", ".fp16.onnx", ".parity.json")}
     return ExportResult(
@@ -220,6 +221,12 @@ def _build_engine(
     finally:
         backend.close()
     return f"Built {replace(saved, path=output.parent / saved.path.name).describe()}", steps
+
+
+def _golden_limits(report: ParityReport) -> dict[str, float]:
+    """Return the distance in metres that an integrator may expect of each form, never under FP32's threshold."""
+    least = report.thresholds.fp32_max_abs_diff_m
+    return {s.step: max(least, GOLDEN_MARGIN * s.max_abs_diff_m) for s in report.steps if not s.embedded}
 
 
 @contextmanager
