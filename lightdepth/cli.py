@@ -10,6 +10,7 @@ from lightdepth_runtime.cli import eval_command, infer_command, make_app, run_ap
 
 from .bench import bench_command
 from .compare_cli import compare_command
+from .export_cli import export_command
 
 __all__ = ["app", "main"]
 
@@ -18,6 +19,7 @@ app.command("infer")(infer_command)
 app.command("eval")(eval_command)
 app.command("bench")(bench_command)
 app.command("compare")(compare_command)
+app.command("export")(export_command)
 
 DEFAULT_CONFIG = Path("config.yaml")
 
@@ -47,38 +49,6 @@ def train_command(
     print(f"Config: {config or 'built-in defaults'}; run folder: {path}")
     finished = train(settings, path, resume=resume, say=print)
     print(f"Best checkpoint: {finished.best}")
-
-
-@app.command("export")
-def export_command(
-    checkpoint: Annotated[
-        Path | None, typer.Argument(help="A run's .safetensors; the newest run's best if omitted.")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The FP32 file; CHECKPOINT's name by default.")
-    ] = None,
-    fp16: Annotated[
-        bool, typer.Option("--fp16", help="Write an FP16 ONNX too, with FP32 input, output and head.")
-    ] = False,
-    data: Annotated[Path | None, typer.Option(help="Pairs to judge parity on; the demo's by default.")] = None,
-    pairs: Annotated[int, typer.Option(min=1, help="How many of them, evenly spread.")] = 32,
-    dynamic_batch: Annotated[bool, typer.Option("--dynamic-batch", help="Leave the batch size open.")] = False,
-) -> None:
-    """Write ONNX files that are proven to keep the checkpoint's accuracy."""
-    from lightdepth_export.artifacts import ExportOptions
-
-    from .export import export_checkpoint
-    from .run_folder import newest_run
-
-    if checkpoint is None:
-        checkpoint = newest_run().best
-        print(f"Exporting the newest run: {checkpoint}")
-    options = ExportOptions(fp16=fp16, dynamic_batch=dynamic_batch)
-    target = output or checkpoint.with_suffix(".onnx")
-    result = export_checkpoint(checkpoint, target, data=data, most_pairs=pairs, options=options, say=print)
-    for path in result.paths():
-        print(f"Wrote {path}")
-    print(result.engine_note)
 
 
 @app.command("demo")

@@ -7,6 +7,7 @@ from lightdepth_export.artifacts import ExportOptions, ExportResult, export_mode
 from lightdepth_runtime.pairs import PairSet, load_pairs
 
 from .checkpoint import load_checkpoint
+from .macs import count_gmacs
 from .torch_backend import TorchBackend
 
 __all__ = ["DEMO_DATA", "export_checkpoint", "spread"]
@@ -20,17 +21,19 @@ def export_checkpoint(
     *,
     data: Path | None = None,
     most_pairs: int = 32,
+    input_size: tuple[int, int] | None = None,
     options: ExportOptions | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> ExportResult:
-    """Write `m.onnx` (and `m.fp16.onnx`) with the parity report beside it, or nothing.
+    """Write `m.onnx`, the other forms asked for, and the parity report beside them, or nothing.
 
     Args:
         checkpoint: what `lightdepth train` wrote.
         output: the FP32 file; the others are named after it.
         data: RGB-D pairs whose test split is compared; None takes the demo's TUM pairs.
         most_pairs: how many of them, spread evenly.
-        options: precision and thresholds.
+        input_size: height and width of the network's input; None keeps those it was trained at.
+        options: forms, engine and thresholds.
         say: gets one line about each step.
 
     Raises:
@@ -39,7 +42,12 @@ def export_checkpoint(
     pairs = spread(load_pairs(data or DEMO_DATA, "test"), most_pairs)
     say(f"Parity is judged on {len(pairs)} pairs of {'the demo data (TUM RGB-D)' if data is None else data}")
     loaded = load_checkpoint(checkpoint)
-    reference = TorchBackend(loaded.model, loaded.spec, "cpu")
+    spec = loaded.spec
+    if input_size:
+        height, width = input_size
+        gmacs = count_gmacs(loaded.model, height, width)
+        spec = spec.with_changes(input_height=height, input_width=width, gmacs=gmacs)
+    reference = TorchBackend(loaded.model, spec, "cpu")
     return export_model(loaded.model, reference, output, pairs, options=options, say=say)
 
 
