@@ -56,7 +56,7 @@ def main() -> None:
         result = _measure(_export(folder), frame, frame_name, threads, arguments.rounds)
     from rich.console import Console
 
-    Console().print(bench_table(result))
+    Console(width=170).print(bench_table(result))  # eight models side by side
     claims = _check(result.rows)
     for claim in claims:
         print(_say(claim))
