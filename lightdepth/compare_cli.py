@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -15,7 +14,7 @@ from rich.table import Table
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.machine import usable_cores
-from lightdepth_runtime.pairs import PairSet, load_pairs
+from lightdepth_runtime.pairs import PairSet, load_pairs, spread_indices
 from lightdepth_runtime.progress import track
 from lightdepth_runtime.spec import ModelSpec
 
@@ -62,7 +61,7 @@ def compare_command(
             return track(items, "Comparing", len(pairs))
 
         comparison, frames = compare(
-            entrants, pairs, protocol=protocol, keep=spread(len(pairs), visualize), progress=progress
+            entrants, pairs, protocol=protocol, keep=spread_indices(len(pairs), visualize), progress=progress
         )
     written = write_comparison(output, comparison, frames, entrants, ["lightdepth", *sys.argv[1:]])
     console = Console()
@@ -133,8 +132,3 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
                 table.add_row(row.model, row.domain, *cells, f"{row.latency_ms_p50:.1f}")
         tables.append(table)
     return tables
-
-
-def spread(count: int, wanted: int) -> list[int]:
-    """Return `wanted` different indices spread evenly over `count`, the first and the last among them."""
-    return sorted({int(index) for index in np.linspace(0, count - 1, min(wanted, count)).round()})

@@ -2,13 +2,12 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from accelerate.utils import set_seed
 
-from lightdepth_export.artifacts import ExportOptions, ExportResult
+from lightdepth_export.artifacts import ExportOptions
 from lightdepth_runtime.atomic import make_folder, write_json
 from lightdepth_runtime.bench import BenchResult
 from lightdepth_runtime.bench_cli import BenchOptions
@@ -22,16 +21,16 @@ from lightdepth_runtime.protocol import get_protocol
 from .bench import Rival, bench_models
 from .checkpoint import build_model
 from .config import TrainConfig, load_config
-from .demo_report import write_report
+from .demo_report import DemoResult, write_report
 from .depth_anything import DEPTH_ANYTHING_SMALL
-from .export import DEMO_DATA, export_checkpoint, spread
+from .export import DEMO_DATA, export_checkpoint
 from .panels import draw_panels, error_panel
 from .run_folder import RunFolder
 from .run_inputs import describe
 from .torch_backend import TorchBackend
 from .train import train
 
-__all__ = ["DemoResult", "run_demo"]
+__all__ = ["run_demo"]
 
 Say = Callable[[str], None]
 
@@ -42,16 +41,6 @@ DEMO_SETTINGS = (
 )
 PICTURED = 3
 BENCH_ROUNDS = 5
-
-
-@dataclass(frozen=True)
-class DemoResult:
-    """What the report is written from."""
-
-    folder: RunFolder
-    scores: tuple[EvalResult, ...]
-    export: ExportResult
-    bench: BenchResult
 
 
 def run_demo(output: Path, *, say: Say = lambda _: None) -> Path:
@@ -119,7 +108,7 @@ def _draw(estimator: DepthEstimator, test: PairSet, output: Path) -> None:
     """Write depth maps of every test image, and the report's picture of a few."""
     images = [DEMO_DATA / pair.name for pair in test.pairs]
     infer_files(estimator, plan_jobs(images), output / "depth")
-    frames = [(pair.name, pair.read()) for pair in spread(test, PICTURED).pairs]
+    frames = [(pair.name, pair.read()) for pair in test.spread(PICTURED).pairs]
     panels = [error_panel(frame.image, frame.depth_m, estimator(frame.image), name) for name, frame in frames]
     draw_panels(panels, output / "panels.png")
 

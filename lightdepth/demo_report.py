@@ -1,17 +1,27 @@
 """The demo's report in Markdown: what was done, on what, with which result."""
 
-from __future__ import annotations
-
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from lightdepth_export.artifacts import ExportResult
 from lightdepth_runtime.atomic import write_text
+from lightdepth_runtime.bench import BenchResult
+from lightdepth_runtime.evaluate import EvalResult
 from lightdepth_runtime.machine import describe_machine
 
-if TYPE_CHECKING:
-    from .demo import DemoResult
+from .run_folder import RunFolder
 
-__all__ = ["write_report"]
+__all__ = ["DemoResult", "write_report"]
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the report is written from."""
+
+    folder: RunFolder
+    scores: tuple[EvalResult, ...]
+    export: ExportResult
+    bench: BenchResult
 
 
 def write_report(result: DemoResult, path: Path) -> Path:

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lightdepth_export.artifacts import ExportOptions, ExportResult, export_model
-from lightdepth_runtime.pairs import PairSet, load_pairs
+from lightdepth_runtime.pairs import load_pairs
 
 from .checkpoint import load_checkpoint
 from .macs import count_gmacs
 from .torch_backend import TorchBackend
 
-__all__ = ["DEMO_DATA", "export_checkpoint", "spread"]
+__all__ = ["DEMO_DATA", "export_checkpoint"]
 
 DEMO_DATA = Path(__file__).parent / "demo_data"
 
@@ -39,7 +39,7 @@ def export_checkpoint(
     Raises:
         LightDepthError: no checkpoint, faulty data, or accuracy that did not survive.
     """
-    pairs = spread(load_pairs(data or DEMO_DATA, "test"), most_pairs)
+    pairs = load_pairs(data or DEMO_DATA, "test").spread(most_pairs)
     say(f"Parity is judged on {len(pairs)} pairs of {'the demo data (TUM RGB-D)' if data is None else data}")
     loaded = load_checkpoint(checkpoint)
     spec = loaded.spec
@@ -49,10 +49,3 @@ def export_checkpoint(
         spec = spec.with_changes(input_height=height, input_width=width, gmacs=gmacs)
     reference = TorchBackend(loaded.model, spec, "cpu")
     return export_model(loaded.model, reference, output, pairs, options=options, say=say)
-
-
-def spread(pairs: PairSet, most: int) -> PairSet:
-    """Return at most `most` pairs, evenly spread over the set."""
-    if len(pairs) <= most:
-        return pairs
-    return pairs.subset([i * len(pairs) // most for i in range(most)], pairs.split)

@@ -10,7 +10,7 @@ from lightdepth_export.artifacts import ExportOptions
 from lightdepth_export.parity import ParityThresholds
 from lightdepth_runtime.pairs import load_pairs
 
-from .export import export_checkpoint, spread
+from .export import export_checkpoint
 from .run_folder import newest_run
 
 __all__ = ["export_command"]
@@ -64,7 +64,7 @@ def export_command(
         dynamic_batch=batch == "dynamic",
         frame_size=_size(embed_preprocessing) if embed_preprocessing else None,
         golden=golden,
-        calibration=spread(load_pairs(data, "train"), CALIBRATION_PAIRS) if int8 and data else None,
+        calibration=load_pairs(data, "train").spread(CALIBRATION_PAIRS) if int8 and data else None,
         engine=engine,
         engine_for=tuple(engine_for.split(",")) if engine_for else (),
         thresholds=ParityThresholds(max_fp32_diff, max_fp16_change, max_int8_change),

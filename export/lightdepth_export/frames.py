@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images import read_image
-from lightdepth_runtime.pairs import PairSet
+from lightdepth_runtime.pairs import PairSet, spread_indices
 
 __all__ = ["Frame", "FrameSource", "check_frames", "read_frames"]
 
@@ -38,9 +38,8 @@ def read_frames(source: FrameSource, limit: int | None = None) -> Iterator[Frame
         LightDepthError: a file that can't be read.
     """
     items = source.pairs if isinstance(source, PairSet) else source
-    count = len(items) if limit is None else min(limit, len(items))
-    for i in range(count):
-        item = items[i * len(items) // count]
+    for index in spread_indices(len(items), len(items) if limit is None else limit):
+        item = items[index]
         if isinstance(item, Path):
             yield Frame(item.name, read_image(item), None)
         else:

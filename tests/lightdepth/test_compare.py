@@ -8,11 +8,11 @@ from lightdepth.baselines import Baseline
 from lightdepth.checkpoint import build_model, count_parameters, save_checkpoint
 from lightdepth.cli import app
 from lightdepth.compare import Entrant, compare, rank
-from lightdepth.compare_cli import baseline_entrant, domain_of, spread
+from lightdepth.compare_cli import baseline_entrant, domain_of
 from lightdepth.compare_report import compare_markdown
 from lightdepth.config import check_config
 from lightdepth_runtime import LightDepthError, ModelSpec
-from lightdepth_runtime.pairs import load_pairs
+from lightdepth_runtime.pairs import load_pairs, spread_indices
 
 pytestmark = pytest.mark.usefixtures("exported_once")
 
@@ -155,9 +155,9 @@ def test_two_packagings_of_nyu_are_one_domain(write_mat, tmp_path):
 
 
 def test_pictures_are_spread_from_the_first_to_the_last():
-    assert spread(654, 5) == [0, 163, 326, 490, 653]
-    assert spread(2, 5) == [0, 1]
-    assert spread(3, 0) == []
+    assert spread_indices(654, 5) == [0, 163, 326, 490, 653]
+    assert spread_indices(2, 5) == [0, 1]
+    assert spread_indices(3, 0) == []
 
 
 def test_the_command_compares_offline_and_writes_tables_and_pictures(checkpoint, tiny_depth_anything, tum, tmp_path):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from ..spec import Intrinsics
 
-__all__ = ["FrameData", "Pair", "PairSet", "check_same_size", "scenes_of"]
+__all__ = ["FrameData", "Pair", "PairSet", "check_same_size", "scenes_of", "spread_indices"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,10 @@ class PairSet:
         """Return the pairs at `indices` as a split of another name."""
         return replace(self, pairs=[self.pairs[i] for i in indices], split=split)
 
+    def spread(self, most: int) -> "PairSet":
+        """Return at most `most` pairs, evenly spread from the first to the last."""
+        return self.subset(spread_indices(len(self), most), self.split)
+
 
 def check_same_size(image: NDArray[np.uint8], depth: NDArray[np.generic], name: str) -> None:
     """Refuse a depth image that is not pixel-aligned with its colour image."""
@@ -71,6 +75,11 @@ def check_same_size(image: NDArray[np.uint8], depth: NDArray[np.generic], name: 
             f"{name}: depth is {depth_width}x{depth_height} but its image is {width}x{height}; depth must be "
             "registered to the colour camera."
         )
+
+
+def spread_indices(count: int, wanted: int) -> list[int]:
+    """Return at most `wanted` different indices spread evenly over `count`, the first and the last among them."""
+    return sorted({int(index) for index in np.linspace(0, count - 1, min(wanted, count)).round()})
 
 
 def scenes_of(pairs: PairSet) -> list[str]:
