@@ -5,8 +5,9 @@ without VNNI adds pairs of products in 16 bits, which 8-bit weights overflow wit
 weights and unsigned activations, which every x86 CPU computes rightly. TensorRT's file is judged in float, operator by
 operator, since those CPU kernels would give it wrong numbers.
 
-The head stays in FP32. Where the whole network in INT8 loses too much, the convolutions that lose most by themselves
-are kept in FP32, as few as needed.
+The head stays in FP32. Where the whole network in INT8 loses too much, parts of it are kept in FP32, those first that
+lose most when they alone are quantized. A part is a run of neighbouring layers: what INT8 loses is mostly the rounding
+of activations, and a single layer between two quantized ones gets them rounded all the same.
 """
 
 import logging
@@ -30,8 +31,10 @@ from .metadata import embed_spec, load_onnx, spec_of
 __all__ = ["Int8Target", "QuantizedModel", "quantize_int8"]
 
 Int8Target = Literal["tensorrt", "cpu"]
+Block = tuple[str, ...]  # names of neighbouring nodes
 
-MEASURED_IMAGES = 4  # for the sensitivity of single layers, which needs one run an image and a layer
+BLOCKS = 8
+MEASURED_IMAGES = 8
 MOST_KEPT_SHARE = 0.5  # past this the file is no INT8 model any more
 
 
@@ -56,7 +59,7 @@ def quantize_int8(
     allowed_abs_rel: float = 0.02,
     say: Callable[[str], None] = lambda _: None,
 ) -> QuantizedModel:
-    """Quantize a graph, keeping as few convolutions in FP32 as `allowed_abs_rel` asks for.
+    """Quantize a graph, keeping as little of it in FP32 as `allowed_abs_rel` asks for.
 
     Args:
         fp32: what `trace_onnx` returned.
@@ -75,32 +78,32 @@ def quantize_int8(
         raise LightDepthError("INT8 is calibrated on real images and got none; give --data a folder of pairs.")
     if target not in get_args(Int8Target):
         raise LightDepthError(f"Unknown INT8 target {target!r}; choose one of {', '.join(get_args(Int8Target))}.")
-    convolutions = [node.name for node in fp32.graph.node if node.op_type == "Conv"][:-1]
     with tempfile.TemporaryDirectory(prefix="lightdepth-int8-") as folder:
         quantizer = _Quantizer(fp32, batches, target, Path(folder))
-        model = quantizer.quantize(convolutions)
+        kept: list[Block] = []
+        model = quantizer.quantize(without=kept)
         error = quantizer.abs_rel(model)
-        say(f"INT8 for {target}: {len(convolutions)} convolutions, AbsRel to FP32 {error:.2g}")
-        kept: list[str] = []
-        if error > allowed_abs_rel:
-            ranked = quantizer.most_sensitive_first(convolutions)
-            while error > allowed_abs_rel:
-                kept = ranked[: max(1, 2 * len(kept))]
-                if len(kept) > MOST_KEPT_SHARE * len(convolutions):
-                    raise LightDepthError(
-                        f"INT8 for {target} loses {error:.2g} AbsRel with {len(kept) // 2} of {len(convolutions)} "
-                        f"convolutions kept in FP32, past {allowed_abs_rel:g}; use FP16, or calibrate on more images."
-                    )
-                model = quantizer.quantize([name for name in convolutions if name not in kept])
-                error = quantizer.abs_rel(model)
-                say(f"INT8 for {target}: {', '.join(kept)} kept in FP32, AbsRel to FP32 {error:.2g}")
+        say(f"INT8 for {target}: AbsRel to FP32 {error:.2g}")
+        ranked = quantizer.most_sensitive_first() if error > allowed_abs_rel else []
+        while error > allowed_abs_rel:
+            if len(kept) + 1 > MOST_KEPT_SHARE * len(ranked):
+                raise LightDepthError(
+                    f"INT8 for {target} loses {error:.2g} AbsRel with {len(kept)} of {len(ranked)} parts of the "
+                    f"network kept in FP32, past {allowed_abs_rel:g}; use FP16, or calibrate on more images."
+                )
+            kept.append(ranked[len(kept)])
+            model = quantizer.quantize(without=kept)
+            error = quantizer.abs_rel(model)
+            say(f"INT8 for {target}: {kept[-1][0]} to {kept[-1][-1]} kept in FP32, AbsRel to FP32 {error:.2g}")
+    kept_nodes = {name for block in kept for name in block}
+    convolutions = tuple(n.name for n in fp32.graph.node if n.op_type == "Conv" and n.name in kept_nodes)
     embed_spec(model, spec.with_changes(precision="int8"))
     onnx.checker.check_model(model)
-    return QuantizedModel(model, target, tuple(kept), error)
+    return QuantizedModel(model, target, convolutions, error)
 
 
 class _Quantizer:
-    """Calibrates once, then quantizes any choice of convolutions."""
+    """Calibrates once, then quantizes any choice of blocks."""
 
     def __init__(
         self, fp32: onnx.ModelProto, batches: Sequence[NDArray[np.float32]], target: Int8Target, folder: Path
@@ -109,21 +112,21 @@ class _Quantizer:
         self._target: Int8Target = target
         head = head_nodes(fp32.graph)
         self._head = [node.name for i, node in enumerate(fp32.graph.node) if i in head]
+        self._blocks = _blocks([node for i, node in enumerate(fp32.graph.node) if i not in head])
         self._few = [batches[i * len(batches) // MEASURED_IMAGES] for i in range(min(MEASURED_IMAGES, len(batches)))]
         self._source = folder / "fp32.onnx"  # given the graph itself, the quantizer would move its weights out of it
         onnx.save_model(fp32, str(self._source))
         reference = open_graph(fp32)
         self._expected = [reference.run(batch) for batch in self._few]
 
-    def quantize(self, convolutions: Sequence[str]) -> onnx.ModelProto:
-        """Quantize these convolutions, and every other operator of the body."""
-        others = [n.name for n in self._fp32.graph.node if n.op_type == "Conv" and n.name not in convolutions]
-        return self._quantize(exclude=[*self._head, *others])
+    def quantize(self, *, without: Sequence[Block]) -> onnx.ModelProto:
+        """Quantize the body but for some blocks."""
+        return self._quantize(exclude=[*self._head, *(name for block in without for name in block)])
 
-    def most_sensitive_first(self, convolutions: Sequence[str]) -> list[str]:
-        """Rank convolutions by what the depth loses when each is quantized alone."""
-        errors = {name: self.abs_rel(self._quantize(only=[name])) for name in convolutions}
-        return sorted(convolutions, key=lambda name: -errors[name])
+    def most_sensitive_first(self) -> list[Block]:
+        """Rank blocks by what the depth loses when each is quantized alone."""
+        errors = [self.abs_rel(self._quantize(only=list(block))) for block in self._blocks]
+        return [self._blocks[i] for i in np.argsort(errors)[::-1]]
 
     def abs_rel(self, model: onnx.ModelProto) -> float:
         """Return mean |quantized - FP32| / FP32 over a few images."""
@@ -159,6 +162,17 @@ class _Quantizer:
                 nodes_to_exclude=exclude,
             )
         return load_onnx(output)
+
+
+def _blocks(body: Sequence[onnx.NodeProto]) -> list[Block]:
+    """Cut the nodes, which are in order, into parts of about as many convolutions each."""
+    count = max(1, sum(node.op_type == "Conv" for node in body))
+    blocks: list[list[str]] = [[] for _ in range(min(BLOCKS, count))]
+    seen = 0
+    for node in body:
+        seen += node.op_type == "Conv"
+        blocks[max(0, seen - 1) * len(blocks) // count].append(node.name)
+    return [tuple(block) for block in blocks]
 
 
 def _images(input_name: str, batches: Sequence[NDArray[np.float32]]) -> Any:  # Any: a class made where it is needed
