@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from . import __version__
 from .backends import open_backend
 from .baseline import BaselineSpec, baseline_input, is_baseline, open_baseline
+from .errors import LightDepthError
 from .images import preprocess
 from .machine import CpuWatch, describe_machine, load_average, usable_cores
 from .peak_memory import measure_peak_memory
@@ -128,6 +129,12 @@ def open_contestant(path: Path, device: str = "auto", threads: int | None = None
         LightDepthError: the file can't be opened on that device.
     """
     backend = open_baseline(path, device, threads) if is_baseline(path) else open_backend(path, device, threads)
+    if isinstance(backend.spec, ModelSpec) and backend.spec.frame_height is not None:
+        backend.close()
+        raise LightDepthError(
+            f"{path.name} takes a camera's frame, so its time would include preprocessing that the others' doesn't; "
+            "time the file without `.frame` in its name."
+        )
     peak = measure_peak_memory(path, device, threads) if memory else None
     return Contestant(backend, path.stat().st_size, peak)
 

@@ -8,6 +8,7 @@ from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.baseline import BaselineSpec
 from lightdepth_runtime.bench import Contestant, bench
 from lightdepth_runtime.bench_table import bench_table, ratio_lines
+from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.spec import ModelSpec
 from lightdepth_runtime.timing import Schedule
 
@@ -105,3 +106,12 @@ def test_a_busy_machine_is_reported(monkeypatch, ours):
 def test_an_idle_machine_is_not_warned_about(monkeypatch, ours):
     monkeypatch.setattr(bench_module.CpuWatch, "others_share", lambda self: 0.01)
     assert not any("Other processes" in warning for warning in bench([ours], FRAME, QUICK).warnings)
+
+
+def test_a_model_that_takes_frames_is_refused(tmp_path, monkeypatch):
+    spec = ModelSpec("ours", 64, 96, parameters=100, frame_height=480, frame_width=640)
+    monkeypatch.setattr(bench_module, "open_backend", lambda *_: FakeBackend(spec))
+    path = tmp_path / "m.frame.onnx"
+    path.write_bytes(b"model")
+    with pytest.raises(LightDepthError, match="camera's frame"):
+        bench_module.open_contestant(path, memory=False)
