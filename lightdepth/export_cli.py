@@ -6,12 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from lightdepth_export.artifacts import ExportOptions
 from lightdepth_export.parity import ParityThresholds
 from lightdepth_runtime.pairs import load_pairs
-
-from .export import export_checkpoint
-from .run_folder import newest_run
 
 __all__ = ["export_command"]
 
@@ -55,6 +51,11 @@ def export_command(
     max_int8_change: Annotated[float, typer.Option(help="Share of RMSE.")] = DEFAULTS.int8_rmse_change,
 ) -> None:
     """Write ONNX files, and engines where possible, that are proven to keep the checkpoint's accuracy."""
+    from lightdepth_export.artifacts import ExportOptions
+
+    from .export import export_checkpoint
+    from .run_folder import newest_run
+
     if checkpoint is None:
         checkpoint = newest_run().best
         print(f"Exporting the newest run: {checkpoint}")

@@ -46,6 +46,7 @@ def test_the_three_versions_are_one():
     [
         ("lightdepth_runtime", ("torch", "onnx", "lightdepth", "lightdepth_export", "cv2", "onnxruntime", "typer")),
         ("lightdepth_export.engine", ("torch", "lightdepth")),
+        ("lightdepth.cli", ("torch", "accelerate", "timm", "transformers")),  # infer and eval must start at once
     ],
 )
 def test_import_works_where_others_are_absent(package, banned):
