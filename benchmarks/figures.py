@@ -1,0 +1,58 @@
+"""Draw what the model card shows: the curves of a training run, and predictions beside the truth.
+
+Usage: python benchmarks/figures.py curves runs/NAME --output curves.png
+       python benchmarks/figures.py panels [MODEL] --data lightdepth/demo_data --output panels.png
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from matplotlib.figure import Figure
+
+from lightdepth.panels import draw_panels, error_panel
+from lightdepth.run_folder import RunFolder
+from lightdepth_runtime.atomic import atomic_path
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.estimator import DepthEstimator
+from lightdepth_runtime.pairs import load_pairs
+
+app = typer.Typer(add_completion=False)
+DPI = 110
+
+
+@app.command()
+def curves(run: Path, output: Annotated[Path, typer.Option()]) -> None:
+    """Draw loss and validation RMSE of each epoch."""
+    rows = RunFolder(run).read_metrics()
+    if not rows or "rmse_m" not in rows[0]:
+        raise LightDepthError(f"{run} has no validated epochs in metrics.jsonl; name the folder of a training run.")
+    epochs = [row["epoch"] for row in rows]
+    figure = Figure((9, 3.2), dpi=DPI, layout="constrained")
+    for axis, key, label in zip(
+        figure.subplots(1, 2), ("loss", "rmse_m"), ("Training loss", "Validation RMSE (m)"), strict=True
+    ):
+        axis.plot(epochs, [row[key] for row in rows], linewidth=1.8)
+        axis.set(xlabel="Epoch", title=label, ylim=(0, None))
+        axis.grid(alpha=0.3)
+    with atomic_path(output) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+@app.command()
+def panels(
+    model: Annotated[Path | None, typer.Argument(help="The shipped model by default.")] = None,
+    data: Annotated[str, typer.Option()] = "lightdepth/demo_data",
+    output: Annotated[Path, typer.Option()] = Path("panels.png"),
+    count: Annotated[int, typer.Option(min=1)] = 4,
+) -> None:
+    """Draw input, ground truth, prediction and error of a few test pairs."""
+    pairs = load_pairs(data, "test").spread(count).pairs
+    with DepthEstimator.load(model, device="cpu") as estimator:
+        frames = [(pair.name, pair.read()) for pair in pairs]
+        rows = [error_panel(frame.image, frame.depth_m, estimator(frame.image), name) for name, frame in frames]
+    draw_panels(rows, output)
+
+
+if __name__ == "__main__":
+    app()
