@@ -10,6 +10,7 @@ from lightdepth_runtime.cli import eval_command, infer_command, make_app, run_ap
 
 from .bench import bench_command
 from .compare_cli import compare_command
+from .data_cli import data_app
 from .export_cli import export_command
 
 __all__ = ["app", "main"]
@@ -20,6 +21,7 @@ app.command("eval")(eval_command)
 app.command("bench")(bench_command)
 app.command("compare")(compare_command)
 app.command("export")(export_command)
+app.add_typer(data_app, name="data")
 
 DEFAULT_CONFIG = Path("config.yaml")
 

@@ -1,0 +1,32 @@
+"""The `lightdepth data` commands: prepare RGB-D data for training. Each imports what it needs when it runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["data_app"]
+
+data_app = typer.Typer(
+    help="Prepare RGB-D data for training.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+
+
+@data_app.callback()
+def data_command() -> None:
+    """Prepare RGB-D data for training."""
+
+
+@data_app.command("from-bag")
+def from_bag_command(
+    bag: Annotated[Path, typer.Argument(help="A ROS 1 .bag file, or a ROS 2 recording: folder, .mcap or .db3.")],
+    color: Annotated[str, typer.Option(metavar="TOPIC", help="Colour images, raw or compressed.")],
+    depth: Annotated[str, typer.Option(metavar="TOPIC", help="Depth registered to colour: 16UC1 mm or 32FC1 m.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the images and the pair list.")],
+    max_gap: Annotated[float, typer.Option(min=0, help="Seconds between the stamps of a pair, at most.")] = 0.02,
+) -> None:
+    """Turn a ROS recording into a pair list to train on."""
+    from .from_bag import extract_pairs
+
+    extracted = extract_pairs(bag, color, depth, output, max_gap_s=max_gap, say=print)
+    print(f"Wrote {extracted.pairs} pairs to {extracted.list_path}; train on them with --data {output}")
