@@ -24,8 +24,8 @@ __all__ = ["EpochSampler", "TrainingPairs", "build_loader", "collate", "limit_wo
 class TrainingPairs(Dataset[tuple[Tensor, Tensor, str]]):
     """Pairs by (pass, index): the random generator is seeded by both, so workers and restarts change nothing.
 
-    Passes from `zoomed_passes` on are not zoomed. A network that has only seen enlarged frames calls whole ones too near:
-    ending on frames as they are takes that bias away and keeps the zoom's variety.
+    Passes from `zoomed_passes` on are not zoomed. A network that has only seen enlarged frames calls whole ones too
+    near: ending on frames as they are takes that bias away and keeps the zoom's variety.
     """
 
     def __init__(

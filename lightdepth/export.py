@@ -1,9 +1,14 @@
 """Export a checkpoint, compared on real pairs: the user's own, or the few that ship with the project."""
 
+import json
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from lightdepth_export.artifacts import ExportOptions, ExportResult, export_model
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.metrics import DepthMetrics
 from lightdepth_runtime.pairs import load_pairs
 
 from .checkpoint import load_checkpoint
@@ -22,6 +27,7 @@ def export_checkpoint(
     data: Path | None = None,
     most_pairs: int = 32,
     input_size: tuple[int, int] | None = None,
+    scores: Path | None = None,
     options: ExportOptions | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> ExportResult:
@@ -33,19 +39,43 @@ def export_checkpoint(
         data: RGB-D pairs whose test split is compared; None takes the demo's TUM pairs.
         most_pairs: how many of them, spread evenly.
         input_size: height and width of the network's input; None keeps those it was trained at.
+        scores: what `lightdepth eval --json` wrote about this checkpoint; it goes into the files' ModelSpec in place of
+            the validation scores of the training.
         options: forms, engine and thresholds.
         say: gets one line about each step.
 
     Raises:
-        LightDepthError: no checkpoint, faulty data, or accuracy that did not survive.
+        LightDepthError: no checkpoint, faulty data or scores, or accuracy that did not survive.
     """
     pairs = load_pairs(data or DEMO_DATA, "test").spread(most_pairs)
     say(f"Parity is judged on {len(pairs)} pairs of {'the demo data (TUM RGB-D)' if data is None else data}")
     loaded = load_checkpoint(checkpoint)
-    spec = loaded.spec
+    spec = loaded.spec.with_changes(scores=read_scores(scores)) if scores else loaded.spec
     if input_size:
         height, width = input_size
         gmacs = count_gmacs(loaded.model, height, width)
         spec = spec.with_changes(input_height=height, input_width=width, gmacs=gmacs)
     reference = TorchBackend(loaded.model, spec, "cpu")
     return export_model(loaded.model, reference, output, pairs, options=options, say=say)
+
+
+def read_scores(path: Path) -> dict[str, Any]:  # Any: names, counts and metrics
+    """Read from an eval result what a model carries: protocol id, data, samples and metrics.
+
+    Raises:
+        LightDepthError: no such file, or not an eval result.
+    """
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        metrics = {field.name: float(result[field.name]) for field in fields(DepthMetrics)}
+        data = result["data"]
+        return {
+            "protocol": result["protocol"]["id"],
+            "data": f"{data['name']} ({data['split']})",
+            "samples": int(result["samples"]),
+            **metrics,
+        }
+    except OSError as error:
+        raise LightDepthError(f"Can't read the scores {path}: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise LightDepthError(f"{path} is not an eval result; write one with `lightdepth eval --json FILE`.") from error

@@ -41,6 +41,7 @@ def export_command(
     embed_preprocessing: Annotated[
         str | None, typer.Option(metavar="HxW", help="Also files that take a camera's uint8 frame of this size.")
     ] = None,
+    scores: Annotated[Path | None, typer.Option(help="JSON of `lightdepth eval`, for the files to carry.")] = None,
     golden: Annotated[Path | None, typer.Option(help="Write input and expected output for integrators here.")] = None,
     engine: Annotated[bool, typer.Option("--engine", help="Fail where no TensorRT engine can be built.")] = False,
     engine_for: Annotated[
@@ -76,6 +77,7 @@ def export_command(
         data=data,
         most_pairs=pairs,
         input_size=_size(input_size) if input_size else None,
+        scores=scores,
         options=options,
         say=print,
     )

@@ -1,5 +1,6 @@
 """The `lightdepth` command: exit codes, one sentence for what went wrong, nothing half-written."""
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import zeros
 
 from lightdepth.cli import main
 from lightdepth.export import DEMO_DATA
+from lightdepth_runtime import DepthEstimator
 
 SMALL = ("image_height=64", "image_width=96", "encoder_weights=none", "precision=fp32", "epochs=1", "num_workers=0")
 
@@ -144,6 +146,17 @@ def test_the_whole_line_on_the_demo_pairs(run, tmp_path):
         assert scored[0] == 0, scored[2]
         tables.append([line for line in scored[1].splitlines() if "RMSE" in line or "AbsRel" in line])
     assert tables[0] == tables[1] != []
+    again = run("export", "-o", "scored.onnx", "--pairs", "4", "--scores", "eval0.json")
+    assert again[0] == 0, again[2]
+    scores, result = (
+        DepthEstimator.load(tmp_path / "scored.onnx").spec.scores,
+        json.loads(Path("eval0.json").read_text()),
+    )
+    assert (scores["protocol"], scores["samples"]) == (result["protocol"]["id"], result["samples"])
+    assert scores["rmse_m"] == result["rmse_m"]
+    Path("eval0.json").write_text("{}")
+    assert_one_sentence(run("export", "-o", "refused.onnx", "--scores", "eval0.json"), "lightdepth eval --json")
+    assert not Path("refused.onnx").exists()
     color = next(DEMO_DATA.glob("*/*_rgb.jpg"))
     inferred = run("infer", "--model", "m.onnx", color, "--output", "out")
     assert inferred[0] == 0, inferred[2]
