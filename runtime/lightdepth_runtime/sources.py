@@ -10,7 +10,7 @@ from pathlib import Path
 from .errors import LightDepthError
 from .images import IMAGE_SUFFIXES
 
-__all__ = ["OUTPUT_ENDINGS", "ImageJob", "plan_jobs"]
+__all__ = ["OUTPUT_ENDINGS", "ImageJob", "distinct_stems", "plan_jobs"]
 
 # What `infer` writes. In a folder such files are depth maps, of an earlier run or of a recording, and not photographs.
 OUTPUT_ENDINGS = ("_depth.png", "_depth_mm.png")
@@ -41,7 +41,7 @@ def plan_jobs(inputs: Sequence[Path], output: Path | None = None) -> list[ImageJ
         raise LightDepthError("There is nothing to infer; name an image or a folder of images.")
     skipped = _absolute(output) if output else None
     paths = list(dict.fromkeys(path for item in inputs for path in _images_of(_absolute(item), skipped)))
-    return [ImageJob(path, stem) for path, stem in zip(paths, _distinct_stems(paths), strict=True)]
+    return [ImageJob(path, stem) for path, stem in zip(paths, distinct_stems(paths), strict=True)]
 
 
 def _absolute(path: Path) -> Path:
@@ -80,7 +80,7 @@ def _natural_key(path: Path) -> list[tuple[tuple[int, str], ...]]:
     ]
 
 
-def _distinct_stems(paths: Sequence[Path]) -> list[str]:
+def distinct_stems(paths: Sequence[Path]) -> list[str]:
     """Name each path's outputs; upper and lower case count as equal, since some file systems see no difference."""
     siblings = Counter((path.parent, path.stem.lower()) for path in paths)
     own = [

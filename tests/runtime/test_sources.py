@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.sources import _distinct_stems, plan_jobs
+from lightdepth_runtime.sources import distinct_stems, plan_jobs
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_link_keeps_its_own_name(folder):
 )
 def test_names_never_collide_even_without_regard_to_case(parts):
     paths = [Path("/", first, second, stem + suffix) for first, second, stem, suffix in parts]
-    names = _distinct_stems(paths)
+    names = distinct_stems(paths)
     assert len({name.lower() for name in names}) == len(paths)
 
 
