@@ -48,6 +48,7 @@ class TrainConfig(BaseModel):
     model: Literal["resnet18", "lite0"] = "resnet18"
     encoder: str = "resnet18"
     encoder_weights: str = "imagenet"
+    start_from: str | None = None
     decoder_channels: Annotated[list[Count], Field(min_length=4, max_length=4)] = [256, 128, 64, 32]
     output: Output = "exp"
     image_height: Count = 480
@@ -66,6 +67,8 @@ class TrainConfig(BaseModel):
     epochs: Count = 25
     passes_per_epoch: Count = 1
     batch_size: Count = 8
+    accumulate: Count = 1
+    sync_batchnorm: bool = True
     learning_rate: Positive = 1e-3
     encoder_lr_factor: Positive = 0.25
     weight_decay: Weight = 0.01
@@ -76,8 +79,10 @@ class TrainConfig(BaseModel):
     silog_lambda: Share = 0.85
     gradient_weight: Weight = 0.25
     l1_weight: Weight = 0.1
+    rmse_weight: Weight = 0.0
 
     precision: Literal["fp32", "fp16", "bf16"] = "fp16"
+    compile: bool = False
     num_workers: Annotated[int, Field(ge=0)] = 2
     num_threads: Count | None = None
     seed: Annotated[int, Field(ge=0)] = 0

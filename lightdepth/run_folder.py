@@ -1,39 +1,24 @@
 """A run's folder: `best` and `last` checkpoints, training state, metrics, config. Whatever is there is whole."""
 
 import json
-import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
-import torch
 import yaml
 from accelerate import Accelerator
-from safetensors import SafetensorError
 
 from lightdepth_runtime.atomic import make_folder, write_text
 from lightdepth_runtime.errors import LightDepthError
 
 from .config import TrainConfig, load_config
+from .run_record import RunRecord
+from .run_state import Stateful, load_state, save_state, saved_states
 
-__all__ = ["RunFolder", "Stateful", "newest_run", "newest_state"]
+__all__ = ["RunFolder", "newest_run", "newest_state"]
 
-KEPT_STATES = 2
 # A resumed run may use other hardware; every other key changes what is trained.
 FREE_ON_RESUME = frozenset({"num_threads", "num_workers"})
-
-
-class Stateful(Protocol):
-    """Something whose state can be saved and taken back."""
-
-    def state_dict(self) -> Mapping[str, Any]:  # Any: tensors, numbers and text
-        """Return the state."""
-        ...
-
-    def load_state_dict(self, state_dict: Any) -> object:  # Any: what `state_dict` returned
-        """Take a saved state."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -58,6 +43,11 @@ class RunFolder:
         return self.path / "config.yaml"
 
     @property
+    def record_path(self) -> Path:
+        """What the run was made with: versions, commit, data."""
+        return self.path / "run.json"
+
+    @property
     def metrics_path(self) -> Path:
         """One JSON object a line and epoch."""
         return self.path / "metrics.jsonl"
@@ -73,7 +63,7 @@ class RunFolder:
                 f"{self.path} already holds a run; continue it with --resume or choose another --output."
             )
 
-    def start(self, config: TrainConfig) -> None:
+    def start(self, config: TrainConfig, record: RunRecord | None = None) -> None:
         """Create the folder for a new run.
 
         Raises:
@@ -81,6 +71,8 @@ class RunFolder:
         """
         self.check_unused()
         make_folder(self.path)
+        if record:
+            record.write(self.record_path)
         write_text(self.config_path, yaml.safe_dump(config.model_dump(), sort_keys=False))
 
     def require_config(self) -> Path:
@@ -113,59 +105,17 @@ class RunFolder:
 
     def states(self) -> list[Path]:
         """Return the saved training states, oldest first."""
-        return sorted((self.path / "state").glob("epoch-*"))
+        return saved_states(self.path / "state")
 
     def save_state(self, accelerator: Accelerator, epoch: int, parts: Mapping[str, Stateful]) -> None:
-        """Save model, optimiser, scaler, random generators and `parts` under a temporary name, then rename.
+        """Save model, optimiser, scaler, random generators and `parts`; see `run_state.save_state`."""
+        save_state(self.path / "state", accelerator, epoch, parts)
 
-        Raises:
-            LightDepthError: the state can't be written.
-        """
-        final = self.path / "state" / f"epoch-{epoch:04d}"
-        temporary = final.with_name(f".{final.name}.tmp")
-        try:
-            accelerator.save_state(str(temporary))
-            if accelerator.is_main_process:
-                for name, part in parts.items():
-                    torch.save(part.state_dict(), temporary / f"{name}.pt")
-            accelerator.wait_for_everyone()
-            if accelerator.is_main_process:
-                temporary.rename(final)
-                for old in self.states()[:-KEPT_STATES]:
-                    shutil.rmtree(old)
-        except (OSError, RuntimeError, SafetensorError) as error:  # torch's writer raises RuntimeError on a full disk
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            raise LightDepthError(f"Can't save the training state {final} ({reason}); free some space.") from error
-
-    def load_state(self, accelerator: Accelerator, parts: Mapping[str, Stateful]) -> bool:
-        """Take the newest whole state; return False where no epoch was finished.
-
-        The parts are read here: Accelerate's `register_for_checkpointing` would unpickle code.
-
-        Raises:
-            LightDepthError: the state can't be read.
-        """
-        if accelerator.is_main_process:
-            self._drop_unfinished()
-        states = self.states()
-        if not states:
-            return False
-        try:
-            accelerator.load_state(str(states[-1]))
-            for name, part in parts.items():
-                part.load_state_dict(torch.load(states[-1] / f"{name}.pt", map_location="cpu", weights_only=True))
-        except Exception as error:  # torch, zipfile, pickle and safetensors each raise their own
-            reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
-            raise LightDepthError(
-                f"The training state {states[-1]} can't be read ({reason}); delete that folder and --resume again to "
-                "continue from the epoch before."
-            ) from error
-        return True
-
-    def _drop_unfinished(self) -> None:
-        """Delete what an interrupted `save_state` left."""
-        for path in (self.path / "state").glob(".epoch-*.tmp"):
-            shutil.rmtree(path, ignore_errors=True)
+    def load_state(
+        self, accelerator: Accelerator, parts: Mapping[str, Stateful], say: Callable[[str], object] = str
+    ) -> bool:
+        """Take the newest whole state; see `run_state.load_state`."""
+        return load_state(self.path / "state", accelerator, parts, say)
 
     def read_metrics(self) -> list[dict[str, float]]:
         """Return the rows of `metrics.jsonl`."""

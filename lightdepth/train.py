@@ -6,9 +6,8 @@ import math
 import time
 from collections.abc import Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from accelerate import Accelerator
@@ -32,29 +31,16 @@ from .data import build_loader
 from .losses import DepthLoss
 from .model import LightDepth
 from .optimiser import build_optimiser, build_schedule
-from .run_folder import RunFolder, Stateful
+from .processes import check_processes, describe_batch, share_batch_norm
+from .run_folder import RunFolder
 from .run_inputs import Say, check_not_empty, describe, load_training_data, silent, usable_precision
+from .run_log import draw_validation, log_epoch
+from .run_record import read_record, record_run
+from .run_state import Stateful
+from .stepper import Progress, Stepper
 from .torch_backend import TorchBackend
 
 __all__ = ["train"]
-
-
-@dataclass
-class Progress:
-    """Where a run stands; saved with the training state."""
-
-    epoch: int = 0  # finished epochs
-    step: int = 0
-    best_rmse_m: float = float("inf")
-
-    def state_dict(self) -> dict[str, float]:
-        """Return the values to save."""
-        return {"epoch": self.epoch, "step": self.step, "best_rmse_m": self.best_rmse_m}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # Any: ints and a float
-        """Take saved values."""
-        self.epoch, self.step = int(state_dict["epoch"]), int(state_dict["step"])
-        self.best_rmse_m = float(state_dict["best_rmse_m"])
 
 
 def train(
@@ -75,7 +61,8 @@ def train(
         say: receives a line at the start and after each epoch.
 
     Raises:
-        LightDepthError: faulty data or settings, a folder in use, or a loss that is no longer finite.
+        LightDepthError: faulty data or settings, a folder in use, processes that would train apart, or losses that are
+            no longer finite.
     """
     AcceleratorState._reset_state()  # else a second training in this process can't choose another precision
     return _Training(config, output, pairs or load_training_data(config), resume=resume, say=say).run()
@@ -95,11 +82,17 @@ class _Training:
         if config.num_threads is not None:
             torch.set_num_threads(config.num_threads)
         set_seed(config.seed)
-        precision = usable_precision(config.precision, say)
+        notes: list[str] = []
+        precision = usable_precision(config.precision, notes.append)
         self.accelerator = Accelerator(
-            mixed_precision={"fp32": "no"}.get(precision, precision), step_scheduler_with_optimizer=False
+            mixed_precision={"fp32": "no"}.get(precision, precision),
+            gradient_accumulation_steps=config.accumulate,
+            step_scheduler_with_optimizer=False,
         )
+        check_processes(self.accelerator)
         self.say = say if self.accelerator.is_main_process else silent
+        for note in notes:
+            self.say(note)
         if resume:
             self.folder.check_same_config(config)
         elif self.accelerator.is_main_process:
@@ -107,17 +100,33 @@ class _Training:
         network = build_model(config)
         self.config = config
         self.spec = describe(config, network, training)
-        self._prepare(network, training)
         self.progress = Progress()
-        if not resume and self.accelerator.is_main_process:
-            self.folder.start(config)
-        if resume and not self.folder.load_state(self.accelerator, self._parts()):
-            self.say(f"{output} has no finished epoch; starting from the beginning.")
+        self._prepare(network, training)
+        self._open_folder(training, resume=resume)
         self.say(
             f"{self.spec.name}: {self.spec.parameters:,} parameters, {len(training)} training and "
             f"{len(self.validation or ())} validation pairs, {self.spec.input_width}x{self.spec.input_height}, "
-            f"{precision} on {self.accelerator.device}, {len(self.loader)} steps an epoch"
+            f"{precision} on {self.accelerator.device}, {len(self.loader)} steps an epoch, "
+            f"{describe_batch(config, self.accelerator.num_processes)}"
         )
+
+    def _open_folder(self, training: PairSet, *, resume: bool) -> None:
+        """Start the run's folder, or take up the state that it holds."""
+        record = record_run(
+            training,
+            self.validation,
+            processes=self.accelerator.num_processes,
+            effective_batch=self.config.batch_size * self.accelerator.num_processes * self.config.accumulate,
+        )
+        if not resume:
+            if self.accelerator.is_main_process:
+                self.folder.start(self.config, record)
+            return
+        old = read_record(self.folder.record_path)
+        if old:
+            record.check_same_data(old, self.say)
+        if not self.folder.load_state(self.accelerator, self._parts(), self.say):
+            self.say(f"{self.folder.path} has no finished epoch; starting from the beginning.")
 
     def _prepare(self, network: LightDepth, training: PairSet) -> None:
         config = self.config
@@ -132,6 +141,10 @@ class _Training:
         )
         network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in torch's stub
         self.ema = ModelEmaV3(network, decay=config.ema_decay, use_warmup=True)
+        if config.sync_batchnorm:
+            share_batch_norm(network, self.accelerator)
+        if config.compile:
+            network.compile()
         optimiser = build_optimiser(network, config)
         self.model, self.optimiser, self.loader = self.accelerator.prepare(network, optimiser, loader)
         if len(self.loader) == 0:
@@ -140,8 +153,19 @@ class _Training:
                 f"{self.accelerator.num_processes} processes; use a smaller batch_size or fewer processes."
             )
         self.ema.to(self.accelerator.device)
-        self.schedule = build_schedule(optimiser, config, len(self.loader))
-        self.loss = DepthLoss(config.loss, config.silog_lambda, config.gradient_weight, config.l1_weight)
+        self.schedule = build_schedule(optimiser, config, math.ceil(len(self.loader) / config.accumulate))
+        self.stepper = Stepper(
+            self.accelerator,
+            self.model,
+            DepthLoss(
+                config.loss, config.silog_lambda, config.gradient_weight, config.l1_weight, config.rmse_weight
+            ),
+            self.optimiser,
+            self.schedule,
+            self.ema,
+            self.progress,
+            config.clip_norm,
+        )
 
     def run(self) -> RunFolder:
         """Train the epochs that are left."""
@@ -159,6 +183,7 @@ class _Training:
         started = time.monotonic()
         epoch = self.progress.epoch
         learning_rate = max(self.schedule.get_last_lr())
+        skipped, overflows = self.progress.skipped, self.progress.overflows
         loss, images = self._train_steps(epoch)
         images_per_s = images * self.accelerator.num_processes / (time.monotonic() - started)
         self.progress.epoch += 1
@@ -169,11 +194,16 @@ class _Training:
                 "loss": loss,
                 "images_per_s": images_per_s,
                 "learning_rate": learning_rate,
+                "skipped_batches": self.progress.skipped - skipped,
+                "overflow_steps": self.progress.overflows - overflows,
                 **(result.metrics.to_dict() if result else {}),
                 "seconds": time.monotonic() - started,
             }
             self._keep_weights(result)
-            self._record(row, board)
+            log_epoch(self.folder, row, board, self.config.epochs, self.say)
+            if self.validation is not None:
+                picture = draw_validation(self._estimator(), self.validation)
+                board.add_image("validation", picture, epoch + 1, dataformats="HWC")
         self.folder.save_state(self.accelerator, self.progress.epoch, self._parts())
 
     def _train_steps(self, epoch: int) -> tuple[float, int]:
@@ -183,35 +213,28 @@ class _Training:
         total, done, images, started = 0.0, 0, 0, time.monotonic()
 
         def status() -> str:
-            rate = images / max(time.monotonic() - started, 1e-9)
-            return f"{rate:.1f} images/s loss {total / max(done, 1):.4f}"
-
-        for image, depth_m, names in track(
-            self._batches(), f"Epoch {epoch + 1}/{self.config.epochs}", len(self.loader), status=status
-        ):
-            total += self._step(image, depth_m, names)
-            done += 1
-            images += len(names)
-        return total / done, images
-
-    def _step(self, image: Tensor, depth_m: Tensor, names: list[str]) -> float:
-        prediction = self.model(image.contiguous(memory_format=torch.channels_last))
-        loss = self.loss(prediction, depth_m)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise LightDepthError(
-                f"The loss is {value} at step {self.progress.step} with {', '.join(names[:4])}; start again with a "
-                "lower learning_rate or precision fp32 (the checkpoints of the last whole epoch are kept)."
+            rate = images * self.accelerator.num_processes / max(time.monotonic() - started, 1e-9)
+            overflows = self.progress.overflows
+            return f"{rate:.1f} images/s loss {total / max(done, 1):.4f}" + (
+                f" {overflows} overflows" if overflows else ""
             )
-        self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        self.optimiser.step()
-        if not self.accelerator.optimizer_step_was_skipped:
-            self.schedule.step()
-        self.optimiser.zero_grad()
-        self.progress.step += 1
-        self.ema.update(self.accelerator.unwrap_model(self.model), step=self.progress.step)
-        return value
+
+        batches = self._batches()
+        if self.accelerator.is_main_process:
+            label = f"Epoch {epoch + 1}/{self.config.epochs}"
+            batches = track(batches, label, len(self.loader), status=status)
+        for image, depth_m, names in batches:
+            loss = self.stepper(image, depth_m, names)
+            images += len(names)
+            if loss is not None:
+                total += loss
+                done += 1
+        if done == 0:
+            raise LightDepthError(
+                f"No batch of epoch {epoch + 1} had a finite loss; start again with a lower learning_rate or precision "
+                "fp32."
+            )
+        return total / done, images
 
     def _batches(self) -> Iterable[tuple[Tensor, Tensor, list[str]]]:
         """Yield batches; an error inside a worker loses the traceback that PyTorch puts before it."""
@@ -231,12 +254,14 @@ class _Training:
         """Return the averaged weights, which are what is validated and kept."""
         return cast(LightDepth, self.ema.module)
 
+    def _estimator(self) -> DepthEstimator:
+        return DepthEstimator(TorchBackend(self._network(), self.spec, str(self.accelerator.device)))
+
     def _validate(self) -> EvalResult | None:
         if self.validation is None:
             return None
-        estimator = DepthEstimator(TorchBackend(self._network(), self.spec, str(self.accelerator.device)))
         return evaluate(
-            estimator,
+            self._estimator(),
             self.validation,
             get_protocol("eigen"),
             model=self.spec.name,
@@ -259,21 +284,3 @@ class _Training:
             self.progress.best_rmse_m = rmse_m
             save_checkpoint(self.folder.best, self._network(), spec, self.config)
         save_checkpoint(self.folder.last, self._network(), spec, self.config)
-
-    def _record(self, row: dict[str, float], board: SummaryWriter) -> None:
-        """Write the metrics and curves of a finished epoch; an epoch trained again replaces its row."""
-        rows = [old for old in self.folder.read_metrics() if old["epoch"] < row["epoch"]]
-        self.folder.write_metrics([*rows, row])
-        for key, value in row.items():
-            if key != "epoch":
-                board.add_scalar(key, value, int(row["epoch"]))
-        left_s = row["seconds"] * (self.config.epochs - self.progress.epoch)
-        scores = (
-            f"RMSE {row['rmse_m']:.3f} m, AbsRel {row['abs_rel']:.3f}, delta1 {row['delta1']:.3f}, "
-            if "rmse_m" in row
-            else ""
-        )
-        self.say(
-            f"epoch {int(row['epoch'])}/{self.config.epochs}: loss {row['loss']:.4f}, {scores}"
-            f"{row['images_per_s']:.1f} images/s, {left_s / 60:.0f} min left"
-        )

@@ -5,8 +5,10 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from lightdepth import run_state
 from lightdepth.config import load_config
-from lightdepth.run_folder import KEPT_STATES, RunFolder, newest_run, newest_state
+from lightdepth.run_folder import RunFolder, newest_run, newest_state
+from lightdepth.run_state import KEPT_STATES
 from lightdepth_runtime.errors import LightDepthError
 
 
@@ -103,7 +105,7 @@ def test_a_state_runs_no_code(folder, accelerator, tmp_path):
         lambda: part.write_bytes(pickle.dumps(Bomb(), protocol=2)),
     ):
         write()
-        with pytest.raises(LightDepthError, match=r"can't be read .*delete that folder and --resume"):
+        with pytest.raises(LightDepthError, match=r"can't be read .*delete .*state and --resume"):
             folder.load_state(accelerator, {"count": Counter()})
     assert not (tmp_path / "it-ran").exists()
 
@@ -114,6 +116,45 @@ def test_a_state_that_cannot_be_written_is_one_sentence(folder, accelerator):
     with pytest.raises(LightDepthError, match="Can't save the training state") as caught:
         folder.save_state(accelerator, 1, {})
     assert "\n" not in str(caught.value)
+
+
+def damage_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("damage", [damage_bit, lambda path: path.write_bytes(b""), lambda path: path.unlink()])
+def test_a_damaged_state_is_named_and_the_one_before_taken(folder, accelerator, damage):
+    for epoch in (1, 2):
+        folder.save_state(accelerator, epoch, {"count": Counter(epoch)})
+    damage(folder.states()[-1] / "count.pt")
+    counter, lines = Counter(), []
+    assert folder.load_state(accelerator, {"count": counter}, lines.append)
+    assert counter.value == 1
+    assert len(lines) == 1
+    assert "epoch-0002 can't be read" in lines[0]
+    assert "going on from epoch-0001" in lines[0]
+
+
+def test_a_full_disk_leaves_the_states_before_whole_and_gives_its_space_back(folder, accelerator, monkeypatch):
+    folder.save_state(accelerator, 1, {"count": Counter(1)})
+
+    def full(value, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_state.torch, "save", full)
+        with pytest.raises(
+            LightDepthError, match=r"epoch-0002 \(.*No space left on device\); free some space"
+        ) as caught:
+            folder.save_state(accelerator, 2, {"count": Counter(2)})
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in (folder.path / "state").iterdir()] == ["epoch-0001"]
+    counter = Counter()
+    assert folder.load_state(accelerator, {"count": counter})
+    assert counter.value == 1
 
 
 def test_metrics_are_read_as_they_were_written(folder):

@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,14 +68,14 @@ class InterruptedTrainingError(Exception):
 
 def interrupt_at(monkeypatch, step):
     """Let training stop in the middle of an epoch, as a killed process does."""
-    original = train_module._Training._step
+    original = train_module.Stepper.__call__
 
-    def _step(self, *arguments):
+    def call(self, *arguments):
         if self.progress.step == step:
             raise InterruptedTrainingError
         return original(self, *arguments)
 
-    monkeypatch.setattr(train_module._Training, "_step", _step)
+    monkeypatch.setattr(train_module.Stepper, "__call__", call)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,9 @@ def finished(tmp_path_factory):
 def test_a_run_leaves_checkpoints_state_metrics_curves_and_its_config(finished, tum):
     folder, _ = finished
     names = sorted(path.name for path in folder.path.iterdir())
-    assert names == ["best.safetensors", "config.yaml", "last.safetensors", "metrics.jsonl", "state", "tensorboard"]
+    assert names == [
+        "best.safetensors", "config.yaml", "last.safetensors", "metrics.jsonl", "run.json", "state", "tensorboard"
+    ]  # fmt: skip
     assert [path.name for path in folder.states()] == ["epoch-0001", "epoch-0002"]
     assert load_config(folder.config_path) == settings(tum)
     rows = folder.read_metrics()
@@ -306,18 +309,91 @@ def test_workers_change_nothing_in_the_result(finished, tum, tmp_path):
     assert_equal_weights(train(settings(tum, "num_workers=1"), tmp_path / "run"), finished[0])
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_epoch(tum, tmp_path, monkeypatch):
+def break_loss(monkeypatch, broken_calls):
+    """Let the loss be NaN in the calls that are named, counted from 1."""
     original = train_module.DepthLoss.__call__
     calls = []
 
     def broken(self, prediction_m, truth_m):
         calls.append(1)
-        return original(self, prediction_m, truth_m) * (math.nan if len(calls) == 3 else 1)
+        return original(self, prediction_m, truth_m) * (math.nan if len(calls) in broken_calls else 1)
 
     monkeypatch.setattr(train_module.DepthLoss, "__call__", broken)
-    message = refusal(settings(tum), tmp_path / "run")
-    assert "The loss is nan at step 2 with freiburg" in message
+
+
+def test_losses_that_are_not_finite_stop_the_run_and_keep_the_last_epoch(tum, tmp_path, monkeypatch):
+    break_loss(monkeypatch, range(5, 100))
+    message = refusal(settings(tum, "epochs=3", "batch_size=1"), tmp_path / "run")
+    assert message == "No batch of epoch 2 had a finite loss; start again with a lower learning_rate or precision fp32."
     assert load_checkpoint(tmp_path / "run" / "last.safetensors").spec.scores["rmse_m"] > 0
+
+
+def test_five_losses_in_a_row_that_are_not_finite_name_the_batch(tum, tmp_path, monkeypatch):
+    break_loss(monkeypatch, range(5, 100))
+    message = refusal(settings(tum, "epochs=1", "batch_size=1", "passes_per_epoch=3"), tmp_path / "run")
+    assert "The loss is nan at step 4 with freiburg" in message
+    assert "in 5 batches in a row" in message
+
+
+def test_a_single_loss_that_is_not_finite_costs_its_batch_and_is_counted(tum, tmp_path, monkeypatch):
+    break_loss(monkeypatch, {2})
+    lines = []
+    folder = train(settings(tum), tmp_path / "run", say=lines.append)
+    assert [row["skipped_batches"] for row in folder.read_metrics()] == [1, 0]
+    assert "1 batches skipped" in lines[1]
+    assert "skipped" not in lines[2]
+    assert all(torch.isfinite(tensor).all() for tensor in weights(folder)["last"].values())
+
+
+def test_images_that_poison_batchnorm_leave_no_trace_when_they_are_skipped(tum, tmp_path, monkeypatch):
+    original = train_module.Stepper.__call__
+    calls = []
+
+    def call(self, image, depth_m, names):
+        calls.append(1)
+        return original(self, image * math.inf if len(calls) == 2 else image, depth_m, names)
+
+    monkeypatch.setattr(train_module.Stepper, "__call__", call)
+    folder = train(settings(tum), tmp_path / "run")
+    assert folder.read_metrics()[0]["skipped_batches"] == 1
+    assert all(torch.isfinite(tensor).all() for tensor in weights(folder)["last"].values())
+
+
+def test_accumulated_batches_make_one_step(tum, tmp_path):
+    lines = []
+    config = settings(tum, "epochs=1", "batch_size=1", "accumulate=3")
+    folder = train(config, tmp_path / "run", say=lines.append)
+    assert "effective batch 3 (batch_size 1 x 1 process x accumulate 3), learning rate 0.001" in lines[0]
+    state = torch.load(folder.states()[-1] / "progress.pt")
+    assert state["step"] == 2  # of four batches: three, and the one that is left
+
+
+def test_processes_that_would_train_alone_are_refused(tum, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    message = refusal(settings(tum), tmp_path / "run")
+    assert "WORLD_SIZE says 2 processes but 1 would train together" in message
+    assert "set ACCELERATE_USE_CPU=true" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_newest_state_falls_back_to_the_one_before_and_ends_the_same(finished, tum, tmp_path):
+    folder = shutil.copytree(finished[0].path, tmp_path / "run")
+    newest = folder / "state" / "epoch-0002" / "model.safetensors"
+    content = bytearray(newest.read_bytes())
+    content[-10] ^= 1  # a single bit, which safetensors itself doesn't notice
+    newest.write_bytes(bytes(content))
+    lines = []
+    resumed = train(settings(tum), folder, resume=True, say=lines.append)
+    assert "model.safetensors is damaged" in lines[0]
+    assert "going on from epoch-0001, the one before" in lines[0]
+    assert_equal_weights(resumed, finished[0])
+
+
+def test_pairs_that_changed_since_the_run_began_are_refused(finished, tum, tmp_path):
+    folder = shutil.copytree(finished[0].path, tmp_path / "run")
+    pairs = load_pairs(tum, "train")
+    message = refusal(settings(tum), folder, pairs=(pairs.subset([0, 1, 2], "train"), None), resume=True)
+    assert "The training pairs are not those this run began with (4 then, 3 now" in message
 
 
 def test_training_lowers_the_loss(tum, tmp_path):
