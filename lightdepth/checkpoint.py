@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from lightdepth_runtime.atomic import atomic_path
 from lightdepth_runtime.errors import LightDepthError
@@ -31,10 +32,19 @@ class Checkpoint:
 
 
 def build_model(config: TrainConfig) -> LightDepth:
-    """Build the network that a config describes."""
-    return LightDepth(
-        config.encoder, config.encoder_weights, decoder_channels=config.decoder_channels, output=config.output
-    )
+    """Build the network that a config describes, with the weights it begins with.
+
+    Raises:
+        LightDepthError: weights that can't be had or don't fit.
+    """
+    weights = "none" if config.start_from else config.encoder_weights
+    model = LightDepth(config.encoder, weights, decoder_channels=config.decoder_channels, output=config.output)
+    if config.start_from:
+        path = Path(config.start_from)
+        state = load_checkpoint(path).model.state_dict()
+        _check_shapes(path, _shapes(state), _shapes(model.state_dict()))
+        model.load_state_dict(state)
+    return model
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -80,10 +90,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         )
     spec = ModelSpec.from_json(metadata[SPEC_KEY])
     config = _read_config(path, metadata[CONFIG_KEY])
-    model = build_model(config.model_copy(update={"encoder_weights": "none"}))
-    _check_shapes(
-        path, {k: tuple(t.shape) for k, t in state.items()}, {k: tuple(t.shape) for k, t in model.state_dict().items()}
-    )
+    model = build_model(config.model_copy(update={"encoder_weights": "none", "start_from": None}))
+    _check_shapes(path, _shapes(state), _shapes(model.state_dict()))
     model.load_state_dict(state)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Checkpoint(model.eval(), spec.with_changes(checkpoint_sha256=digest), config)
@@ -99,11 +107,15 @@ def _read_config(path: Path, text: str) -> TrainConfig:
     return check_config(values)
 
 
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(tensor.shape) for key, tensor in state.items()}
+
+
 def _check_shapes(path: Path, got: dict[str, tuple[int, ...]], needed: dict[str, tuple[int, ...]]) -> None:
     """Compare names and shapes before loading, so that the error names the first difference."""
     for key in (*needed, *got):
         if got.get(key) != needed.get(key):
             raise LightDepthError(
-                f"{path} doesn't fit the network its config describes: {key} is {got.get(key, 'absent')}, "
+                f"{path} doesn't fit the configured network: {key} is {got.get(key, 'absent')}, "
                 f"needed {needed.get(key, 'absent')}."
             )

@@ -16,14 +16,16 @@ SMALLEST_VARIANCE = 1e-8  # keeps sqrt differentiable at a perfect prediction
 class DepthLoss:
     """Weighted sum of the losses of depth against truth.
 
-    `silog` + `gradient` * gradient matching + `log_l1` * mean |ln p - ln g|, or mean |p - g| in metres alone for "l1"
-    (the original report's).
+    `silog` + `gradient_weight` * gradient matching + `l1_weight` * mean |ln p - ln g| + `rmse_weight` * RMSE in metres,
+    or mean |p - g| in metres alone for "l1" (the original report's). Where the network is unsure, the logarithmic terms
+    draw it to the median of what it may be and RMSE to the mean, which is farther.
     """
 
     kind: str = "silog"
     silog_lambda: float = 0.85
     gradient_weight: float = 0.25
     l1_weight: float = 0.1
+    rmse_weight: float = 0.0
 
     def __call__(self, prediction_m: Tensor, truth_m: Tensor) -> Tensor:
         """Compare (B, 1, H, W) metres with truth of the same shape, 0 where there is no reading; returns a scalar.
@@ -42,6 +44,7 @@ class DepthLoss:
                 silog(difference, valid, self.silog_lambda)
                 + self.gradient_weight * gradient_matching(difference, valid)
                 + self.l1_weight * masked_mean(difference.abs(), valid)
+                + self.rmse_weight * rmse(torch.where(valid, prediction_m - truth_m, 0.0), valid)
             )
 
 
@@ -62,6 +65,13 @@ def silog(log_difference: Tensor, valid: Tensor, variance_focus: float) -> Tenso
     variance = ((log_difference - mean[:, None, None, None]).square() * valid).sum(dim=(1, 2, 3)) / safe
     per_image = (variance + (1 - variance_focus) * mean.square() + SMALLEST_VARIANCE).sqrt()
     return (per_image * (count > 0)).sum() / (count > 0).sum().clamp_min(1)
+
+
+def rmse(difference_m: Tensor, valid: Tensor) -> Tensor:
+    """Return the mean over images of sqrt(mean (p - g)^2) in metres, as evaluation averages it."""
+    count = valid.sum(dim=(1, 2, 3))  # (B,)
+    square = (difference_m.square() * valid).sum(dim=(1, 2, 3)) / count.clamp_min(1)
+    return ((square + SMALLEST_VARIANCE).sqrt() * (count > 0)).sum() / (count > 0).sum().clamp_min(1)
 
 
 def gradient_matching(log_difference: Tensor, valid: Tensor) -> Tensor:

@@ -74,6 +74,16 @@ def test_the_runtime_opens_a_checkpoint_like_any_model(saved, tum):
     assert (depth_m > 0).all()
 
 
+def test_a_training_can_start_from_the_weights_of_a_checkpoint(saved, config):
+    model, _, path = saved
+    tuned = build_model(config.model_copy(update={"start_from": str(path), "encoder_weights": "imagenet"}))
+    for key, tensor in model.state_dict().items():
+        assert torch.equal(tuned.state_dict()[key], tensor), key
+    wider = config.model_copy(update={"start_from": str(path), "decoder_channels": [32, 8, 8, 8]})
+    with pytest.raises(LightDepthError, match=r"best.safetensors doesn't fit the configured network: stages.0"):
+        build_model(wider)
+
+
 def test_a_missing_file_is_named(tmp_path):
     assert "No checkpoint at" in refusal(tmp_path / "gone.safetensors")
 

@@ -74,6 +74,15 @@ def test_the_l1_loss_is_the_mean_error_in_metres_of_valid_pixels():
     assert DepthLoss("l1")(prediction, truth).item() == pytest.approx(expected, rel=1e-6)
 
 
+def test_the_rmse_term_is_the_mean_over_images_of_their_rmse_in_metres():
+    prediction, truth = sample()
+    truth[1] = 0  # an image without valid pixels counts nothing
+    expected = (prediction[0] - truth[0])[truth[0] > 0].square().mean().sqrt().item()
+    silog_alone = DepthLoss(gradient_weight=0, l1_weight=0)(prediction, truth)
+    with_rmse = DepthLoss(gradient_weight=0, l1_weight=0, rmse_weight=0.5)(prediction, truth)
+    assert (with_rmse - silog_alone).item() == pytest.approx(0.5 * expected, rel=1e-5)
+
+
 def test_silog_with_full_variance_focus_ignores_scale():
     _, truth = sample()
     loss = DepthLoss("silog", silog_lambda=1.0, gradient_weight=1.0, l1_weight=0.0)
