@@ -1,0 +1,191 @@
+"""Read images from ROS 1 and ROS 2 recordings, without ROS, with the rosbags library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from ..errors import LightDepthError
+from ..spec import CameraIntrinsics
+from .message import calibrated, stamp_ns
+
+if TYPE_CHECKING:
+    from rosbags.interfaces import Connection
+    from rosbags.typesys.store import Typestore
+
+__all__ = ["MISSING", "ImageMessage", "Recording", "is_recording"]
+
+MISSING = 'ROS recordings need the rosbags library; install it with: pip install "lightdepth-runtime[ros]"'
+IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
+_STORAGE_SUFFIXES = (".mcap", ".db3")
+
+
+@dataclass(frozen=True)
+class ImageMessage:
+    """An image as recorded: the message itself, its header, and when it was received."""
+
+    topic: str
+    message: Any  # Any: rosbags makes the message classes when it reads
+    stamp_ns: int
+    frame_id: str
+    received_ns: int
+
+    @property
+    def name(self) -> str:
+        """Name it in errors and files by its stamp in seconds."""
+        return f"{self.stamp_ns // 10**9}.{self.stamp_ns % 10**9:09d}"
+
+
+def is_recording(path: Path) -> bool:
+    """Tell a recording by its name: a .bag, .mcap or .db3 file, or a folder with a metadata.yaml or such a file."""
+    if path.is_dir():
+        return (path / "metadata.yaml").is_file() or bool(_storage_files(path))
+    return path.suffix.lower() in (".bag", *_STORAGE_SUFFIXES)
+
+
+class Recording:
+    """An open recording: a ROS 1 .bag file, or of ROS 2 a folder, an .mcap or a .db3 file.
+
+    Raises:
+        LightDepthError: missing, empty, truncated, not a recording, or rosbags is not installed. The same at any
+            later moment, since damage in the middle shows only when it is reached.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._reader, self._store, self._is_ros2 = _open(self.path)
+        with self._damage_named():
+            self._connections: Sequence[Connection] = tuple(self._reader.connections)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reader.close()
+
+    @property
+    def image_topics(self) -> dict[str, int]:
+        """The topics with images, raw or compressed, and how many each has."""
+        topics = sorted({c.topic for c in self._connections if c.msgtype in IMAGE_TYPES})
+        return {topic: sum(c.msgcount for c in self._connections if c.topic == topic) for topic in topics}
+
+    def choose_topic(self, topic: str | None) -> str:
+        """Return the image topic asked for, or the only one.
+
+        Raises:
+            LightDepthError: no such topic, none at all, one without images, or several to choose from.
+        """
+        topics = self.image_topics
+        listing = ", ".join(f"{name} ({count})" for name, count in topics.items())
+        if not topics:
+            others = ", ".join(sorted({c.topic for c in self._connections})[:5]) or "nothing"
+            raise LightDepthError(f"{self.path} has no image topic (it holds {others}); name another recording.")
+        if topic is None and len(topics) > 1:
+            raise LightDepthError(f"{self.path} has several image topics: {listing}; choose one with --topic.")
+        topic = topic or next(iter(topics))
+        if topic not in topics:
+            raise LightDepthError(f"{self.path} has no image topic {topic!r}; it has {listing}.")
+        if topics[topic] == 0:
+            raise LightDepthError(f"{self.path} has no message on {topic}; it has {listing}.")
+        return topic
+
+    def images(self, topics: Sequence[str]) -> Iterator[ImageMessage]:
+        """Yield the messages of image topics in the order in which they were recorded."""
+        wanted = [c for c in self._connections if c.topic in topics and c.msgtype in IMAGE_TYPES]
+        for connection, received_ns, message in self._messages(wanted):
+            stamp = stamp_ns(message)
+            yield ImageMessage(connection.topic, message, stamp, str(message.header.frame_id), received_ns)
+
+    def camera_info(self, topic: str) -> Any | None:  # Any: as above
+        """Return the first CameraInfo of the camera that an image topic belongs to, or None.
+
+        It stands beside the image topic: `/camera/image_raw` and `/camera/camera_info`.
+        """
+        names = {f"{topic.rsplit('/', 1)[0]}/camera_info"}
+        if topic.endswith(("/compressed", "/compressedDepth")):  # transports add a level: /camera/image_raw/compressed
+            names = {f"{topic.rsplit('/', 2)[0]}/camera_info"}
+        wanted = [c for c in self._connections if c.topic in names and c.msgtype == CAMERA_INFO_TYPE and c.msgcount]
+        for _, _, message in self._messages(wanted):
+            return message
+        return None
+
+    def intrinsics(self, topic: str) -> CameraIntrinsics | None:
+        """Return the camera of an image topic; None without a CameraInfo, or with an uncalibrated one (all zero)."""
+        message = self.camera_info(topic)
+        return None if message is None else calibrated(message)
+
+    def _messages(self, connections: Sequence[Connection]) -> Iterator[tuple[Connection, int, Any]]:
+        if not connections:  # rosbags takes none for all
+            return
+        decode = self._store.deserialize_cdr if self._is_ros2 else self._store.deserialize_ros1
+        found = self._reader.messages(connections)
+        while True:
+            with self._damage_named():
+                item = next(found, None)
+                if item is None:
+                    return
+                connection, received_ns, content = item
+                message = decode(content, connection.msgtype)
+            yield connection, received_ns, message
+
+    @contextmanager
+    def _damage_named(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # the parsers stumble in their own ways over damaged data
+            raise _damaged(self.path, error) from error
+
+
+def _open(path: Path) -> tuple[Any, Typestore, bool]:  # Any: the readers of ROS 1 and ROS 2 share no base class
+    """Return the opened reader, the message types, and whether it is ROS 2.
+
+    rosbags' AnyReader takes any path that ends in .bag for ROS 1, folders too; here a folder is ROS 2.
+    """
+    try:
+        from rosbags.rosbag1 import Reader as Ros1Reader
+        from rosbags.rosbag2 import Reader as Ros2Reader
+        from rosbags.typesys import Stores, get_typestore
+    except ImportError as error:
+        raise LightDepthError(MISSING) from error
+    if not path.exists():
+        raise LightDepthError(f"No recording at {path}.")
+    if not is_recording(path):
+        raise LightDepthError(
+            f"{path} is not a ROS recording; name a .bag, .mcap or .db3 file, or a folder with a metadata.yaml."
+        )
+    files = _storage_files(path) if path.is_dir() else [path]
+    for file in files:
+        if file.stat().st_size == 0:
+            raise LightDepthError(f"{file} is empty (0 bytes). Copy the recording again or leave it out.")
+    if path.is_dir() and not (path / "metadata.yaml").is_file():
+        raise LightDepthError(
+            f"{path} has no metadata.yaml; make one with `ros2 bag reindex {path}`, or name the file {files[0].name}."
+        )
+    is_ros2 = path.is_dir() or path.suffix.lower() != ".bag"
+    # These messages are the same in all distributions of ROS 1, and of ROS 2 since its third.
+    store = get_typestore(Stores.ROS2_HUMBLE if is_ros2 else Stores.ROS1_NOETIC)
+    try:
+        reader = Ros2Reader(path) if is_ros2 else Ros1Reader(path)
+        reader.open()
+    except Exception as error:  # the parsers stumble in their own ways over damaged data
+        raise _damaged(path, error) from error
+    return reader, store, is_ros2
+
+
+def _storage_files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in _STORAGE_SUFFIXES and file.is_file())
+
+
+def _damaged(path: Path, error: Exception) -> LightDepthError:
+    reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return LightDepthError(
+        f"{path} can't be read as a ROS recording, it is damaged or was cut off ({reason}). Copy it again, or repair "
+        "it with `ros2 bag reindex`, `mcap recover` or `rosbag reindex`."
+    )
