@@ -41,11 +41,12 @@ def write_golden(folder: Path, frame: Frame, backend: Backend, tolerances_m: dic
     spec = backend.spec
     network_input = preprocess(frame.image, spec)[None]  # (H, W, 3) -> (1, 3, h, w)
     depth = backend.run(network_input)  # (1, 1, h, w)
+    calibrated = spec.calibration.apply(depth[0, 0].copy()) if spec.calibration else depth[0, 0]
     arrays = {
         "frame": np.ascontiguousarray(frame.image),
         "input": network_input,
         "depth": depth,
-        "frame_depth": resize_depth(depth[0, 0], *frame.image.shape[:2]),  # (h, w) -> (H, W)
+        "frame_depth": resize_depth(calibrated, *frame.image.shape[:2]),  # (h, w) -> (H, W)
     }
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=parent))
     try:
@@ -81,7 +82,7 @@ def _readme(arrays: dict[str, NDArray[np.generic]], spec: ModelSpec, tolerances_
         "frame": "camera frame, RGB, rows from the top",
         "input": f"network input `{spec.input_name}`: resized, (pixel / 255 - mean) / std",
         "depth": f"network output `{spec.output_name}`, metres",
-        "frame_depth": "the same, resized to the frame by bilinear interpolation, metres",
+        "frame_depth": "the same with the calibration of spec.json, if any, resized to the frame, bilinear, metres",
     }
     files = [f"| `{n}` | {a.dtype} | {' x '.join(map(str, a.shape))} | {meaning[n]} |" for n, a in arrays.items()]
     forms = [f"| {form} | {limit:.1e} |" for form, limit in tolerances_m.items()]

@@ -87,18 +87,25 @@ class DepthEstimator:
         height, width = frame.shape[:2]
         if resolution not in get_args(Resolution):
             raise LightDepthError(f"resolution is {' or '.join(get_args(Resolution))}, got {resolution!r}.")
-        factor = 1.0 if focal_px is None else self._depth_factor(focal_px, height, width)
+        factor = 1.0 if focal_px is None else self.depth_factor(focal_px, height, width)
         with self._lock:
             if self.spec.frame_height is not None:
                 depth_m = self._run_frame(as_rgb(frame, channel_order))
             else:
                 preprocess(frame, self.spec, self._batch[0], channel_order=channel_order, buffers=self._buffers)
                 depth_m = self._backend.run(self._batch)[0, 0]  # (1, 3, h, w) -> (h, w)
+        if self.spec.calibration is not None:  # before resizing: the network's output is the smaller array
+            self.spec.calibration.apply(depth_m)
         if resolution == "image":
             depth_m = resize_depth(depth_m, height, width)  # (h, w) -> (H, W)
         return depth_m if factor == 1.0 else np.multiply(depth_m, np.float32(factor), out=depth_m)
 
-    def _depth_factor(self, focal_px: float, height: int, width: int) -> float:
+    def depth_factor(self, focal_px: float, height: int, width: int) -> float:
+        """Return what depth of a (height, width) image is multiplied with for a camera of this focal length.
+
+        Raises:
+            LightDepthError: the model doesn't know the focal length that it was trained with.
+        """
         if self.spec.intrinsics is None:
             raise LightDepthError(
                 f"{self.spec.name} doesn't say which focal length it was trained with, so depth can't be scaled to "

@@ -6,9 +6,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .errors import LightDepthError
 
-__all__ = ["SIZE_DIVISOR", "SPEC_KEY", "CameraIntrinsics", "Intrinsics", "ModelSpec", "Precision", "check_input_size"]
+__all__ = [
+    "SIZE_DIVISOR",
+    "SPEC_KEY",
+    "CameraIntrinsics",
+    "DepthCalibration",
+    "Intrinsics",
+    "ModelSpec",
+    "Precision",
+    "check_input_size",
+]
 
 SPEC_KEY = "lightdepth_spec"  # the key under which the JSON stands in ONNX and safetensors metadata
 SIZE_DIVISOR = 32  # five encoder scales: the deepest features stand at 1/32
@@ -72,6 +84,37 @@ CameraIntrinsics = Intrinsics  # the name under which cameras meet it
 
 
 @dataclass(frozen=True)
+class DepthCalibration:
+    """What turns the network's depth into that of one camera and place: `scale * depth ** exponent`, in metres.
+
+    A line in log depth: log scale is its shift, `exponent` its slope. `fitted_on` says what it comes from.
+    """
+
+    scale: float
+    exponent: float = 1.0
+    fitted_on: str = "unknown"
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(v) and v > 0 for v in (self.scale, self.exponent)):
+            raise LightDepthError(
+                f"A calibration needs a positive scale and exponent, got {self.scale} and {self.exponent}; fit it "
+                "again with `lightdepth calibrate`."
+            )
+
+    def apply(self, depth_m: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Calibrate depth in metres in place, any shape; returns the same array."""
+        if self.exponent != 1.0:
+            np.power(depth_m, np.float32(self.exponent), out=depth_m)
+        return np.multiply(depth_m, np.float32(self.scale), out=depth_m)
+
+    def describe(self) -> str:
+        """Say it as a formula."""
+        return (
+            f"depth x {self.scale:.4g}" if self.exponent == 1.0 else f"{self.scale:.4g} x depth ^ {self.exponent:.4g}"
+        )
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """How to use a depth model: sizes in pixels, depths in metres.
 
@@ -81,6 +124,8 @@ class ModelSpec:
 
     With `frame_height` and `frame_width` set, the model resizes and normalises by itself: it takes a camera's frame,
     uint8 RGB (1, frame_height, frame_width, 3), and gives float32 (1, frame_height, frame_width) metres.
+
+    `calibration` is not in the network: DepthEstimator applies it to the output.
     """
 
     name: str
@@ -103,6 +148,7 @@ class ModelSpec:
     precision: Precision = "fp32"
     training_data: str = "not trained"
     intrinsics: Intrinsics | None = None
+    calibration: DepthCalibration | None = None
     source_commit: str = "unknown"
     checkpoint_sha256: str = "unknown"
     scores: Mapping[str, Any] = field(default_factory=dict)  # Any: a JSON object of an eval result
@@ -148,6 +194,8 @@ class ModelSpec:
             values["mean"], values["std"] = tuple(values["mean"]), tuple(values["std"])
             if values.get("intrinsics") is not None:
                 values["intrinsics"] = Intrinsics(**values["intrinsics"])
+            if values.get("calibration") is not None:
+                values["calibration"] = DepthCalibration(**values["calibration"])
             return cls(**values)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise LightDepthError(
