@@ -88,7 +88,7 @@ def export_model(
     """Write `m.onnx`, the other forms that are asked for, and `m.parity.json` after all passed on real images.
 
     The files stand in a temporary folder until all passed; on any failure nothing is left of them, and files of an
-    earlier export stay as they were.
+    earlier export stay as they were. On success its forms that were not made again are removed.
 
     Args:
         network: maps (B, 3, H, W) to metres (B, 1, H, W).
@@ -124,6 +124,7 @@ def export_model(
                 options.golden, next(read_frames(frames)), forms[0].open(options.threads), _golden_limits(report)
             )
         names = sorted(path.name for path in folder.iterdir())
+    _remove_stale_forms(output, names, say)
     known = {f"{output.stem}{suffix}" for suffix in (".onnx", ".fp16.onnx", ".parity.json")}
     return ExportResult(
         output,
@@ -229,6 +230,16 @@ def _golden_limits(report: ParityReport) -> dict[str, float]:
     """Return the distance in metres that an integrator may expect of each form, never under FP32's threshold."""
     least = report.thresholds.fp32_max_abs_diff_m
     return {s.step: max(least, GOLDEN_MARGIN * s.max_abs_diff_m) for s in report.steps if not s.embedded}
+
+
+def _remove_stale_forms(output: Path, written: list[str], say: Callable[[str], None]) -> None:
+    """Remove forms of an earlier export that this one did not make: beside the new file they'd pass for its own."""
+    for precision in ("", ".fp16", ".int8", ".int8.cpu"):
+        for frame in ("", ".frame"):
+            path = output.with_name(f"{output.stem}{precision}{frame}.onnx")
+            if path.name not in written and path.is_file():
+                path.unlink()
+                say(f"Removed {path}, a form of an earlier export")
 
 
 @contextmanager

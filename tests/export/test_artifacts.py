@@ -53,6 +53,16 @@ def test_a_success_replaces_an_earlier_export_and_writes_nothing_else(tiny, refe
         assert exported(image) == pytest.approx(DepthEstimator(reference)(image), abs=1e-4)
 
 
+def test_forms_of_an_earlier_export_do_not_stay_beside_a_new_one(tiny, reference, images, tmp_path):
+    export_model(tiny, reference, tmp_path / "m.onnx", images, options=FP16)
+    (tmp_path / "m.int8.cpu.frame.onnx").write_text("earlier")
+    (tmp_path / "m.other.onnx").write_text("not an export's")
+    lines = []
+    export_model(tiny, reference, tmp_path / "m.onnx", images, say=lines.append)
+    assert names_in(tmp_path) == ["m.onnx", "m.other.onnx", "m.parity.json"]
+    assert sum("Removed" in line for line in lines) == 2
+
+
 def test_every_form_is_written_and_judged(tiny, reference, images, tmp_path):
     options = ExportOptions(fp16=True, int8=True, frame_size=(120, 160), golden=tmp_path / "golden", threads=1)
     result = export_model(tiny, reference, tmp_path / "m.onnx", images, options=options)
