@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lightdepth_runtime.calibrate_cli import calibrate_command
 from lightdepth_runtime.cli import eval_command, infer_command, make_app, run_app
 
 from .bench import bench_command
@@ -19,6 +20,7 @@ app = make_app("Train, export, evaluate and run a small metric depth network.")
 app.command("infer")(infer_command)
 app.command("eval")(eval_command)
 app.command("bench")(bench_command)
+app.command("calibrate")(calibrate_command)
 app.command("compare")(compare_command)
 app.command("export")(export_command)
 app.add_typer(data_app, name="data")
@@ -51,6 +53,17 @@ def train_command(
     print(f"Config: {config or 'built-in defaults'}; run folder: {path}")
     finished = train(settings, path, resume=resume, say=print)
     print(f"Best checkpoint: {finished.best}")
+
+
+@app.command("runs")
+def runs_command(
+    folders: Annotated[list[Path] | None, typer.Argument(help="Runs, or folders of runs; ./runs by default.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all settings and scores as JSON.")] = None,
+) -> None:
+    """List training runs, best first, and the settings in which they differ."""
+    from .runs import compare_runs
+
+    print("\n".join(compare_runs(folders or [Path("runs")], json)))
 
 
 @app.command("demo")

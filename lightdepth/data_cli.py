@@ -30,3 +30,19 @@ def from_bag_command(
 
     extracted = extract_pairs(bag, color, depth, output, max_gap_s=max_gap, say=print)
     print(f"Wrote {extracted.pairs} pairs to {extracted.list_path}; train on them with --data {output}")
+
+
+@data_app.command("check")
+def check_command(
+    data: Annotated[Path, typer.Argument(metavar="DIR", help="What --data takes: a folder, or one list.")],
+    json: Annotated[Path | None, typer.Option(help="Write everything found as JSON.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Draw a contact sheet of both splits as PNG.")] = None,
+    most: Annotated[int | None, typer.Option(min=1, help="Look at so many pairs of each split.")] = None,
+) -> None:
+    """Check RGB-D data before training; exit code 1 where something must be mended first."""
+    from .data_check import check_and_write
+
+    report = check_and_write(data, json_path=json, sheet_path=sheet, most=most)
+    print("\n".join(report.lines()))
+    print("No errors." if report.usable else "Not fit to train on: mend the errors above.")
+    raise typer.Exit(0 if report.usable else 1)

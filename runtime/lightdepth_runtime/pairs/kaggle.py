@@ -21,7 +21,7 @@ def find_csv(folder: Path, split: str) -> Path | None:
     return None
 
 
-def load_kaggle(csv_path: Path, split: str) -> PairSet:
+def load_kaggle(csv_path: Path, split: str, *, missing_ok: bool = False) -> PairSet:
     """List the pairs of one csv. Bit depth tells the unit: 8-bit files are 255 = 10 m, 16-bit files millimetres.
 
     Raises:
@@ -45,7 +45,8 @@ def load_kaggle(csv_path: Path, split: str) -> PairSet:
     for color, depth in rows:
         color, depth = (row.removeprefix(f"{_LEVEL}/") if strip else row for row in (color, depth))
         pairs.append(FilePair(color, Path(color).parent.name, base / color, base / depth, "densedepth"))
-    check_all_exist(pairs, csv_path)
+    if not missing_ok:
+        check_all_exist(pairs, csv_path)
     return PairSet("kaggle", csv_path.parent, split, pairs)
 
 

@@ -11,12 +11,12 @@ from .pair_list import load_pair_list
 __all__ = ["load_pairs"]
 
 
-def load_pairs(path: Path | str, split: str) -> PairSet:
+def load_pairs(path: Path | str, split: str, *, missing_ok: bool = False) -> PairSet:
     """List the pairs of a folder or of one list file.
 
     A folder holds `nyu2_<split>.csv` (Kaggle/DenseDepth, with or without the `data/` level), or the official
     `nyu_depth_v2_labeled.mat` with `splits.mat`, or pair lists `<split>.txt`. A file is a csv or a pair list, whole,
-    whatever `split` says.
+    whatever `split` says. With `missing_ok` a listed file may be missing: reading its pair says so.
 
     Raises:
         LightDepthError: nothing there, no packaging recognised, or a fault in it.
@@ -25,16 +25,17 @@ def load_pairs(path: Path | str, split: str) -> PairSet:
     if path.is_file():
         if path.suffix == ".mat":
             return load_labelled_mat(path.parent, split)
-        return load_kaggle(path, split) if path.suffix == ".csv" else load_pair_list(path, split)
+        load = load_kaggle if path.suffix == ".csv" else load_pair_list
+        return load(path, split, missing_ok=missing_ok)
     if not path.is_dir():
         raise LightDepthError(f"No data at {path}: no such file or folder.")
     csv_path = find_csv(path, split)
     if csv_path:
-        return load_kaggle(csv_path, split)
+        return load_kaggle(csv_path, split, missing_ok=missing_ok)
     if (path / MAT_NAME).is_file():
         return load_labelled_mat(path, split)
     if (path / f"{split}.txt").is_file():
-        return load_pair_list(path / f"{split}.txt", split)
+        return load_pair_list(path / f"{split}.txt", split, missing_ok=missing_ok)
     content = ", ".join(sorted(entry.name for entry in path.iterdir())[:5]) or "nothing"
     raise LightDepthError(
         f"No {split} pairs in {path}: it holds {content}, but none of nyu2_{split}.csv, {MAT_NAME} or {split}.txt. "
