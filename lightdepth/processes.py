@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import cast
 
 import torch
 import torch.distributed.nn.functional as collective
@@ -74,7 +75,8 @@ class _SharedBatchNormAct(BatchNormAct2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise and activate (B, C, H, W)."""
-        return self.act(self.drop(_normalise(self, x)))
+        normalised = _normalise(cast(nn.BatchNorm2d, self), x)
+        return cast(nn.Module, self.act)(cast(nn.Module, self.drop)(normalised))
 
 
 def _normalise(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from typing import cast
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import set_seed
+from accelerate.utils import broadcast_object_list, set_seed
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
@@ -74,7 +74,6 @@ class _Training:
     def __init__(
         self, config: TrainConfig, output: Path, pairs: tuple[PairSet, PairSet | None], *, resume: bool, say: Say
     ) -> None:
-        self.folder = RunFolder(output)
         training, self.validation = pairs
         check_not_empty(training)
         if self.validation is not None:
@@ -90,6 +89,8 @@ class _Training:
             step_scheduler_with_optimizer=False,
         )
         check_processes(self.accelerator)
+        # A name made of the time may differ between processes.
+        self.folder = RunFolder(Path(broadcast_object_list([str(output)])[0]))
         self.say = say if self.accelerator.is_main_process else silent
         for note in notes:
             self.say(note)
@@ -157,9 +158,7 @@ class _Training:
         self.stepper = Stepper(
             self.accelerator,
             self.model,
-            DepthLoss(
-                config.loss, config.silog_lambda, config.gradient_weight, config.l1_weight, config.rmse_weight
-            ),
+            DepthLoss(config.loss, config.silog_lambda, config.gradient_weight, config.l1_weight, config.rmse_weight),
             self.optimiser,
             self.schedule,
             self.ema,
