@@ -1,5 +1,6 @@
 """The `lightdepth` command. Commands that need no torch are the runtime's own functions."""
 
+import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -40,6 +41,7 @@ def train_command(
     """Train a depth network on RGB-D pairs."""
     from .config import load_config
     from .run_folder import RunFolder, newest_state
+    from .run_inputs import silent
     from .train import train
 
     path = output
@@ -50,9 +52,10 @@ def train_command(
         config = DEFAULT_CONFIG
     settings = load_config(config, overrides or [], {"data_root": data, "val_data": val_data})
     path = path or Path("runs") / f"{settings.model}-{time.strftime('%Y%m%d-%H%M%S')}"
-    print(f"Config: {config or 'built-in defaults'}; run folder: {path}")
-    finished = train(settings, path, resume=resume, say=print)
-    print(f"Best checkpoint: {finished.best}")
+    say = print if os.environ.get("RANK", "0") == "0" else silent  # one of several processes speaks
+    say(f"Config: {config or 'built-in defaults'}; run folder: {path}")
+    finished = train(settings, path, resume=resume, say=say)
+    say(f"Best checkpoint: {finished.best}")
 
 
 @app.command("runs")

@@ -114,7 +114,11 @@ class RunFolder:
     def load_state(
         self, accelerator: Accelerator, parts: Mapping[str, Stateful], say: Callable[[str], object] = str
     ) -> bool:
-        """Take the newest whole state; see `run_state.load_state`."""
+        """Take the newest whole state, and delete half-written files; see `run_state.load_state`."""
+        if accelerator.is_main_process:
+            for file in (self.best, self.last, self.metrics_path):
+                for left in self.path.glob(f".{file.stem}.*{file.suffix}"):  # as `atomic_path` names them
+                    left.unlink(missing_ok=True)
         return load_state(self.path / "state", accelerator, parts, say)
 
     def read_metrics(self) -> list[dict[str, float]]:
