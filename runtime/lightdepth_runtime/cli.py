@@ -13,21 +13,23 @@ from rich.table import Table
 from . import __version__
 from .atomic import atomic_path, write_json
 from .bench_cli import bench_command
+from .calibrate_cli import calibrate_command
 from .colorize import Colormap, DepthRange
 from .errors import LightDepthError
 from .estimator import DepthEstimator
 from .evaluate import EvalResult, evaluate
-from .infer import infer_files
+from .infer_plan import plan_inputs, run_plan
+from .lens import Lens
 from .nearest import nearest
 from .pairs import load_pairs
 from .progress import track
 from .protocol import PROTOCOLS, Alignment, get_protocol
-from .sinks import SAVE_KINDS, parse_save
-from .sources import plan_jobs
+from .scores import RESAMPLES
+from .sinks import SAVE_KINDS, SPAN_KINDS, parse_save
 
 __all__ = ["app", "eval_command", "infer_command", "main", "make_app", "run_app"]
 
-ALL_KINDS = ",".join(SAVE_KINDS)
+ALL_KINDS = ",".join([*SAVE_KINDS, *SPAN_KINDS])
 # What each metric is called in papers, and its unit.
 METRIC_LABELS = {
     "rmse_m": ("RMSE", "m"),
@@ -66,8 +68,12 @@ def _protocol_name(text: str) -> str:
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; the backend's choice by default.")]
 Save = Annotated[
-    Any,  # Any: Typer takes no frozenset; the parser gives one, and reads the default too
-    typer.Option(parser=_save_kinds, metavar=ALL_KINDS, help="What to write, separated by commas."),
+    Any,  # Any: Typer takes no frozenset; the parser gives one
+    typer.Option(
+        parser=_save_kinds,
+        metavar=ALL_KINDS,
+        help="What to write, separated by commas; of images png,png16,npy by default, of streams mp4.",
+    ),
 ]
 Range = Annotated[
     DepthRange | None,
@@ -114,22 +120,30 @@ def run_app(app: typer.Typer) -> None:
 
 
 def infer_command(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images and folders of images.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...", help="Images, folders of images, videos, camera:0, rtsp:// or http:// URLs."
+        ),
+    ],
     model: Annotated[Path | None, typer.Option(help="A model file; the shipped model by default.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path("output"),
     colormap: Annotated[Colormap, typer.Option(help="Of the colour picture; near is the bright end.")] = "plasma",
-    save: Save = ALL_KINDS,
+    save: Save = None,
     scale: Range = None,
+    focal_px: Annotated[float | None, typer.Option(help="The camera's focal length in pixels of these images.")] = None,
+    fov: Annotated[float | None, typer.Option(help="Instead: its horizontal field of view in degrees.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="End each video or camera after so many frames.")] = None,
+    view: Annotated[bool, typer.Option("--view", help="Show videos and cameras in the Rerun viewer.")] = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Estimate depth of images: a colour picture with a scale, 16-bit millimetres, float metres."""
-    jobs = plan_jobs(inputs, output)
+    """Estimate depth of images, videos and cameras: pictures with a scale, millimetres, metres, films, points."""
+    plan = plan_inputs(inputs, output, save, Lens(focal_px, fov))
     with DepthEstimator.load(model, device, threads) as estimator:
-        print(f"Model {_describe(estimator)}; {len(jobs)} image{'s' * (len(jobs) > 1)}")
-        progress = _tracker("Inferring", len(jobs))
-        kinds: dict[str, Any] = {"save": save, "colormap": colormap, "scale": scale}  # Any: each its own type
-        written = infer_files(estimator, jobs, output, **kinds, say=_warn, progress=progress)
+        print(f"Model {_describe(estimator)}; {plan.describe()}")
+        kinds: dict[str, Any] = {"colormap": colormap, "scale": scale}  # Any: each its own type
+        written = run_plan(estimator, plan, **kinds, most_frames=frames, view=view, say=_warn)
     print(f"Wrote {len(written)} files to {output}")
 
 
@@ -169,12 +183,14 @@ def _show(result: EvalResult) -> None:
     console.print(f"Model     {result.model}")
     console.print(f"Data      {result.data} ({result.packaging}), {result.split}: {result.samples} pairs")
     console.print(f"Protocol  {result.protocol.describe()}")
-    table = Table("metric", "value", "unit")
+    table = Table("metric", "value", "95 % interval", "unit")
     table.columns[1].justify = "right"
     for name, value in result.metrics.to_dict().items():
         label, unit = METRIC_LABELS[name]
-        table.add_row(label, f"{value:.4f}", unit)
+        low, high = result.scores.interval[name]
+        table.add_row(label, f"{value:.4f}", f"{low:.4f} - {high:.4f}", unit)
     console.print(table)
+    console.print(f"Intervals: {result.scores.resampled} drawn anew, {RESAMPLES} times")
 
 
 def _tracker(label: str, total: int) -> Callable[[Any], Any]:  # Any: passes items of any type through
@@ -189,6 +205,7 @@ app = make_app("Metric depth without torch: infer, evaluate, time.")
 app.command("infer")(infer_command)
 app.command("eval")(eval_command)
 app.command("bench")(bench_command)
+app.command("calibrate")(calibrate_command)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""Estimate depth of many images; a damaged one doesn't stop the others."""
+"""Estimate depth of many images and of streams; a damaged frame doesn't stop the others."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +10,17 @@ from .atomic import make_folder
 from .colorize import Colormap, DepthRange
 from .errors import LightDepthError
 from .estimator import DepthEstimator
+from .frames import Frame, FrameSink
 from .images import read_image
-from .sinks import SAVE_KINDS, DepthFiles
+from .lens import Lens
+from .sinks import IMAGE_SAVE, DepthFiles, Style, open_sinks
 from .sources import ImageJob, plan_jobs
 
-__all__ = ["infer_files", "plan_jobs"]
+__all__ = ["estimate_frame", "infer_files", "infer_stream", "plan_jobs"]
 
 MOST_NAMED = 3  # failures named in the last sentence; each was reported when it happened
+IMAGE_STEM = "images"  # of the film and the recording of all images
+IMAGE_FPS = 10.0  # images have no times: their film shows ten a second
 
 
 def infer_files(
@@ -24,21 +28,23 @@ def infer_files(
     jobs: Sequence[ImageJob],
     output: Path,
     *,
-    save: Iterable[str] = SAVE_KINDS,
+    save: Iterable[str] = IMAGE_SAVE,
     colormap: Colormap = "plasma",
     scale: DepthRange | None = None,
+    lens: Lens | None = None,
     say: Callable[[str], None] = lambda _: None,
     progress: Callable[[Sequence[ImageJob]], Iterable[ImageJob]] = iter,
 ) -> list[Path]:
-    """Estimate depth of each image, at its resolution, and write it as `sinks.DepthFiles` says.
+    """Estimate depth of each image, at its resolution, and write it as `sinks.open_sinks` says.
 
     Args:
         estimator: the model.
         jobs: images and the names of their outputs, from `plan_jobs`.
         output: the folder to write into.
-        save: which of `SAVE_KINDS`.
+        save: which of `SAVE_KINDS` and `SPAN_KINDS`.
         colormap: of the colour picture.
         scale: one range in metres for all colour pictures; without it each has its own.
+        lens: the camera, as far as the user knows it.
         say: told of each image that failed, as it happens, where there are several.
         progress: wraps the jobs to show progress.
 
@@ -49,35 +55,142 @@ def infer_files(
         LightDepthError: the folder can't be written or an input would be overwritten (before the first image), or at
             the end that images failed; the others are written.
     """
-    limits = DepthRange(estimator.spec.min_depth_m, estimator.spec.max_depth_m)
-    files = DepthFiles(output, frozenset(save), colormap, limits, scale)
-    files.check_inputs(jobs)
+    style = Style(colormap, DepthRange(estimator.spec.min_depth_m, estimator.spec.max_depth_m), scale)
+    DepthFiles(output, frozenset(save), style).check_inputs(jobs)
     make_folder(output)
-    written: list[Path] = []
-    failed: list[tuple[ImageJob, LightDepthError]] = []
-    for job in progress(jobs):
-        try:
-            depth_m = _depth_of(estimator, job.path)
-        except LightDepthError as error:
-            failed.append((job, error))
-            if len(jobs) > 1:
-                say(f"Left out: {error}")
-            continue
-        written += files.write(depth_m, job.stem)
+    failed: list[tuple[str, LightDepthError]] = []
+
+    def leave_out(job: ImageJob, error: LightDepthError) -> None:
+        failed.append((str(job.path), error))
+        if len(jobs) > 1:
+            say(f"Left out: {error}")
+
+    def write_all(sinks: Sequence[FrameSink]) -> Iterator[Path]:
+        for number, job in enumerate(progress(jobs)):
+            try:
+                frame = Frame(read_image(job.path), round(number / IMAGE_FPS * 1e9), job.stem)
+                depth_m = estimate_frame(estimator, frame, lens, shown=str(job.path))
+            except LightDepthError as error:
+                leave_out(job, error)
+                continue
+            yield from _give(sinks, frame, depth_m, estimator, lens)
+
+    written = _finish(open_sinks(save, output, IMAGE_STEM, style, fps=IMAGE_FPS), write_all)
     if failed:
-        raise failed[0][1] if len(jobs) == 1 else _summary(failed, len(jobs), output)
+        raise failed[0][1] if len(jobs) == 1 else _summary(failed, len(jobs), "images", output)
     return written
 
 
-def _depth_of(estimator: DepthEstimator, path: Path) -> NDArray[np.float32]:
-    depth_m = estimator(read_image(path))
+def infer_stream(
+    estimator: DepthEstimator,
+    source: Iterable[Frame],
+    sinks: Sequence[FrameSink],
+    *,
+    lens: Lens | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    most_frames: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> list[Path]:
+    """Estimate depth of each frame of a stream and give it to the sinks, which are closed at the end.
+
+    Where the source fails midway, what came before it is finished and kept, and its error follows. A sink that fails
+    ends everything; what isn't whole is then deleted.
+
+    Args:
+        estimator: the model.
+        source: frames in order: a video, a camera, a recording, or any iterable.
+        sinks: from `sinks.open_sinks`, or others.
+        lens: the camera, as far as the user knows it and the frames don't.
+        say: told of each frame that failed, as it happens.
+        most_frames: ends the stream after so many.
+        stop: asked before each frame; True ends the stream as its own end would.
+
+    Returns:
+        The files written.
+
+    Raises:
+        LightDepthError: the source or a sink failed, or frames gave no depth; the others are written.
+    """
+    failed: list[tuple[str, LightDepthError]] = []
+    ended: list[LightDepthError] = []
+    count = 0
+
+    def write_all(sinks: Sequence[FrameSink]) -> Iterator[Path]:
+        nonlocal count
+        frames = iter(source)
+        while not stop() and (most_frames is None or count < most_frames):
+            try:
+                frame = next(frames)
+            except StopIteration:
+                return
+            except LightDepthError as error:
+                ended.append(error)
+                return
+            count += 1
+            try:
+                depth_m = estimate_frame(estimator, frame, lens)
+            except LightDepthError as error:
+                failed.append((frame.name, error))
+                say(f"Left out: {error}")
+                continue
+            yield from _give(sinks, frame, depth_m, estimator, lens)
+
+    written = _finish(sinks, write_all)
+    if ended:
+        raise ended[0]
+    if failed:
+        raise failed[0][1] if count == 1 else _summary(failed, count, "frames", None)
+    return written
+
+
+def estimate_frame(
+    estimator: DepthEstimator, frame: Frame, lens: Lens | None = None, shown: str | None = None
+) -> NDArray[np.float32]:
+    """Return a frame's depth, its scale corrected where both cameras are known: the frame's and the training's.
+
+    Raises:
+        LightDepthError: the estimator's, or depth that is not finite; `shown` names the frame in it.
+    """
+    known = (lens or Lens()).known(frame)
+    focal_px = known.fx if known and estimator.spec.intrinsics else None
+    depth_m = estimator(frame.image, focal_px=focal_px)
     if not np.isfinite(depth_m).all():
-        raise LightDepthError(f"{path}: the model's depth has NaN or infinite values; export the model again in FP32.")
+        raise LightDepthError(
+            f"{shown or frame.name}: the model's depth has NaN or infinite values; export the model again in FP32."
+        )
     return depth_m
 
 
-def _summary(failed: Sequence[tuple[ImageJob, LightDepthError]], count: int, output: Path) -> LightDepthError:
-    names = ", ".join(str(job.path) for job, _ in failed[:MOST_NAMED])
+def _give(
+    sinks: Sequence[FrameSink],
+    frame: Frame,
+    depth_m: NDArray[np.float32],
+    estimator: DepthEstimator,
+    lens: Lens | None,
+) -> Iterator[Path]:
+    camera = (lens or Lens()).camera(frame, estimator.spec)
+    for sink in sinks:
+        yield from sink.write(frame, depth_m, camera)
+
+
+def _finish(sinks: Sequence[FrameSink], write_all: Callable[[Sequence[FrameSink]], Iterator[Path]]) -> list[Path]:
+    """Run the work and close the sinks; on an error, delete what is unfinished."""
+    try:
+        written = list(write_all(sinks))
+        for sink in sinks:
+            written += sink.close()
+    except BaseException:
+        for sink in sinks:
+            sink.abort()
+        raise
+    return written
+
+
+def _summary(
+    failed: Sequence[tuple[str, LightDepthError]], count: int, noun: str, output: Path | None
+) -> LightDepthError:
+    names = ", ".join(name for name, _ in failed[:MOST_NAMED])
     more = f" and {len(failed) - MOST_NAMED} more" if len(failed) > MOST_NAMED else ""
-    rest = f"the depth of the others is in {output}" if len(failed) < count else "nothing was written"
-    return LightDepthError(f"{len(failed)} of {count} images failed ({names}{more}); {rest}.")
+    place = f"in {output}" if output else "written"
+    rest = f"the depth of the others is {place}" if len(failed) < count else "nothing was written"
+    return LightDepthError(f"{len(failed)} of {count} {noun} failed ({names}{more}); {rest}.")
