@@ -4,6 +4,8 @@ from .handler import DepthHandler
 from .message import DepthEncoding, DepthImage, decode_color, decode_depth, encode_depth, stamp_ns
 from .recorder import DepthRecorder, record_depth
 from .recording import ImageMessage, Recording, is_recording
+from .sink import RecordingSink
+from .source import RecordedFrame, RecordingSource
 
 __all__ = [
     "DepthEncoding",
@@ -11,7 +13,10 @@ __all__ = [
     "DepthImage",
     "DepthRecorder",
     "ImageMessage",
+    "RecordedFrame",
     "Recording",
+    "RecordingSink",
+    "RecordingSource",
     "decode_color",
     "decode_depth",
     "encode_depth",

@@ -17,7 +17,16 @@ from ..image_bytes import check_complete
 from ..images import decode_image, import_cv2
 from ..spec import CameraIntrinsics
 
-__all__ = ["DepthEncoding", "DepthImage", "calibrated", "decode_color", "decode_depth", "encode_depth", "stamp_ns"]
+__all__ = [
+    "NANOSECONDS",
+    "DepthEncoding",
+    "DepthImage",
+    "calibrated",
+    "decode_color",
+    "decode_depth",
+    "encode_depth",
+    "stamp_ns",
+]
 
 DepthEncoding = Literal["32FC1", "16UC1"]
 NANOSECONDS = 1_000_000_000

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..atomic import make_folder
 from ..errors import LightDepthError
+from ..spec import Intrinsics
 from .message import NANOSECONDS, DepthImage
 from .recording import CAMERA_INFO_TYPE, MISSING
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from rosbags.rosbag2 import Writer
     from rosbags.typesys.store import Typestore
 
-__all__ = ["DEPTH_TOPIC", "INFO_TOPIC", "DepthRecorder", "Storage", "record_depth"]
+__all__ = ["DEPTH_TOPIC", "INFO_TOPIC", "DepthRecorder", "Storage", "check_free", "record_depth"]
 
 Storage = Literal["mcap", "sqlite3"]
 # Beside each other, as image_transport and depth_image_proc expect, and on no topic that a camera publishes.
@@ -45,7 +46,7 @@ class DepthRecorder:
         Args:
             depth: what `encode_depth` or a DepthHandler gives.
             received_ns: the message's place in time, as in the recording that the image came from.
-            camera_info: a CameraInfo of ROS 1 or ROS 2 whose values to repeat (Any: whichever library made it).
+            camera_info: a CameraInfo of ROS 1 or ROS 2 to repeat, or Intrinsics (Any: whichever library made it).
         """
         types = self._store.types
         header = _header(types, depth)
@@ -55,7 +56,7 @@ class DepthRecorder:
         self._append(DEPTH_TOPIC, _IMAGE_TYPE, received_ns, types[_IMAGE_TYPE](header, *values))
         self.count += 1
 
-    def _append(self, topic: str, kind: str, received_ns: int, message: Any) -> None:
+    def _append(self, topic: str, kind: str, received_ns: int, message: Any) -> None:  # Any: rosbags makes the classes
         if topic not in self._connections:
             self._connections[topic] = self._writer.add_connection(topic, kind, typestore=self._store)
         self._writer.write(self._connections[topic], received_ns, self._store.serialize_cdr(message, kind))
@@ -74,7 +75,7 @@ def record_depth(path: Path | str, storage: Storage = "mcap") -> Iterator[DepthR
     except ImportError as error:
         raise LightDepthError(MISSING) from error
     path = Path(path)
-    _check_free(path)
+    check_free(path)
     make_folder(path.parent)
     plugin = StoragePlugin.MCAP if storage == "mcap" else StoragePlugin.SQLITE3
     # The folder's name is inside the recording, in metadata.yaml, so a folder around it is the temporary one.
@@ -83,14 +84,15 @@ def record_depth(path: Path | str, storage: Storage = "mcap") -> Iterator[DepthR
         try:
             with Writer(unfinished, version=_VERSION, storage_plugin=plugin) as writer:
                 yield DepthRecorder(writer, get_typestore(Stores.ROS2_HUMBLE))
-            _check_free(path)
+            check_free(path)
             unfinished.rename(path)
         except OSError as error:
             reason = error.strerror or error
             raise LightDepthError(f"Can't write {path}: {reason}. Choose another output path.") from error
 
 
-def _check_free(path: Path) -> None:
+def check_free(path: Path) -> None:
+    """Refuse a path where something is."""
     if path.exists():
         raise LightDepthError(f"{path} exists already; a recording is never overwritten. Choose another --output.")
 
@@ -101,7 +103,9 @@ def _header(types: Any, depth: DepthImage) -> Any:  # Any: rosbags makes the mes
 
 
 def _camera_info(types: Any, message: Any, header: Any) -> Any:  # Any: as above
-    """Copy a CameraInfo of ROS 1 (capital D, K, R, P) or ROS 2 under a new header."""
+    """Copy a CameraInfo of ROS 1 (capital D, K, R, P) or ROS 2 under a new header, or make one of Intrinsics."""
+    if isinstance(message, Intrinsics):
+        return _plain_camera_info(types, message, header)
     values = {}
     for field in fields(types[CAMERA_INFO_TYPE]):
         if field.name in ("header", "__msgtype__"):
@@ -113,3 +117,13 @@ def _camera_info(types: Any, message: Any, header: Any) -> Any:  # Any: as above
     names = ("x_offset", "y_offset", "height", "width", "do_rectify")
     values["roi"] = types["sensor_msgs/msg/RegionOfInterest"](*(getattr(roi, name) for name in names))
     return types[CAMERA_INFO_TYPE](header=header, **values)
+
+
+def _plain_camera_info(types: Any, camera: Intrinsics, header: Any) -> Any:  # Any: as above
+    matrix = [[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]]
+    k, r = np.array(matrix, np.float64), np.eye(3)
+    p = np.hstack([k, np.zeros((3, 1))])
+    roi = types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
+    size = camera.height, camera.width
+    values = ("plumb_bob", np.zeros(5), k.ravel(), r.ravel(), p.ravel(), 0, 0, roi)
+    return types[CAMERA_INFO_TYPE](header, *size, *values)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import LightDepthError
 from ..spec import CameraIntrinsics
-from .message import calibrated, stamp_ns
+from .message import NANOSECONDS, calibrated, stamp_ns
 
 if TYPE_CHECKING:
     from rosbags.interfaces import Connection
@@ -38,7 +38,7 @@ class ImageMessage:
     @property
     def name(self) -> str:
         """Name it in errors and files by its stamp in seconds."""
-        return f"{self.stamp_ns // 10**9}.{self.stamp_ns % 10**9:09d}"
+        return f"{self.stamp_ns // NANOSECONDS}.{self.stamp_ns % NANOSECONDS:09d}"
 
 
 def is_recording(path: Path) -> bool:
@@ -58,7 +58,9 @@ class Recording:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self._reader, self._store, self._is_ros2 = _open(self.path)
+        opened = _open(self.path)
+        self._reader: Any = opened[0]  # Any: the readers of ROS 1 and ROS 2 share no base class
+        self._store, self._is_ros2 = opened[1:]
         with self._damage_named():
             self._connections: Sequence[Connection] = tuple(self._reader.connections)
 
@@ -68,7 +70,13 @@ class Recording:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._reader.close()
+        self.close()
+
+    def close(self) -> None:
+        """Close the files; a second call does nothing."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
 
     @property
     def image_topics(self) -> dict[str, int]:
@@ -95,6 +103,11 @@ class Recording:
         if topics[topic] == 0:
             raise LightDepthError(f"{self.path} has no message on {topic}; it has {listing}.")
         return topic
+
+    def rate(self, topic: str) -> float | None:
+        """Return how many images a second a topic has on average, by the length of the recording; None for one."""
+        duration_s, count = self._reader.duration / NANOSECONDS, self.image_topics[topic]
+        return (count - 1) / duration_s if count > 1 and duration_s > 0 else None
 
     def images(self, topics: Sequence[str]) -> Iterator[ImageMessage]:
         """Yield the messages of image topics in the order in which they were recorded."""

@@ -1,0 +1,77 @@
+"""The images of a recording as frames with their stamps, frame ids and camera."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ..errors import LightDepthError
+from ..frames import Frame
+from .message import calibrated, decode_color
+from .recording import Recording
+
+__all__ = ["RecordedFrame", "RecordingSource"]
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedFrame(Frame):
+    """A frame with what a new recording repeats of the old one."""
+
+    received_ns: int = 0  # when the message was recorded
+    camera_info: Any | None = None  # Any: rosbags makes the message class when it reads
+
+
+class RecordingSource:
+    """Iterate over one image topic of a recording, in the order in which it was recorded.
+
+    A damaged message is left out and an error at the end counts them; that the first one can't be decoded is an error
+    at once.
+
+    Raises:
+        LightDepthError: what `Recording` and `Recording.choose_topic` raise.
+    """
+
+    live = False
+
+    def __init__(self, path: Path | str, topic: str | None = None, stem: str | None = None) -> None:
+        self._recording = Recording(path)
+        self._stem = stem or Path(path).stem
+        try:
+            self.topic = self._recording.choose_topic(topic)
+            self._camera_info = self._recording.camera_info(self.topic)
+        except BaseException:
+            self.close()
+            raise
+        self.count = self._recording.image_topics[self.topic]
+        self.fps = self._recording.rate(self.topic)
+
+    def __iter__(self) -> Iterator[RecordedFrame]:
+        camera = None if self._camera_info is None else calibrated(self._camera_info)
+        damaged: list[LightDepthError] = []
+        for number, image in enumerate(self._recording.images([self.topic])):
+            try:
+                pixels = decode_color(image.message, f"{self._recording.path}, {self.topic} at {image.name}")
+            except LightDepthError as error:
+                if number == 0:
+                    raise
+                damaged.append(error)
+                continue
+            name = f"{self._stem}_{image.name}" if self.count > 1 else self._stem
+            yield RecordedFrame(
+                pixels, image.stamp_ns, name, camera, image.frame_id, image.received_ns, self._camera_info
+            )
+        if damaged:
+            raise LightDepthError(f"{len(damaged)} of {self.count} messages were left out; the first: {damaged[0]}")
+
+    def close(self) -> None:
+        """Close the recording."""
+        self._recording.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
