@@ -46,3 +46,17 @@ def check_command(
     print("\n".join(report.lines()))
     print("No errors." if report.usable else "Not fit to train on: mend the errors above.")
     raise typer.Exit(0 if report.usable else 1)
+
+
+@data_app.command("pack")
+def pack_command(
+    data: Annotated[Path, typer.Argument(metavar="DIR", help="A folder in any packaging.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The packed folder, which --data takes too.")],
+) -> None:
+    """Decode every pair once into large files that training maps into memory; run again to continue or to verify."""
+    from lightdepth_runtime.progress import track
+
+    from .data_pack import pack_data
+
+    packed = pack_data(data, output, progress=lambda pairs, label: track(pairs, label, len(pairs)))
+    print(f"{packed.line()}; train on them with --data {output}")

@@ -5,6 +5,7 @@ from pathlib import Path
 from ..errors import LightDepthError
 from .kaggle import find_csv, load_kaggle
 from .labelled_mat import MAT_NAME, load_labelled_mat
+from .packed import PACKED_NAME, load_packed
 from .pair import PairSet
 from .pair_list import load_pair_list
 
@@ -15,8 +16,9 @@ def load_pairs(path: Path | str, split: str, *, missing_ok: bool = False) -> Pai
     """List the pairs of a folder or of one list file.
 
     A folder holds `nyu2_<split>.csv` (Kaggle/DenseDepth, with or without the `data/` level), or the official
-    `nyu_depth_v2_labeled.mat` with `splits.mat`, or pair lists `<split>.txt`. A file is a csv or a pair list, whole,
-    whatever `split` says. With `missing_ok` a listed file may be missing: reading its pair says so.
+    `nyu_depth_v2_labeled.mat` with `splits.mat`, or pair lists `<split>.txt`, or is what `lightdepth data pack` wrote.
+    A file is a csv or a pair list, whole, whatever `split` says. With `missing_ok` a listed file may be missing:
+    reading its pair says so.
 
     Raises:
         LightDepthError: nothing there, no packaging recognised, or a fault in it.
@@ -29,6 +31,8 @@ def load_pairs(path: Path | str, split: str, *, missing_ok: bool = False) -> Pai
         return load(path, split, missing_ok=missing_ok)
     if not path.is_dir():
         raise LightDepthError(f"No data at {path}: no such file or folder.")
+    if (path / PACKED_NAME).is_file():
+        return load_packed(path, split)
     csv_path = find_csv(path, split)
     if csv_path:
         return load_kaggle(csv_path, split, missing_ok=missing_ok)
