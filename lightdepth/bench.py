@@ -20,6 +20,7 @@ from lightdepth_runtime.bench_cli import (
     ImageOption,
     JsonOption,
     MemoryOption,
+    ReportOption,
     RoundsOption,
     ThreadsOption,
     read_frame,
@@ -47,12 +48,14 @@ def bench_command(
     rounds: RoundsOption = 15,
     memory: MemoryOption = True,
     json_path: JsonOption = None,
+    report: ReportOption = None,
 ) -> None:
     """Time models against each other in one interleaved run, beside Depth Anything V2 where asked."""
     frame, frame_name = read_frame(image)
     rival = Rival(against, against_weights) if against or against_weights else None
     options = BenchOptions(device, threads, rounds, memory)
-    show_bench(bench_models(models or [], frame, rival, frame_name=frame_name, options=options, say=print), json_path)
+    result = bench_models(models or [], frame, rival, frame_name=frame_name, options=options, say=print)
+    show_bench(result, json_path, report)
 
 
 @dataclass(frozen=True)

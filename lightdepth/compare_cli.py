@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lightdepth_runtime.atomic import make_folder
+from lightdepth_runtime.bench_cli import typed_command
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.machine import usable_cores
@@ -19,6 +20,7 @@ from lightdepth_runtime.progress import track
 from lightdepth_runtime.spec import ModelSpec
 
 from .compare import Comparison, Entrant, compare
+from .compare_html import write_compare_report
 from .compare_report import write_comparison
 
 __all__ = ["baseline_entrant", "compare_command", "domain_of", "lightdepth_entrant"]
@@ -43,6 +45,7 @@ def compare_command(
     output: Annotated[Path, typer.Option(help="Folder for compare.md, compare.json and the pictures.")] = Path(
         "output"
     ),
+    report: Annotated[Path | None, typer.Option(help="Folder for compare.html, a page with everything in it.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads of both models; the cores by default.")
@@ -63,11 +66,17 @@ def compare_command(
         comparison, frames = compare(
             entrants, pairs, protocol=protocol, keep=spread_indices(len(pairs), visualize), progress=progress
         )
-    written = write_comparison(output, comparison, frames, entrants, ["lightdepth", *sys.argv[1:]])
+    written = write_comparison(output, comparison, frames, entrants, typed_command())
+    if report:
+        pictures = written[2:]
+        written.insert(2, write_compare_report(make_folder(report), comparison, pictures, typed_command(), threads))
     console = Console()
     for table in comparison_tables(comparison):
         console.print(table)
-    console.print(f"Wrote {', '.join(str(path) for path in written[:2])} and {len(frames)} pictures", soft_wrap=True)
+    console.print(
+        f"Wrote {', '.join(str(path) for path in written[: len(written) - len(frames)])} and {len(frames)} pictures",
+        soft_wrap=True,
+    )
 
 
 def lightdepth_entrant(estimator: DepthEstimator, pairs: PairSet, stated_domain: str | None = None) -> Entrant:

@@ -18,7 +18,7 @@ from .peak_memory import measure_peak_memory
 from .spec import ModelSpec
 from .timing import Samples, Schedule, time_interleaved
 
-__all__ = ["BenchResult", "BenchRow", "Contestant", "Ratio", "Runnable", "bench", "open_contestant"]
+__all__ = ["BenchResult", "BenchRow", "Contestant", "Ratio", "Runnable", "bench", "open_contestant", "unique_labels"]
 
 SCHEMA = "lightdepth.bench/1"
 BUSY_SHARE = 0.1  # more than this of the CPU in other hands makes the figures doubtful
@@ -80,6 +80,7 @@ class BenchRow:
     images_per_s: float
     peak_memory_bytes: int | None
     weights: str
+    scores: dict[str, Any] | None  # Any: a JSON object, the eval result that the file was released with
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,7 @@ def _row(contestant: Contestant, timed: Samples) -> BenchRow:
         images_per_s=1e3 / p50,
         peak_memory_bytes=contestant.peak_memory_bytes,
         weights=_weights(spec),
+        scores=dict(spec.scores) or None if isinstance(spec, ModelSpec) else None,
     )
 
 
@@ -213,7 +215,7 @@ def _weights(spec: ModelSpec | BaselineSpec) -> str:
 
 def _ratios(rows: Sequence[BenchRow], samples: Sequence[Samples]) -> dict[str, Ratio]:
     """Compare the first row with each of the others."""
-    labels = _labels(rows)
+    labels = unique_labels(rows)
     first, first_rounds = rows[0], np.array(samples[0].round_medians_ms())
     ratios = {}
     for label, row, timed in list(zip(labels, rows, samples, strict=True))[1:]:
@@ -234,20 +236,23 @@ def _divide(first: float | None, other: float | None) -> float | None:
     return first / other if first and other else None
 
 
-def _labels(rows: Sequence[BenchRow]) -> list[str]:
+def unique_labels(rows: Sequence[BenchRow]) -> list[str]:
     """Name each row once: the model, then what tells it from the others of that name, then a number."""
     labels = []
     for row in rows:
-        alike = [other for other in rows if other.model == row.model]
-        label = row.model
-        if len(alike) > 1:
-            label = f"{row.model} {row.input_height}x{row.input_width} {row.backend} {row.precision}"
+        traits = [_traits(other) for other in rows if other.model == row.model]
+        differing = [text for text, *others in zip(_traits(row), *traits, strict=True) if len(set(others)) > 1]
+        label = " ".join([row.model, *differing])
         number = 2
         unique = label
         while unique in labels:
             unique, number = f"{label} #{number}", number + 1
         labels.append(unique)
     return labels
+
+
+def _traits(row: BenchRow) -> tuple[str, ...]:
+    return f"{row.input_height}x{row.input_width}", row.backend, row.precision
 
 
 def _warnings(samples: Sequence[Samples], others: float | None) -> Iterable[str]:

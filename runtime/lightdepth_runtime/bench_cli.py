@@ -1,5 +1,6 @@
 """The `bench` command of the runtime: any model files, one table."""
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from .atomic import write_json
 from .bench import BenchResult, bench, open_contestant
+from .bench_report import write_bench_report
 from .bench_table import bench_table, ratio_lines
 from .images import read_image
 from .machine import describe_machine, usable_cores
@@ -24,12 +26,14 @@ __all__ = [
     "ImageOption",
     "JsonOption",
     "MemoryOption",
+    "ReportOption",
     "RoundsOption",
     "ThreadsOption",
     "bench_command",
     "read_frame",
     "run_bench",
     "show_bench",
+    "typed_command",
 ]
 
 # A camera's usual size; the frame of a bench that is given none.
@@ -41,6 +45,9 @@ ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads of e
 RoundsOption = Annotated[int, typer.Option(min=1, help="Rounds in which every model gets its turn.")]
 MemoryOption = Annotated[bool, typer.Option(help="Measure each model's peak memory in a process of its own.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write schema lightdepth.bench/1 here.")]
+ReportOption = Annotated[
+    Path | None, typer.Option("--report", help="Folder for bench.html, a page that needs no other file.")
+]
 
 
 @dataclass(frozen=True)
@@ -61,11 +68,12 @@ def bench_command(
     rounds: RoundsOption = 15,
     memory: MemoryOption = True,
     json_path: JsonOption = None,
+    report: ReportOption = None,
 ) -> None:
     """Time models against each other in one interleaved run: latency, throughput, size, memory, ratios."""
     frame, frame_name = read_frame(image)
     options = BenchOptions(device, threads, rounds, memory)
-    show_bench(run_bench(models, frame, frame_name=frame_name, options=options), json_path)
+    show_bench(run_bench(models, frame, frame_name=frame_name, options=options), json_path, report)
 
 
 def run_bench(
@@ -88,8 +96,8 @@ def run_bench(
             contestant.backend.close()
 
 
-def show_bench(result: BenchResult, json_path: Path | None) -> None:
-    """Print the table, the machine, the ratios and the warnings; write the JSON where asked."""
+def show_bench(result: BenchResult, json_path: Path | None, report: Path | None = None) -> None:
+    """Print the table, the machine, the ratios and the warnings; write the JSON and the report where asked."""
     console = Console()
     console.print(bench_table(result))
     console.print(
@@ -102,6 +110,16 @@ def show_bench(result: BenchResult, json_path: Path | None) -> None:
     if json_path:
         write_json(json_path, result.to_dict())
         console.print(f"Wrote {json_path}", highlight=False, soft_wrap=True)
+    if report:
+        path = write_bench_report(report, result, typed_command())
+        console.print(f"Wrote {path}", highlight=False, soft_wrap=True)
+
+
+def typed_command() -> list[str]:
+    """Return the words of the running command, as a shell would take them again."""
+    program = Path(sys.argv[0])
+    first = ["python", "-m", "lightdepth_runtime"] if program.name == "__main__.py" else [program.name]
+    return [*first, *sys.argv[1:]]
 
 
 def read_frame(image: Path | None) -> tuple[NDArray[np.uint8], str]:

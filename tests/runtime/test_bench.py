@@ -16,7 +16,7 @@ FRAME = np.zeros((60, 80, 3), np.uint8)
 QUICK = Schedule(rounds=2, warm_up_calls=1, turn_ms=0.01)
 ROW_KEYS = {
     "model", "parameters", "gmacs", "size_bytes", "backend", "precision", "input_height", "input_width",
-    "latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "images_per_s", "peak_memory_bytes", "weights",
+    "latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "images_per_s", "peak_memory_bytes", "weights", "scores",
 }  # fmt: skip
 
 
