@@ -18,8 +18,8 @@ __all__ = ["TorchBackend", "open_checkpoint"]
 class TorchBackend:
     """A PyTorch module in evaluation mode on one device."""
 
-    def __init__(self, model: nn.Module, spec: ModelSpec, device: str) -> None:
-        self.spec, self.device = spec, device
+    def __init__(self, model: nn.Module, spec: ModelSpec, device: str, *, device_reason: str = "as asked for") -> None:
+        self.spec, self.device, self.device_reason = spec, device, device_reason
         self.name = "torch"
         self._device = torch.device(device)
         self._model: nn.Module | None = model.eval().to(self._device)
@@ -48,9 +48,14 @@ def open_checkpoint(path: Path, device: str, threads: int | None) -> TorchBacken
         raise LightDepthError(
             "PyTorch finds no CUDA device here; choose --device cpu, or check the driver with nvidia-smi."
         )
+    reason = "as asked for"
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device, reason = (
+            ("cuda", "since PyTorch finds a GPU")
+            if torch.cuda.is_available()
+            else ("cpu", "since PyTorch finds no GPU")
+        )
     if threads is not None:
         torch.set_num_threads(threads)
     checkpoint = load_checkpoint(path)
-    return TorchBackend(checkpoint.model, checkpoint.spec, device)
+    return TorchBackend(checkpoint.model, checkpoint.spec, device, device_reason=reason)

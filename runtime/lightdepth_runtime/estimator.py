@@ -43,7 +43,8 @@ class DepthEstimator:
     def load(cls, path: Path | str | None = None, device: str = "auto", threads: int | None = None) -> Self:
         """Open a model file, or the shipped model where none is named.
 
-        See `lightdepth_runtime.backends.open_backend` for the other arguments and errors.
+        See `lightdepth_runtime.backends.open_backend` for the other arguments and errors; `device_reason` says why
+        "auto" chose what it chose.
         """
         if path is None and not SHIPPED_MODEL.is_file():
             raise LightDepthError("This version ships no model; name a .onnx, .engine or .safetensors file.")
@@ -58,6 +59,11 @@ class DepthEstimator:
     def backend(self) -> Backend:
         """What runs the network."""
         return self._backend
+
+    @property
+    def device_reason(self) -> str:
+        """Why it runs on `backend.device`: half a sentence, like "since no NVIDIA GPU is here"."""
+        return getattr(self._backend, "device_reason", f"the only one that {self._backend.name} has")
 
     def __call__(
         self,

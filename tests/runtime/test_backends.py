@@ -1,5 +1,7 @@
 """One contract for every backend, and what an unusable ONNX file says."""
 
+import re
+
 import numpy as np
 import onnx
 import pytest
@@ -12,6 +14,7 @@ from lightdepth_export.onnx_export import export_onnx
 from lightdepth_runtime.backends import FakeBackend, onnx_runtime, open_backend
 from lightdepth_runtime.backends.onnx_runtime import open_onnx
 from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.spec import SPEC_KEY, ModelSpec
 
 SPEC = ModelSpec(name="tiny", input_height=64, input_width=96, parameters=1)
@@ -148,7 +151,7 @@ def test_a_missing_model_is_named(tmp_path):
 def test_an_unknown_file_type_and_an_unknown_device_are_refused(exported, tmp_path):
     (tmp_path / "m.h5").touch()
     assert "No installed backend opens 'm.h5'" in refusal(tmp_path / "m.h5")
-    assert "runs on cpu, cuda or auto, not 'tpu'" in refusal(exported / "one.onnx", "tpu")
+    assert "runs on cpu, cuda, openvino or auto, not .tpu'" in refusal(exported / "one.onnx", "tpu")
 
 
 def test_the_suffix_may_be_in_capitals(exported, tmp_path):
@@ -185,3 +188,28 @@ def test_opening_leaves_nothing_behind(exported):
     before = sorted(path.name for path in exported.iterdir())
     open_backend(exported / "one.onnx", "cpu", 1).close()
     assert sorted(path.name for path in exported.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("gpu", "providers", "device", "reason"),
+    [
+        (False, ["CUDAExecutionProvider"], "cpu", "no NVIDIA GPU"),
+        (True, ["CPUExecutionProvider"], "cpu", r"lightdepth-runtime\[gpu\]"),
+        (True, ["CUDAExecutionProvider"], "cuda", "an NVIDIA GPU is here"),
+    ],
+)
+def test_auto_says_what_it_chose_and_why(monkeypatch, gpu, providers, device, reason):
+    import onnxruntime
+
+    monkeypatch.setattr(onnx_runtime, "_has_nvidia_device", lambda: gpu)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+    chosen, why = onnx_runtime.choose_device()
+    assert chosen == device
+    assert re.search(reason, why)
+
+
+def test_an_estimator_says_why_it_runs_where_it_runs(exported, monkeypatch):
+    monkeypatch.setattr(onnx_runtime, "_has_nvidia_device", lambda: False)
+    assert DepthEstimator.load(exported / "one.onnx", threads=1).device_reason == "since no NVIDIA GPU is here"
+    assert DepthEstimator.load(exported / "one.onnx", "cpu", 1).device_reason == "as asked for"
+    assert DepthEstimator(FakeBackend()).device_reason == "the only one that fake has"

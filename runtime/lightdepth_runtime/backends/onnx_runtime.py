@@ -12,9 +12,11 @@ from ..errors import LightDepthError
 from ..spec import SPEC_KEY, ModelSpec
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     import onnxruntime
 
-__all__ = ["OnnxRuntimeBackend", "open_onnx", "open_session"]
+__all__ = ["OnnxRuntimeBackend", "choose_device", "open_onnx", "open_session"]
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -24,8 +26,15 @@ class OnnxRuntimeBackend:
 
     name = "onnxruntime"
 
-    def __init__(self, session: onnxruntime.InferenceSession, spec: ModelSpec, device: str) -> None:
-        self.spec, self.device = spec, device
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        spec: ModelSpec,
+        device: str,
+        *,
+        device_reason: str = "as asked for",
+    ) -> None:
+        self.spec, self.device, self.device_reason = spec, device, device_reason
         self._session: onnxruntime.InferenceSession | None = session
         self._fixed_batch = session.get_inputs()[0].shape[0]  # an int, or the name of an open dimension
 
@@ -53,6 +62,7 @@ def open_onnx(path: Path, device: str, threads: int | None) -> OnnxRuntimeBacken
     Raises:
         LightDepthError: ONNX Runtime missing, a damaged file, no LightDepth metadata, or a provider that isn't there.
     """
+    reason = choose_device()[1] if device == "auto" else "as asked for"
     session, device = open_session(path, device, threads)
     text = session.get_modelmeta().custom_metadata_map.get(SPEC_KEY)
     if text is None:
@@ -61,7 +71,7 @@ def open_onnx(path: Path, device: str, threads: int | None) -> OnnxRuntimeBacken
         )
     spec = ModelSpec.from_json(text)
     _check_tensors(path, session, spec)
-    return OnnxRuntimeBackend(session, spec, device)
+    return OnnxRuntimeBackend(session, spec, device, device_reason=reason)
 
 
 def open_session(path: Path, device: str, threads: int | None) -> tuple[onnxruntime.InferenceSession, str]:
@@ -70,21 +80,11 @@ def open_session(path: Path, device: str, threads: int | None) -> tuple[onnxrunt
     Raises:
         LightDepthError: ONNX Runtime missing, a damaged file, or a provider that isn't there.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise LightDepthError(
-            'ONNX Runtime is missing; install it with: pip install "lightdepth-runtime[cpu]", or '
-            '"lightdepth-runtime[gpu]" for CUDA.'
-        ) from error
+    onnxruntime = _import_onnxruntime()
     if device == "auto":
-        device = (
-            "cuda"
-            if "CUDAExecutionProvider" in onnxruntime.get_available_providers() and _has_nvidia_device()
-            else "cpu"
-        )
+        device = choose_device()[0]
     if device not in _PROVIDERS:
-        raise LightDepthError(f"An ONNX model runs on {', '.join(_PROVIDERS)} or auto, not {device!r}.")
+        raise LightDepthError(f"An ONNX model runs on {', '.join(_PROVIDERS)}, openvino or auto, not {device!r}.")
     provider = _PROVIDERS[device]
     if provider not in onnxruntime.get_available_providers():
         raise _provider_missing(device, "this onnxruntime was built without it")
@@ -92,6 +92,31 @@ def open_session(path: Path, device: str, threads: int | None) -> tuple[onnxrunt
     if session.get_providers()[0] != provider:
         raise _provider_missing(device, f"it fell back to {session.get_providers()[0]}")
     return session, device
+
+
+def choose_device() -> tuple[str, str]:
+    """Return what "auto" means here, "cuda" or "cpu", and half a sentence why.
+
+    Raises:
+        LightDepthError: ONNX Runtime missing.
+    """
+    built_in = _PROVIDERS["cuda"] in _import_onnxruntime().get_available_providers()
+    if not _has_nvidia_device():
+        return "cpu", "since no NVIDIA GPU is here"
+    if not built_in:
+        return "cpu", "since this onnxruntime has no CUDA (lightdepth-runtime[gpu] has), though an NVIDIA GPU is here"
+    return "cuda", "since an NVIDIA GPU is here"
+
+
+def _import_onnxruntime() -> ModuleType:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise LightDepthError(
+            'ONNX Runtime is missing; install it with: pip install "lightdepth-runtime[cpu]", or '
+            '"lightdepth-runtime[gpu]" for CUDA.'
+        ) from error
+    return onnxruntime
 
 
 def _open_session(path: Path, provider: str, threads: int | None) -> onnxruntime.InferenceSession:

@@ -19,7 +19,8 @@ def open_backend(path: Path, device: str = "auto", threads: int | None = None) -
 
     Args:
         path: `.onnx`, `.engine`, or a type that an installed distribution registers (`.safetensors` with `lightdepth`).
-        device: "auto", "cpu", "cuda", or "tensorrt", which opens the engine beside an ONNX file.
+        device: "auto", "cpu", "cuda", "openvino" (ONNX on the CPU), or "tensorrt", which opens the engine beside an
+            ONNX file. "auto" is CUDA where a GPU answers, else the CPU; `device_reason` of the backend says why.
         threads: of the CPU; None leaves it to the backend.
 
     Raises:
@@ -32,6 +33,10 @@ def open_backend(path: Path, device: str = "auto", threads: int | None = None) -
         from .tensorrt import open_engine  # here, since half the import time of the runtime would be theirs
 
         return open_engine(path, device, threads)
+    if device == "openvino":
+        from .openvino import open_openvino
+
+        return open_openvino(path, threads)
     if suffix == "onnx":
         return open_onnx(path, device, threads)
     from importlib.metadata import entry_points
