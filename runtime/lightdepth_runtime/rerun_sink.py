@@ -82,7 +82,7 @@ class RerunSink:
         self._recording.disconnect()
         self._recording = None
         # The temporary file goes when its context ends by an exception.
-        self._stack.__exit__(InterruptedError, InterruptedError(), None)
+        self._stack.__exit__(RuntimeError, RuntimeError("unfinished"), None)
 
     def _open(self) -> Any:  # Any: rerun.RecordingStream
         rr = self._rerun

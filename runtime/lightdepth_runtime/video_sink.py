@@ -96,7 +96,7 @@ class VideoSink:
         self._writer.release()
         self._writer = None
         # The temporary file goes when its context ends by an exception.
-        self._stack.__exit__(InterruptedError, InterruptedError(), None)
+        self._stack.__exit__(RuntimeError, RuntimeError("unfinished"), None)
 
     def _open(self, frame: Frame) -> Any:  # Any: cv2.VideoWriter
         cv2 = import_cv2()
