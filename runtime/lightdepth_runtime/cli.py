@@ -65,14 +65,14 @@ def _protocol_name(text: str) -> str:
     return text
 
 
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, openvino or tensorrt.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; the backend's choice by default.")]
 Save = Annotated[
     Any,  # Any: Typer takes no frozenset; the parser gives one
     typer.Option(
         parser=_save_kinds,
         metavar=ALL_KINDS,
-        help="What to write, separated by commas; of images png,png16,npy by default, of streams mp4.",
+        help="What to write, separated by commas; of images png,png16,npy by default, of streams mp4, of ROS recordings bag.",
     ),
 ]
 Range = Annotated[
@@ -123,7 +123,7 @@ def infer_command(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...", help="Images, folders of images, videos, camera:0, rtsp:// or http:// URLs."
+            metavar="INPUT...", help="Images, folders of images, videos, ROS recordings, camera:0, rtsp:// URLs."
         ),
     ],
     model: Annotated[Path | None, typer.Option(help="A model file; the shipped model by default.")] = None,
@@ -135,13 +135,15 @@ def infer_command(
     fov: Annotated[float | None, typer.Option(help="Instead: its horizontal field of view in degrees.")] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="End each video or camera after so many frames.")] = None,
     view: Annotated[bool, typer.Option("--view", help="Show videos and cameras in the Rerun viewer.")] = False,
+    topic: Annotated[str | None, typer.Option(help="Of a ROS recording: its images, where it has several.")] = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
     """Estimate depth of images, videos and cameras: pictures with a scale, millimetres, metres, films, points."""
-    plan = plan_inputs(inputs, output, save, Lens(focal_px, fov))
+    plan = plan_inputs(inputs, output, save, Lens(focal_px, fov), topic)
     with DepthEstimator.load(model, device, threads) as estimator:
         print(f"Model {_describe(estimator)}; {plan.describe()}")
+        print(f"Device {estimator.backend.device}, {estimator.device_reason}")
         kinds: dict[str, Any] = {"colormap": colormap, "scale": scale}  # Any: each its own type
         written = run_plan(estimator, plan, **kinds, most_frames=frames, view=view, say=_warn)
     print(f"Wrote {len(written)} files to {output}")
