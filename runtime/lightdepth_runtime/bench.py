@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,9 +13,9 @@ from . import __version__
 from .backends import open_backend
 from .baseline import BaselineSpec, baseline_input, is_baseline, open_baseline
 from .errors import LightDepthError
-from .images import preprocess
+from .images import preprocess, resize_depth
 from .machine import CpuWatch, describe_machine, load_average, usable_cores
-from .peak_memory import measure_peak_memory
+from .peak_memory import measure_fresh_run
 from .spec import ModelSpec
 from .timing import Samples, Schedule, time_interleaved
 
@@ -54,6 +55,7 @@ class Contestant:
     backend: Runnable
     size_bytes: int
     peak_memory_bytes: int | None
+    cold_start_ms: float | None = None
 
     def input_for(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Preprocess a uint8 RGB frame as the model wants it: (1, 3, input_height, input_width)."""
@@ -61,10 +63,19 @@ class Contestant:
         plane = baseline_input(frame, spec) if isinstance(spec, BaselineSpec) else preprocess(frame, spec)
         return plane[None]
 
+    def call(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Do all that a frame needs: preprocessing, network, resizing to the frame (H, W)."""
+        output = self.backend.run(self.input_for(frame))
+        return resize_depth(output.reshape(output.shape[-2:]), frame.shape[0], frame.shape[1])
+
 
 @dataclass(frozen=True)
 class BenchRow:
-    """One model's figures; latency is of the network alone at batch 1, without pre- and post-processing."""
+    """One model's figures; latency is of the network alone at batch 1, `call_ms_p50` with pre- and post-processing.
+
+    `cold_start_ms` runs from the start of a process to its first depth. `matmul_share` is the network's speed as a
+    part of what the machine reaches in a matrix product, which makes figures of different machines comparable.
+    """
 
     model: str
     parameters: int
@@ -80,6 +91,9 @@ class BenchRow:
     images_per_s: float
     peak_memory_bytes: int | None
     weights: str
+    call_ms_p50: float
+    cold_start_ms: float | None
+    matmul_share: float | None
     scores: dict[str, Any] | None  # Any: a JSON object, the eval result that the file was released with
 
 
@@ -124,7 +138,7 @@ class BenchResult:
 
 
 def open_contestant(path: Path, device: str = "auto", threads: int | None = None, *, memory: bool = True) -> Contestant:
-    """Open a model file of any kind for a bench; `memory` measures its peak in a process of its own.
+    """Open a model file of any kind for a bench; `memory` also starts it in a process of its own.
 
     Raises:
         LightDepthError: the file can't be opened on that device.
@@ -136,8 +150,10 @@ def open_contestant(path: Path, device: str = "auto", threads: int | None = None
             f"{path.name} takes a camera's frame, so its time would include preprocessing that the others' doesn't; "
             "time the file without `.frame` in its name."
         )
-    peak = measure_peak_memory(path, device, threads) if memory else None
-    return Contestant(backend, path.stat().st_size, peak)
+    if not memory:
+        return Contestant(backend, path.stat().st_size, None)
+    fresh = measure_fresh_run(path, device, threads)
+    return Contestant(backend, path.stat().st_size, fresh.peak_bytes, fresh.cold_start_ms)
 
 
 def bench(
@@ -147,6 +163,7 @@ def bench(
     *,
     threads: int | None = None,
     frame_name: str = "frame",
+    matmul_gflops: float | None = None,
     progress: Progress = iter,
 ) -> BenchResult:
     """Time the models on one frame, in turns.
@@ -157,19 +174,24 @@ def bench(
         schedule: rounds, warm-up and the length of a turn.
         threads: what the models were opened with, for the record.
         frame_name: what the frame is, for the record.
+        matmul_gflops: what the machine reaches in a matrix product with as many threads.
         progress: wraps the rounds.
     """
     schedule = schedule or Schedule()
     load, watch = load_average(), CpuWatch()
-    calls = [_call(contestant, frame) for contestant in contestants]
-    samples = time_interleaved(calls, schedule, progress=progress)
+    networks = [_call(contestant, frame) for contestant in contestants]
+    whole = [partial(contestant.call, frame) for contestant in contestants]
+    timings = time_interleaved([*networks, *whole], schedule, progress=progress)
+    samples, whole_samples = timings[: len(networks)], timings[len(networks) :]
     others = watch.others_share()
-    rows = tuple(_row(contestant, timed) for contestant, timed in zip(contestants, samples, strict=True))
+    timed_twice = zip(contestants, samples, whole_samples, strict=True)
+    rows = tuple(_row(contestant, timed, calls, matmul_gflops) for contestant, timed, calls in timed_twice)
     settings = {
         "threads": threads or usable_cores(),
         **asdict(schedule),
         "calls": [timed.calls for timed in samples],
         "frame": frame_name,
+        "matmul_gflops": matmul_gflops,
         "timed": "the network alone, batch 1",
         "peak_memory": PEAK_MEMORY_METHOD,
         "load_average_before": load,
@@ -185,9 +207,11 @@ def _call(contestant: Contestant, frame: NDArray[np.uint8]) -> Callable[[], obje
     return lambda: contestant.backend.run(batch)
 
 
-def _row(contestant: Contestant, timed: Samples) -> BenchRow:
+def _row(contestant: Contestant, timed: Samples, whole: Samples, matmul_gflops: float | None) -> BenchRow:
     spec, backend = contestant.backend.spec, contestant.backend
     p50 = timed.percentile_ms(50)
+    on_cpu = backend.device == "cpu"  # the matrix product is the processor's
+    reached_gflops = 2 * spec.gmacs / (p50 / 1e3) if spec.gmacs and on_cpu else None
     return BenchRow(
         model=spec.name,
         parameters=spec.parameters,
@@ -203,6 +227,9 @@ def _row(contestant: Contestant, timed: Samples) -> BenchRow:
         images_per_s=1e3 / p50,
         peak_memory_bytes=contestant.peak_memory_bytes,
         weights=_weights(spec),
+        call_ms_p50=whole.percentile_ms(50),
+        cold_start_ms=contestant.cold_start_ms,
+        matmul_share=_divide(reached_gflops, matmul_gflops),
         scores=dict(spec.scores) or None if isinstance(spec, ModelSpec) else None,
     )
 

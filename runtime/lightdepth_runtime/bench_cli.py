@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -17,6 +17,7 @@ from .bench_report import write_bench_report
 from .bench_table import bench_table, ratio_lines
 from .images import read_image
 from .machine import describe_machine, usable_cores
+from .matmul_peak import measure_matmul_gflops
 from .progress import track
 from .timing import Schedule
 
@@ -40,10 +41,12 @@ __all__ = [
 FRAME_HEIGHT, FRAME_WIDTH = 480, 640
 
 ImageOption = Annotated[Path | None, typer.Option(help="A frame to run on; without it, a generated 640x480 one.")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or openvino.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads of every model; the cores by default.")]
 RoundsOption = Annotated[int, typer.Option(min=1, help="Rounds in which every model gets its turn.")]
-MemoryOption = Annotated[bool, typer.Option(help="Measure each model's peak memory in a process of its own.")]
+MemoryOption = Annotated[
+    bool, typer.Option(help="Measure peak memory, cold start and the matrix product in processes of their own.")
+]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write schema lightdepth.bench/1 here.")]
 ReportOption = Annotated[
     Path | None, typer.Option("--report", help="Folder for bench.html, a page that needs no other file.")
@@ -85,12 +88,17 @@ def run_bench(
     try:
         for path in track(models, "Loading", len(models)):
             contestants.append(open_contestant(path, options.device, threads, memory=options.memory))
+            backend = contestants[-1].backend
+            if reason := getattr(backend, "device_reason", None):
+                print(f"{path.name}: device {backend.device}, {reason}")
 
         def progress(numbers: range) -> Iterable[int]:
             return track(numbers, "Timing rounds", len(numbers))
 
         schedule = Schedule(rounds=options.rounds)
-        return bench(contestants, frame, schedule, threads=threads, frame_name=frame_name, progress=progress)
+        peak = measure_matmul_gflops(threads) if options.memory else None
+        record: dict[str, Any] = {"threads": threads, "frame_name": frame_name, "matmul_gflops": peak}  # Any: keywords
+        return bench(contestants, frame, schedule, **record, progress=progress)
     finally:
         for contestant in contestants:
             contestant.backend.close()

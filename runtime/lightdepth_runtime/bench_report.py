@@ -12,7 +12,8 @@ from .report import Cell, Point, box, command_box, heading, number, page, paragr
 __all__ = ["bench_html", "machine_box", "write_bench_report"]
 
 COLUMNS = (
-    "model", "p50, ms", "p90, ms", "p99, ms", "images/s", "parameters", "GMAC", "file, MB", "peak memory, MB",
+    "model", "p50, ms", "p90, ms", "p99, ms", "images/s", "whole call, ms", "cold start, ms", "of matrix peak",
+    "parameters", "GMAC", "file, MB", "peak memory, MB",
     "input, h x w", "backend", "precision", "weights",
 )  # fmt: skip
 ACCURACY_COLUMNS = ("model", "RMSE, m", "AbsRel", "delta1", "scored on", "protocol")
@@ -68,6 +69,9 @@ def _cells(label: str, row: BenchRow) -> list[Cell | str]:
         number(row.latency_ms_p90, ".1f"),
         number(row.latency_ms_p99, ".1f"),
         number(row.images_per_s, ".3g"),
+        number(row.call_ms_p50, ".1f"),
+        number(row.cold_start_ms, ".0f"),
+        number(row.matmul_share, ".0%"),
         number(row.parameters or None, ","),
         number(row.gmacs, ".2f"),
         number(row.size_bytes, ".1f", scale=1e-6),

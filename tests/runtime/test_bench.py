@@ -9,6 +9,7 @@ from lightdepth_runtime.baseline import BaselineSpec
 from lightdepth_runtime.bench import Contestant, bench
 from lightdepth_runtime.bench_table import bench_table, ratio_lines
 from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.matmul_peak import measure_matmul_gflops
 from lightdepth_runtime.spec import ModelSpec
 from lightdepth_runtime.timing import Schedule
 
@@ -17,6 +18,7 @@ QUICK = Schedule(rounds=2, warm_up_calls=1, turn_ms=0.01)
 ROW_KEYS = {
     "model", "parameters", "gmacs", "size_bytes", "backend", "precision", "input_height", "input_width",
     "latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "images_per_s", "peak_memory_bytes", "weights", "scores",
+    "call_ms_p50", "cold_start_ms", "matmul_share",
 }  # fmt: skip
 
 
@@ -115,3 +117,22 @@ def test_a_model_that_takes_frames_is_refused(tmp_path, monkeypatch):
     path.write_bytes(b"model")
     with pytest.raises(LightDepthError, match="camera's frame"):
         bench_module.open_contestant(path, memory=False)
+
+
+def test_the_share_of_the_matrix_product_counts_two_operations_a_mac(ours):
+    row = bench([ours], FRAME, QUICK, matmul_gflops=50.0).rows[0]
+    assert row.matmul_share == pytest.approx(2 * 2.0 / (row.latency_ms_p50 / 1e3) / 50.0)
+
+
+def test_without_a_measured_product_or_counted_macs_there_is_no_share(ours):
+    unknown = contestant(ModelSpec("unknown", 32, 32, parameters=1))
+    assert bench([ours], FRAME, QUICK).rows[0].matmul_share is None
+    assert bench([unknown], FRAME, QUICK, matmul_gflops=50.0).rows[0].matmul_share is None
+
+
+def test_the_whole_call_gives_depth_of_the_frames_size(ours, rival):
+    assert ours.call(FRAME).shape == rival.call(FRAME).shape == FRAME.shape[:2]
+
+
+def test_the_matrix_product_is_measured_in_a_process_of_its_own():
+    assert 0.1 < measure_matmul_gflops(1) < 10_000

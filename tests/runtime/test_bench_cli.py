@@ -10,7 +10,7 @@ from lightdepth_runtime import LightDepthError
 from lightdepth_runtime.baseline import BASELINE_KEY, BaselineSpec
 from lightdepth_runtime.bench_cli import read_frame
 from lightdepth_runtime.cli import app
-from lightdepth_runtime.peak_memory import measure_peak_memory
+from lightdepth_runtime.peak_memory import measure_fresh_run, measure_peak_memory
 from lightdepth_runtime.spec import SPEC_KEY, ModelSpec
 
 
@@ -62,6 +62,10 @@ def test_peak_memory_is_that_of_the_model_alone(tmp_path):
     assert difference > 70_000_000
     assert measure_peak_memory(small, "cpu", 1) < 400_000_000
     assert hundred_megabytes_here.nbytes == 100_000_000
+
+
+def test_the_cold_start_is_timed_from_the_start_of_the_process(ours):
+    assert measure_fresh_run(ours, "cpu", 1).cold_start_ms > 50  # importing NumPy and ONNX Runtime alone takes longer
 
 
 def test_a_model_that_fails_in_the_measuring_process_is_named(tmp_path):
