@@ -16,7 +16,7 @@ from .infer import infer_files, infer_stream
 from .lens import Lens
 from .progress import track
 from .rerun_sink import RerunSink
-from .sinks import IMAGE_SAVE, STREAM_SAVE, Style, open_sinks
+from .sinks import IMAGE_SAVE, RECORDING_SAVE, STREAM_SAVE, Style, open_sinks
 from .sources import ImageJob, plan_jobs
 from .streams import FrameSource, StreamJob, is_stream, open_stream, plan_streams
 
@@ -41,13 +41,15 @@ class InferPlan:
         return ", ".join(f"{count} {noun}{'s' * (count > 1)}" for count, noun in counts if count)
 
 
-def plan_inputs(inputs: Sequence[str], output: Path, save: frozenset[str] | None, lens: Lens) -> InferPlan:
+def plan_inputs(
+    inputs: Sequence[str], output: Path, save: frozenset[str] | None, lens: Lens, topic: str | None = None
+) -> InferPlan:
     """Sort inputs into images and streams.
 
     Raises:
         LightDepthError: nothing named, or what doesn't exist.
     """
-    streams = plan_streams([text for text in inputs if is_stream(text)])
+    streams = plan_streams([text for text in inputs if is_stream(text)], topic)
     files = [Path(text) for text in inputs if not is_stream(text)]
     return InferPlan(plan_jobs(files, output) if files or not streams else [], streams, output, save, lens)
 
@@ -97,7 +99,8 @@ def run_plan(
     def stream(job: StreamJob) -> list[Path]:
         make_folder(plan.output)
         with open_stream(job) as source:
-            save = STREAM_SAVE if plan.save is None else plan.save
+            usual = RECORDING_SAVE if job.is_recording else STREAM_SAVE
+            save = usual if plan.save is None else plan.save
             sinks = open_sinks(save, plan.output, job.stem, style, fps=source.fps)
             if view:
                 sinks.append(RerunSink(None))

@@ -16,12 +16,14 @@ from .frames import Frame, FrameSink
 from .images import import_cv2
 from .point_cloud import encode_ply, points_of
 from .rerun_sink import RerunSink
+from .ros import RecordingSink
 from .sources import ImageJob
 from .spec import Intrinsics
 from .video_sink import VideoSink
 
 __all__ = [
     "IMAGE_SAVE",
+    "RECORDING_SAVE",
     "SAVE_KINDS",
     "SPAN_KINDS",
     "STREAM_SAVE",
@@ -36,8 +38,10 @@ __all__ = [
 LARGEST_MM = 65535  # what 16 bits hold: 65.535 m
 IMAGE_SAVE = frozenset({"png", "png16", "npy"})  # what is written of images unless asked otherwise
 STREAM_SAVE = frozenset({"mp4"})  # and of videos and cameras
-# One file for all frames of a stream, or of all images: its name's ending after STEM.
-SPAN_KINDS = {"mp4": "_depth.mp4", "rrd": "_depth.rrd"}
+RECORDING_SAVE = frozenset({"bag"})  # and of ROS recordings
+# One file for all frames of a stream, or of all images: its name's ending after STEM. ROS 2 recordings are folders,
+# `bag` with 32FC1 metres and `bag16` with 16UC1 millimetres.
+SPAN_KINDS = {"mp4": "_depth.mp4", "rrd": "_depth.rrd", "bag": "_depth_bag", "bag16": "_depth_bag16"}
 
 
 def parse_save(text: str) -> frozenset[str]:
@@ -79,6 +83,10 @@ def open_sinks(
         sinks.append(VideoSink(path, fps, colormap=style.colormap, limits=style.limits, scale=style.scale))
     if "rrd" in kinds:
         sinks.append(RerunSink(folder / f"{stem}{SPAN_KINDS['rrd']}"))
+    if "bag" in kinds:
+        sinks.append(RecordingSink(folder / f"{stem}{SPAN_KINDS['bag']}", "32FC1"))
+    if "bag16" in kinds:
+        sinks.append(RecordingSink(folder / f"{stem}{SPAN_KINDS['bag16']}", "16UC1"))
     return sinks
 
 

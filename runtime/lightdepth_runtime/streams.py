@@ -1,4 +1,4 @@
-"""Which inputs are streams of frames - videos, cameras, network streams - and how each is opened."""
+"""Which inputs are streams of frames - videos, cameras, network streams, recordings - and how each is opened."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,6 +10,7 @@ from typing import Protocol
 from .camera import Camera, without_password
 from .errors import LightDepthError
 from .frames import Frame
+from .ros import RecordingSource, is_recording
 from .sources import distinct_stems
 from .video import VIDEO_SUFFIXES, VideoFile
 
@@ -37,6 +38,12 @@ class StreamJob:
 
     source: str  # as `open_stream` takes it
     stem: str
+    topic: str | None = None  # of a recording
+
+    @property
+    def is_recording(self) -> bool:
+        """Tell whether the stream is a ROS recording."""
+        return is_recording(Path(self.source))
 
     @property
     def shown(self) -> str:
@@ -46,10 +53,12 @@ class StreamJob:
 
 def is_stream(text: str) -> bool:
     """Tell whether an input is a stream and not an image or a folder of images."""
-    return bool(CAMERA.fullmatch(text) or URL.fullmatch(text)) or Path(text).suffix.lower() in VIDEO_SUFFIXES
+    if CAMERA.fullmatch(text) or URL.fullmatch(text):
+        return True
+    return Path(text).suffix.lower() in VIDEO_SUFFIXES or is_recording(Path(text))
 
 
-def plan_streams(inputs: Sequence[str]) -> list[StreamJob]:
+def plan_streams(inputs: Sequence[str], topic: str | None = None) -> list[StreamJob]:
     """Name the outputs of each stream; equal names of several folders are told apart as `sources.plan_jobs` does.
 
     Raises:
@@ -58,9 +67,13 @@ def plan_streams(inputs: Sequence[str]) -> list[StreamJob]:
     inputs = list(dict.fromkeys(inputs))
     paths = [_named(text) for text in inputs]
     for text, path in zip(inputs, paths, strict=True):
-        if not (CAMERA.fullmatch(text) or URL.fullmatch(text)) and not path.is_file():
-            raise LightDepthError(f"No video at {text}.")
-    return [StreamJob(text, stem) for text, stem in zip(inputs, distinct_stems(paths), strict=True)]
+        if not (CAMERA.fullmatch(text) or URL.fullmatch(text)) and not path.exists():
+            noun = "recording" if is_recording(path) else "video"
+            raise LightDepthError(f"No {noun} at {text}.")
+    jobs = [StreamJob(text, stem, topic) for text, stem in zip(inputs, distinct_stems(paths), strict=True)]
+    if topic is not None and not any(job.is_recording for job in jobs):
+        raise LightDepthError(f"--topic {topic} chooses images of a ROS recording, and no input is one; leave it out.")
+    return jobs
 
 
 def open_stream(job: StreamJob) -> FrameSource:
@@ -71,6 +84,8 @@ def open_stream(job: StreamJob) -> FrameSource:
     """
     if CAMERA.fullmatch(job.source) or URL.fullmatch(job.source):
         return Camera(job.source, name=job.stem)
+    if job.is_recording:
+        return RecordingSource(job.source, job.topic, job.stem)
     return VideoFile(job.source, job.stem)
 
 

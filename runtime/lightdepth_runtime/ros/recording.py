@@ -23,6 +23,7 @@ MISSING = 'ROS recordings need the rosbags library; install it with: pip install
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
 _STORAGE_SUFFIXES = (".mcap", ".db3")
+_METADATA_KEY = b"rosbag2_bagfile_information"
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,10 @@ class ImageMessage:
 
 
 def is_recording(path: Path) -> bool:
-    """Tell a recording by its name: a .bag, .mcap or .db3 file, or a folder with a metadata.yaml or such a file."""
+    """Tell a recording by its name: a .bag, .mcap or .db3 file, or a folder with such a file or ROS 2's metadata."""
     if path.is_dir():
-        return (path / "metadata.yaml").is_file() or bool(_storage_files(path))
+        metadata = path / "metadata.yaml"
+        return bool(_storage_files(path)) or (metadata.is_file() and _METADATA_KEY in metadata.read_bytes())
     return path.suffix.lower() in (".bag", *_STORAGE_SUFFIXES)
 
 

@@ -43,7 +43,7 @@ class RecordingSource:
         except BaseException:
             self.close()
             raise
-        self.count = self._recording.image_topics[self.topic]
+        self.count: int | None = self._recording.image_topics[self.topic]
         self.fps = self._recording.rate(self.topic)
 
     def __iter__(self) -> Iterator[RecordedFrame]:
@@ -57,7 +57,7 @@ class RecordingSource:
                     raise
                 damaged.append(error)
                 continue
-            name = f"{self._stem}_{image.name}" if self.count > 1 else self._stem
+            name = f"{self._stem}_{image.name}" if self.count != 1 else self._stem
             yield RecordedFrame(
                 pixels, image.stamp_ns, name, camera, image.frame_id, image.received_ns, self._camera_info
             )
