@@ -72,7 +72,7 @@ Save = Annotated[
     typer.Option(
         parser=_save_kinds,
         metavar=ALL_KINDS,
-        help="What to write, separated by commas; of images png,png16,npy by default, of streams mp4, of recordings bag.",
+        help="What to write, separated by commas; of images png,png16,npy by default, of films mp4, of recordings bag.",
     ),
 ]
 Range = Annotated[
