@@ -68,7 +68,8 @@ def compare_html(comparison: Comparison, pictures: Sequence[Path], command: Sequ
         rows = [row for row in comparison.rows if row.protocol == protocol]
         parts += [heading(f"Alignment: {ALIGNMENTS[protocol.alignment]}")]
         parts += _accuracy_table(rows, winners.get(protocol.id, {}))
-        parts.append(_plots(rows))
+        if len(rows) > 1:  # one point says nothing that the table doesn't
+            parts.append(_plots(rows))
     if pictures:
         parts += [heading("Pictures"), paragraph("One scale in metres a row, taken from the ground truth.", "quiet")]
         parts += [picture(embed_png(path), f"Pair {n} of {len(pictures)}") for n, path in enumerate(pictures, 1)]
