@@ -89,10 +89,9 @@ class DepthEstimator:
             LightDepthError: an array that is no image, or not of the size that a model with preprocessing inside takes;
                 a focal length for a model that doesn't know its own; a closed model.
         """
+        _check_resolution(resolution)
         frame = check_frame(image)
         height, width = frame.shape[:2]
-        if resolution not in get_args(Resolution):
-            raise LightDepthError(f"resolution is {' or '.join(get_args(Resolution))}, got {resolution!r}.")
         factor = 1.0 if focal_px is None else self.depth_factor(focal_px, height, width)
         with self._lock:
             if self.spec.frame_height is not None:
@@ -100,6 +99,12 @@ class DepthEstimator:
             else:
                 preprocess(frame, self.spec, self._batch[0], channel_order=channel_order, buffers=self._buffers)
                 depth_m = self._backend.run(self._batch)[0, 0]  # (1, 3, h, w) -> (h, w)
+        return self._finish(depth_m, height, width, factor, resolution)
+
+    def _finish(
+        self, depth_m: NDArray[np.float32], height: int, width: int, factor: float, resolution: Resolution
+    ) -> NDArray[np.float32]:
+        """Turn the network's output (h, w) into the caller's depth."""
         if self.spec.calibration is not None:  # before resizing: the network's output is the smaller array
             self.spec.calibration.apply(depth_m)
         if resolution == "image":
@@ -138,8 +143,32 @@ class DepthEstimator:
         focal_px: float | None = None,
         resolution: Resolution = "image",
     ) -> list[NDArray[np.float32]]:
-        """Estimate depth of several frames, of any sizes, one after another; returns one array a frame."""
-        return [self(image, channel_order=channel_order, focal_px=focal_px, resolution=resolution) for image in images]
+        """Estimate depth of several frames, each of its own size; returns one array a frame, as a call gives it.
+
+        A model with an open batch (`lightdepth export --batch dynamic`, an engine built for batches) takes several
+        frames at a time, up to the backend's `largest_batch`; their depth may differ from a single call's by rounding.
+        Any other takes one after another.
+        """
+        _check_resolution(resolution)
+        most = 1 if self.spec.frame_height is not None else getattr(self._backend, "largest_batch", 1)
+        if most == 1:
+            return [self(i, channel_order=channel_order, focal_px=focal_px, resolution=resolution) for i in images]
+        depths: list[NDArray[np.float32]] = []
+        for start in range(0, len(images), most):
+            frames = [check_frame(image) for image in images[start : start + most]]
+            sizes = [frame.shape[:2] for frame in frames]
+            factors = [1.0 if focal_px is None else self.depth_factor(focal_px, *size) for size in sizes]
+            batch = np.empty((len(frames), *self._batch.shape[1:]), np.float32)
+            with self._lock:
+                for frame, plane in zip(frames, batch, strict=True):
+                    preprocess(frame, self.spec, plane, channel_order=channel_order, buffers=self._buffers)
+                output = self._backend.run(batch)[:, 0]  # (B, 3, h, w) -> (B, h, w)
+            for depth_m, size, factor in zip(output, sizes, factors, strict=True):
+                own = (
+                    depth_m.copy() if resolution == "model" or depth_m.shape == size else depth_m
+                )  # else a shared part
+                depths.append(self._finish(own, *size, factor, resolution))
+        return depths
 
     def warm_up(self, frames: int = 2) -> None:
         """Run black frames, so that the first real one doesn't pay for what backends do on first use."""
@@ -160,3 +189,8 @@ class DepthEstimator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _check_resolution(resolution: Resolution) -> None:
+    if resolution not in get_args(Resolution):
+        raise LightDepthError(f"resolution is {' or '.join(get_args(Resolution))}, got {resolution!r}.")

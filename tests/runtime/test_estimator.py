@@ -11,6 +11,7 @@ import pytest
 from lightdepth_runtime import CameraIntrinsics, DepthEstimator, LightDepthError, ModelSpec
 from lightdepth_runtime import estimator as estimator_module
 from lightdepth_runtime.backends import FakeBackend
+from lightdepth_runtime.spec import DepthCalibration
 
 TRAINED_AT = CameraIntrinsics(518.858, 519.470, 325.582, 253.736, 640, 480)
 SPEC = ModelSpec(name="fake", input_height=64, input_width=96, parameters=0, intrinsics=TRAINED_AT)
@@ -168,3 +169,18 @@ def test_without_a_shipped_model_a_file_must_be_named(monkeypatch, tmp_path):
     monkeypatch.setattr(estimator_module, "SHIPPED_MODEL", tmp_path / "none.onnx")
     with pytest.raises(LightDepthError, match="ships no model"):
         DepthEstimator.load()
+
+
+@pytest.mark.parametrize("resolution", ["image", "model"])
+def test_a_backend_of_batches_gets_several_frames_at_once(monkeypatch, resolution):
+    backend = FakeBackend(SPEC.with_changes(calibration=DepthCalibration(0.5)))
+    estimator = DepthEstimator(backend)
+    images = [frame(48 + i, 64, 3, seed=i) for i in range(6)] + [frame(64, 96, 3)]
+    expected = [estimator(image, focal_px=300.0, resolution=resolution) for image in images]
+    backend.largest_batch = 3
+    runs = []
+    run = backend.run
+    monkeypatch.setattr(backend, "run", lambda batch: runs.append(len(batch)) or run(batch))
+    for got, alone in zip(estimator.infer_batch(images, focal_px=300.0, resolution=resolution), expected, strict=True):
+        np.testing.assert_allclose(got, alone, rtol=1e-6)
+    assert runs == [3, 3, 1]

@@ -14,7 +14,8 @@ class Backend(Protocol):
     """A loaded network on one device.
 
     `name` is the engine ("onnxruntime", "torch"), `device` what it runs on ("cpu", "cuda"), read back after loading.
-    It may have a `device_reason`, half a sentence that says why it is that device.
+    It may have a `device_reason`, half a sentence that says why it is that device, and a `largest_batch` that it runs
+    at once.
     """
 
     spec: ModelSpec

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     import onnxruntime
 
-__all__ = ["OnnxRuntimeBackend", "choose_device", "open_onnx", "open_session"]
+__all__ = ["LARGEST_BATCH", "OnnxRuntimeBackend", "choose_device", "open_onnx", "open_session"]
 
+LARGEST_BATCH = 8  # of an open batch: more frames at once take memory and gain nothing
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -37,6 +38,7 @@ class OnnxRuntimeBackend:
         self.spec, self.device, self.device_reason = spec, device, device_reason
         self._session: onnxruntime.InferenceSession | None = session
         self._fixed_batch = session.get_inputs()[0].shape[0]  # an int, or the name of an open dimension
+        self.largest_batch = 1 if isinstance(self._fixed_batch, int) else LARGEST_BATCH
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map (B, 3, H, W) normalised images to (B, 1, H, W) metres; a graph of batch 1 runs B times."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..spec import SPEC_KEY, ModelSpec
+from .onnx_runtime import LARGEST_BATCH
 
 __all__ = ["OpenVinoBackend", "compile_openvino", "open_openvino"]
 
@@ -28,6 +29,7 @@ class OpenVinoBackend:
         self.spec = spec
         self._model = model
         self._one_by_one = model.inputs[0].partial_shape[0].to_string() == "1"
+        self.largest_batch = LARGEST_BATCH if model.inputs[0].partial_shape[0].is_dynamic else 1
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map (B, 3, H, W) normalised images to (B, 1, H, W) metres; a graph of batch 1 runs B times."""

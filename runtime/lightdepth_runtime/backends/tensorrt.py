@@ -55,6 +55,7 @@ class TensorRTBackend:
                     f"TensorRT can't load the engine of {spec.name}: {log.reason()}. Build it again."
                 )
             self._batches = _batch_range(trt, self._engine, spec)
+            self.largest_batch = self._batches[1]
             self._context: Any = self._engine.create_execution_context()
             resources.callback(self._drop, "_context")
             if self._context is None:
