@@ -42,7 +42,7 @@ def start(tmp_path, tum, name, batch_size, launcher):
     (tmp_path / f"{name}.yaml").write_text(json.dumps(config.model_dump()))
     command = [sys.executable, *launcher, tmp_path / "train.py", tmp_path / f"{name}.yaml", tmp_path / name]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr[-2000:]
     order = [path.read_text().splitlines() for path in sorted(tmp_path.glob(f"{name}.[0-9]"))]
     return RunFolder(tmp_path / name), done.stdout, order
