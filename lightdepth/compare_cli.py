@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lightdepth_runtime.atomic import make_folder
+from lightdepth_runtime.baseline import BaselineBackend, open_foreign
 from lightdepth_runtime.bench_cli import typed_command
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
@@ -23,7 +26,7 @@ from .compare import Comparison, Entrant, compare
 from .compare_html import write_compare_report
 from .compare_report import write_comparison
 
-__all__ = ["baseline_entrant", "compare_command", "domain_of", "lightdepth_entrant"]
+__all__ = ["baseline_entrant", "compare_command", "domain_of", "foreign_entrant", "lightdepth_entrant"]
 
 NYU_PACKAGINGS = frozenset({"kaggle", "labelled mat"})  # two packagings of NYU Depth V2
 
@@ -36,6 +39,12 @@ def compare_command(
     against_weights: Annotated[
         str, typer.Option(help="The baseline's weights: hub, random (speed and size alone), or a folder.")
     ] = "hub",
+    baseline_file: Annotated[
+        Path | None, typer.Option("--baseline", help="Any ONNX depth model, in place of --against.")
+    ] = None,
+    baseline_spec: Annotated[
+        Path | None, typer.Option(help="How to feed it: JSON with kind (relative-inverse or metric), input_height ...")
+    ] = None,
     protocol: Annotated[str, typer.Option(help="Named protocol: crop, range and averaging.")] = "eigen",
     domain: Annotated[
         str | None,
@@ -52,13 +61,12 @@ def compare_command(
     ] = None,
 ) -> None:
     """Score a model and a baseline on the same pairs: raw, median-aligned, and scale-and-shift-aligned."""
-    from .baselines import Baseline, check_baseline_name
-
-    check_baseline_name(against)
+    open_rival = _rival_opener(against, against_weights, baseline_file, baseline_spec)
     pairs = load_pairs(data, split)
     threads = threads or usable_cores()
-    with DepthEstimator.load(model, device, threads) as ours, Baseline(against_weights, threads=threads) as baseline:
-        entrants = [baseline_entrant(baseline), lightdepth_entrant(ours, pairs, domain)]
+    with DepthEstimator.load(model, device, threads) as ours, closing(open_rival(device, threads)) as baseline:
+        rival = foreign_entrant(baseline) if isinstance(baseline, BaselineBackend) else baseline_entrant(baseline)
+        entrants = [rival, lightdepth_entrant(ours, pairs, domain)]
 
         def progress(items: Iterable[Any]) -> Iterable[Any]:  # Any: passes the pairs through
             return track(items, "Comparing", len(pairs))
@@ -77,6 +85,27 @@ def compare_command(
         f"Wrote {', '.join(str(path) for path in written[: len(written) - len(frames)])} and {len(frames)} pictures",
         soft_wrap=True,
     )
+
+
+def _rival_opener(
+    against: str, weights: str, model: Path | None, spec: Path | None
+) -> Callable[[str, int], Any]:  # Any: a Baseline, whose module is only imported to run one, or a BaselineBackend
+    """Choose the baseline: a file with its spec, or one that is known by name."""
+    if (model is None) != (spec is None):
+        raise LightDepthError("--baseline and --baseline-spec belong together; give both or neither.")
+    if model is not None and spec is not None:
+        return partial(open_foreign, model, spec)
+    from .baselines import Baseline, check_baseline_name
+
+    check_baseline_name(against)
+    return lambda _, threads: Baseline(weights, threads=threads)
+
+
+def foreign_entrant(backend: BaselineBackend) -> Entrant:
+    """Enter a network that a spec file describes; nothing is known of its training data."""
+    spec = backend.spec
+    domain = "untrained" if spec.is_random else "other data"
+    return Entrant(spec.name, backend, spec.kind, spec.parameters, spec.weights, "not stated", domain)
 
 
 def lightdepth_entrant(estimator: DepthEstimator, pairs: PairSet, stated_domain: str | None = None) -> Entrant:

@@ -19,7 +19,16 @@ from .spec import IMAGENET_MEAN, IMAGENET_STD, Precision
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["BASELINE_KEY", "BaselineBackend", "BaselineSpec", "baseline_input", "is_baseline", "open_baseline"]
+__all__ = [
+    "BASELINE_KEY",
+    "BaselineBackend",
+    "BaselineSpec",
+    "baseline_input",
+    "is_baseline",
+    "open_baseline",
+    "open_foreign",
+    "read_baseline_spec",
+]
 
 BASELINE_KEY = "lightdepth_baseline"  # the key under which the JSON stands in ONNX metadata
 
@@ -89,9 +98,15 @@ class BaselineBackend:
 
     name = "onnxruntime"
 
-    def __init__(self, path: Path, device: str = "auto", threads: int | None = None) -> None:
+    def __init__(
+        self, path: Path, device: str = "auto", threads: int | None = None, spec: BaselineSpec | None = None
+    ) -> None:
         session, self.device = open_session(path, device, threads)
         self._session: onnxruntime.InferenceSession | None = session
+        if spec is not None:
+            _check_graph(path, session, spec)
+            self.spec = spec
+            return
         text = session.get_modelmeta().custom_metadata_map.get(BASELINE_KEY)
         if text is None:
             raise LightDepthError(f"{path} has no baseline metadata, so its input and output are unknown.")
@@ -122,6 +137,64 @@ def open_baseline(path: Path, device: str = "auto", threads: int | None = None) 
         LightDepthError: unreadable, without that metadata, or the device isn't there.
     """
     return BaselineBackend(path, device, threads)
+
+
+def open_foreign(path: Path, spec_path: Path, device: str = "auto", threads: int | None = None) -> BaselineBackend:
+    """Open any ONNX depth model, fed as a spec file says.
+
+    Raises:
+        LightDepthError: either file unreadable, a spec that isn't this graph's, or the device isn't there.
+    """
+    return BaselineBackend(path, device, threads, read_baseline_spec(spec_path, path.stem))
+
+
+def read_baseline_spec(path: Path, name: str) -> BaselineSpec:
+    """Read a JSON file of BaselineSpec's fields: `kind`, `input_height` and `input_width` are needed, others may be.
+
+    Args:
+        path: the file.
+        name: the model's, where the file gives none.
+
+    Raises:
+        LightDepthError: unreadable, not a JSON object, an unknown key, or a key missing or of the wrong kind.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LightDepthError(f"The baseline's spec {path} can't be read as JSON ({error}).") from error
+    if not isinstance(values, dict):
+        raise LightDepthError(f"{path} holds {type(values).__name__}, a baseline's spec is a JSON object.")
+    known = [field.name for field in fields(BaselineSpec)]
+    for key in values:
+        if key not in known:
+            raise LightDepthError(f"{path}: unknown key {key!r}; a baseline's spec has {', '.join(known)}.")
+    missing = [key for key in ("kind", "input_height", "input_width") if key not in values]
+    if missing:
+        raise LightDepthError(f"{path} lacks {', '.join(missing)}; without them the network can't be fed.")
+    values = {"name": name, "parameters": 0, "weights": "trained", **values}
+    try:
+        for key in ("mean", "std"):
+            if key in values:
+                first, second, third = (float(value) for value in values[key])
+                values[key] = (first, second, third)
+        values["input_height"], values["input_width"] = int(values["input_height"]), int(values["input_width"])
+    except (TypeError, ValueError) as error:
+        raise LightDepthError(f"{path}: mean and std are three numbers, sizes whole pixels ({error}).") from error
+    return BaselineSpec(**values)
+
+
+def _check_graph(path: Path, session: onnxruntime.InferenceSession, spec: BaselineSpec) -> None:
+    """Refuse a spec whose tensor names or fixed size are not the graph's."""
+    inputs = {node.name: node.shape for node in session.get_inputs()}
+    outputs = [node.name for node in session.get_outputs()]
+    size = (1, 3, spec.input_height, spec.input_width)
+    shape = inputs.get(spec.input_name, [])
+    fits = len(shape) == 4 and all(not isinstance(a, int) or a == b for a, b in zip(shape, size, strict=True))
+    if list(inputs) != [spec.input_name] or spec.output_name not in outputs or not fits:
+        raise LightDepthError(
+            f"{path} takes {inputs} and gives {outputs}, but its spec says {spec.input_name!r} of {list(size)} and "
+            f"{spec.output_name!r}; set input_name, output_name, input_height and input_width in the spec."
+        )
 
 
 def is_baseline(path: Path) -> bool:

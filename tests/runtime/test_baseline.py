@@ -1,8 +1,19 @@
+import json
+
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from lightdepth_runtime import LightDepthError
-from lightdepth_runtime.baseline import BaselineSpec, baseline_input, is_baseline, open_baseline
+from lightdepth_runtime.baseline import (
+    BaselineSpec,
+    baseline_input,
+    is_baseline,
+    open_baseline,
+    open_foreign,
+    read_baseline_spec,
+)
 from lightdepth_runtime.images import import_cv2
 from lightdepth_runtime.protocol import align, fit_alignment
 
@@ -83,3 +94,52 @@ def test_relative_depth_has_no_metres_without_scale_and_shift(alignment):
 def test_a_constant_relative_prediction_becomes_a_constant_depth():
     aligned = align(np.full(4, 2.0), np.array([1.0, 2.0, 4.0, 4.0]), "scale-shift", "relative-inverse")
     assert np.allclose(aligned, 2.0)  # 1 / mean(1 / truth)
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """A network of other tensor names, without any metadata: it gives the mean of its channels."""
+    image = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [1, 3, 28, 42])
+    depth = helper.make_tensor_value_info("out", TensorProto.FLOAT, [1, 1, 28, 42])
+    axes = helper.make_tensor("axes", TensorProto.INT64, [1], [1])
+    node = helper.make_node("ReduceMean", ["pixels", "axes"], ["out"], keepdims=1)
+    graph = helper.make_graph([node], "mean", [image], [depth], [axes])
+    path = tmp_path / "foreign.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), str(path))
+    return path
+
+
+def write_spec(folder, **changes):
+    values = {"kind": "metric", "input_height": 28, "input_width": 42, "input_name": "pixels", "output_name": "out"}
+    path = folder / "spec.json"
+    path.write_text(json.dumps({k: v for k, v in {**values, **changes}.items() if v is not None}))
+    return path
+
+
+def test_any_onnx_model_runs_by_a_small_spec_file(foreign, tmp_path):
+    spec_path = write_spec(tmp_path, mean=[0, 0, 0], std=[1, 1, 1])
+    backend = open_foreign(foreign, spec_path, "cpu", 1)
+    assert (backend.spec.name, backend.spec.kind) == ("foreign", "metric")
+    output = backend(np.full((48, 64, 3), 51, np.uint8))
+    assert output.shape == (28, 42)
+    assert np.allclose(output, 0.2, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"kind": None}, "lacks kind"),
+        ({"kind": "metres"}, "kind must be one of"),
+        ({"input_heigth": 3}, "unknown key 'input_heigth'"),
+        ({"mean": [1, 2]}, "three numbers"),
+    ],
+)
+def test_a_faulty_spec_file_is_refused_by_what_is_wrong(tmp_path, change, named):
+    with pytest.raises(LightDepthError, match=named):
+        read_baseline_spec(write_spec(tmp_path, **change), "foreign")
+
+
+@pytest.mark.parametrize("change", [{"input_width": 28}, {"input_name": "image"}, {"output_name": "depth"}])
+def test_a_spec_of_another_graph_is_refused(foreign, tmp_path, change):
+    with pytest.raises(LightDepthError, match="its spec says"):
+        open_foreign(foreign, write_spec(tmp_path, **change), "cpu", 1)
