@@ -22,9 +22,9 @@ BASE = [
     *("val_fraction=0.25", "num_workers=0", "num_threads=1"),
 ]
 VARIANTS = {
-    "base: the defaults (log depth, SILog + gradients + L1, zoom until 70 %, EMA)": [],
-    "zoom until the end": ["zoom_until=1"],
-    "no zoom": ["zoom_max=1"],
+    "base: the defaults (log depth, SILog + gradients + L1, half of the pairs zoomed, EMA)": [],
+    "every pair zoomed": ["zoom_share=1"],
+    "no zoom": ["zoom_share=0"],
     "more weight on absolute scale (silog_lambda 0.5)": ["silog_lambda=0.5"],
     "plain L1 in metres": ["loss=l1"],
     "softplus metres instead of log depth": ["output=softplus"],

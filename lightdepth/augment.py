@@ -10,14 +10,17 @@ from lightdepth_runtime.pairs import FrameData
 
 __all__ = ["Augmentation", "augment"]
 
-BORDER_SHARE = 1 / 60  # NYU's white frame is 6-8 px of 480; 8 px are cropped at 640x480
-
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges of the random changes; `zoom_max` 1.0 still crops the white border."""
+    """Ranges of the random changes.
+
+    Only `zoom_share` of the frames are zoomed. The others stay whole, as evaluation and cameras give them: with their
+    field of view and, in NYU Depth V2, with the white border that a network that never saw it stumbles over.
+    """
 
     zoom_max: float = 1.5
+    zoom_share: float = 0.5
     flip: bool = True
     color: float = 0.2  # gamma, brightness and each channel vary by up to this share
 
@@ -31,9 +34,7 @@ def augment(frame: FrameData, height: int, width: int, settings: Augmentation, r
     corner, half an output pixel beside it.
     """
     cv2 = import_cv2()
-    top, left, crop_height, crop_width = _random_window(
-        frame.image.shape[0], frame.image.shape[1], settings.zoom_max, rng
-    )
+    top, left, crop_height, crop_width = _random_window(frame.image.shape[0], frame.image.shape[1], settings, rng)
     zoom = frame.image.shape[1] / crop_width
     window = np.s_[top : top + crop_height, left : left + crop_width]
     image = resize_rgb(frame.image[window], height, width)
@@ -47,14 +48,13 @@ def augment(frame: FrameData, height: int, width: int, settings: Augmentation, r
     return FrameData(np.ascontiguousarray(image), np.ascontiguousarray(depth_m))
 
 
-def _random_window(height: int, width: int, zoom_max: float, rng: np.random.Generator) -> tuple[int, int, int, int]:
-    """Choose top, left, height and width of a crop with the frame's aspect ratio, clear of the border."""
-    border = round(height * BORDER_SHARE)
-    smallest_zoom = height / (height - 2 * border)
-    zoom = np.exp(rng.uniform(np.log(smallest_zoom), np.log(max(zoom_max, smallest_zoom))))
+def _random_window(
+    height: int, width: int, settings: Augmentation, rng: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """Choose top, left, height and width of a crop with the frame's aspect ratio, or the whole frame."""
+    zoom = np.exp(rng.uniform(0, np.log(settings.zoom_max))) if rng.random() < settings.zoom_share else 1.0
     crop_height, crop_width = max(1, int(height / zoom)), max(1, int(width / zoom))
-    top = int(rng.integers(border, max(border, height - border - crop_height) + 1))
-    left = int(rng.integers(border, max(border, width - border - crop_width) + 1))
+    top, left = int(rng.integers(height - crop_height + 1)), int(rng.integers(width - crop_width + 1))
     return top, left, crop_height, crop_width
 
 

@@ -60,7 +60,7 @@ class TrainConfig(BaseModel):
     intrinsics: Annotated[list[Number], Field(min_length=6, max_length=6)] | None = None
     max_depth_m: Positive = 10.0
     zoom_max: Annotated[float, Field(ge=1, le=4)] = 1.5
-    zoom_until: Share = 0.7
+    zoom_share: Share = 0.5
     flip: bool = True
     color_jitter: Share = 0.2
 

@@ -1,9 +1,7 @@
 """Feed training: augmented pairs as tensors, in an order that seed and epoch decide alone."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -22,22 +20,10 @@ __all__ = ["EpochSampler", "TrainingPairs", "build_loader", "collate", "limit_wo
 
 
 class TrainingPairs(Dataset[tuple[Tensor, Tensor, str]]):
-    """Pairs by (pass, index): the random generator is seeded by both, so workers and restarts change nothing.
+    """Pairs by (pass, index): the random generator is seeded by both, so workers and restarts change nothing."""
 
-    Passes from `zoomed_passes` on are not zoomed. A network that has only seen enlarged frames calls whole ones too
-    near: ending on frames as they are takes that bias away and keeps the zoom's variety.
-    """
-
-    def __init__(
-        self,
-        pairs: Sequence[Pair],
-        spec: ModelSpec,
-        settings: Augmentation,
-        seed: int,
-        zoomed_passes: int = sys.maxsize,
-    ) -> None:
+    def __init__(self, pairs: Sequence[Pair], spec: ModelSpec, settings: Augmentation, seed: int) -> None:
         self._pairs, self._spec, self._settings, self._seed = pairs, spec, settings, seed
-        self._zoomed_passes = zoomed_passes
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -47,8 +33,7 @@ class TrainingPairs(Dataset[tuple[Tensor, Tensor, str]]):
         number, index = key
         pair = self._pairs[index]
         rng = np.random.default_rng((self._seed, number, index))
-        settings = self._settings if number < self._zoomed_passes else replace(self._settings, zoom_max=1.0)
-        frame = augment(pair.read(), self._spec.input_height, self._spec.input_width, settings, rng)
+        frame = augment(pair.read(), self._spec.input_height, self._spec.input_width, self._settings, rng)
         depth_m = np.where(frame.depth_m < self._spec.max_depth_m, frame.depth_m, np.float32(0))
         return torch.from_numpy(preprocess(frame.image, self._spec)), torch.from_numpy(depth_m)[None], pair.name
 
@@ -99,10 +84,9 @@ def build_loader(
 ) -> tuple[DataLoader[tuple[Tensor, Tensor, str]], EpochSampler]:
     """Build the loader of augmented batches, and the sampler whose `epoch` decides their order."""
     sampler = EpochSampler(len(pairs), config.seed, config.passes_per_epoch)
-    settings = Augmentation(config.zoom_max, config.flip, config.color_jitter)
-    zoomed_passes = round(config.zoom_until * config.epochs * config.passes_per_epoch)
+    settings = Augmentation(config.zoom_max, config.zoom_share, config.flip, config.color_jitter)
     loader = DataLoader(
-        TrainingPairs(pairs, spec, settings, config.seed, zoomed_passes),
+        TrainingPairs(pairs, spec, settings, config.seed),
         batch_size=config.batch_size,
         sampler=sampler,
         num_workers=config.num_workers,
