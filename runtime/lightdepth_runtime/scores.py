@@ -11,7 +11,7 @@ from .errors import LightDepthError
 from .metrics import NO_PIXELS, DepthMetrics, PixelSums, mean_metrics, pixel_sums, valid_pixels
 from .protocol import Averaging, DepthKind, Protocol
 
-__all__ = ["DepthRange", "ImageScore", "SceneScore", "Scorer", "Scores"]
+__all__ = ["RESAMPLES", "DepthRange", "ImageScore", "SceneScore", "Scorer", "Scores"]
 
 RANGES_M = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, np.inf)
 RESAMPLES = 2000

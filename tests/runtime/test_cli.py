@@ -138,8 +138,11 @@ def test_eval_prints_the_protocol_and_writes_the_schema(run, model, tum, tmp_pat
     assert "median-aligned" in out
     assert "2 pairs" in out
     assert "RMSE" in out
+    assert "95 % interval" in out
     result = json.loads(target.read_text())
     assert result["schema"] == "lightdepth.eval/1"
+    low, high = result["interval_95"]["abs_rel"]
+    assert f"{low:.4f} - {high:.4f}" in out
     assert result["samples"] == 2
     assert result["protocol"]["alignment"] == "median"
     assert result["protocol"]["flip_tta"] is True
