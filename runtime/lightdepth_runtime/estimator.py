@@ -163,11 +163,11 @@ class DepthEstimator:
                 for frame, plane in zip(frames, batch, strict=True):
                     preprocess(frame, self.spec, plane, channel_order=channel_order, buffers=self._buffers)
                 output = self._backend.run(batch)[:, 0]  # (B, 3, h, w) -> (B, h, w)
-            for depth_m, size, factor in zip(output, sizes, factors, strict=True):
-                own = (
-                    depth_m.copy() if resolution == "model" or depth_m.shape == size else depth_m
-                )  # else a shared part
-                depths.append(self._finish(own, *size, factor, resolution))
+            for depth_m, (height, width), factor in zip(output, sizes, factors, strict=True):
+                # What is not resized would be returned as a part of the batch, and keep all of it alive.
+                is_resized = resolution == "image" and depth_m.shape != (height, width)
+                own = depth_m if is_resized else depth_m.copy()
+                depths.append(self._finish(own, height, width, factor, resolution))
         return depths
 
     def warm_up(self, frames: int = 2) -> None:

@@ -50,7 +50,7 @@ def number(value: float | None, style: str, *, scale: float = 1.0, note: str = "
 
 def page(title: str, parts: Sequence[str]) -> str:
     """Put the parts into one HTML document with its style and script inside."""
-    assets = files(__package__)
+    assets = files("lightdepth_runtime.report")
     style, script = (assets.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "sort.js"))
     body = "\n".join(parts)
     return (
