@@ -1,6 +1,6 @@
 """Draw what the model card shows: the curves of a training run, and predictions beside the truth.
 
-Usage: python benchmarks/figures.py curves runs/NAME --output curves.png
+Usage: python benchmarks/figures.py curves runs/NAME... --output curves.png
        python benchmarks/figures.py panels [MODEL] --data lightdepth/demo_data --output panels.png
 """
 
@@ -22,21 +22,35 @@ DPI = 110
 
 
 @app.command()
-def curves(run: Path, output: Annotated[Path, typer.Option()]) -> None:
-    """Draw loss and validation RMSE of each epoch."""
-    rows = RunFolder(run).read_metrics()
-    if not rows or "rmse_m" not in rows[0]:
-        raise LightDepthError(f"{run} has no validated epochs in metrics.jsonl; name the folder of a training run.")
-    epochs = [row["epoch"] for row in rows]
+def curves(runs: list[Path], output: Annotated[Path, typer.Option()]) -> None:
+    """Draw loss and validation RMSE of each epoch; a run that started from another's weights stands behind it."""
     figure = Figure((9, 3.2), dpi=DPI, layout="constrained")
     for axis, key, label in zip(
         figure.subplots(1, 2), ("loss", "rmse_m"), ("Training loss", "Validation RMSE (m)"), strict=True
     ):
-        axis.plot(epochs, [row[key] for row in rows], linewidth=1.8)
+        first = 1
+        for run in runs:
+            values = [row[key] for row in validated_epochs(run)]
+            axis.plot(range(first, first + len(values)), values, linewidth=1.8, label=run.name)
+            first += len(values)
         axis.set(xlabel="Epoch", title=label, ylim=(0, None))
         axis.grid(alpha=0.3)
+        if len(runs) > 1:
+            axis.legend()
     with atomic_path(output) as temporary:
         figure.savefig(temporary, format="png")
+
+
+def validated_epochs(run: Path) -> list[dict[str, float]]:
+    """Read a run's metrics of each epoch.
+
+    Raises:
+        LightDepthError: there are none, or the run had no validation.
+    """
+    rows = RunFolder(run).read_metrics()
+    if not rows or "rmse_m" not in rows[0]:
+        raise LightDepthError(f"{run} has no validated epochs in metrics.jsonl; name the folder of a training run.")
+    return rows
 
 
 @app.command()

@@ -1,0 +1,60 @@
+"""The model inside the package: there, small, in metres, and licensed by a file of its own."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from lightdepth_runtime import DepthEstimator
+from lightdepth_runtime.estimator import SHIPPED_MODEL
+from lightdepth_runtime.evaluate import evaluate
+from lightdepth_runtime.pairs import load_pairs
+from lightdepth_runtime.protocol import get_protocol
+
+ROOT = Path(__file__).parents[2]
+DEMO_DATA = ROOT / "lightdepth" / "demo_data"
+
+
+def test_it_is_under_four_million_parameters_and_18_mb_and_says_how_it_was_scored():
+    assert SHIPPED_MODEL.stat().st_size < 18e6
+    with DepthEstimator.load(device="cpu") as estimator:
+        spec = estimator.spec
+    assert spec.parameters == 3_614_161
+    assert (spec.unit, spec.max_depth_m) == ("m", 10.0)
+    assert spec.scores["protocol"] == get_protocol("eigen").id
+    assert spec.scores["samples"] == 317
+
+
+def test_it_gives_metres_in_rooms_and_from_a_camera_it_never_saw():
+    with DepthEstimator.load(device="cpu") as estimator:
+        result = evaluate(estimator, load_pairs(DEMO_DATA, "test"), get_protocol("none"), model="shipped")
+    constant = evaluate(
+        lambda _: np.full((1, 1), 2.0, np.float32), load_pairs(DEMO_DATA, "test"), get_protocol("none"), model="2 m"
+    )
+    assert result.metrics.abs_rel < 0.8 * constant.metrics.abs_rel
+
+
+def test_infer_needs_no_model_argument(tmp_path):
+    image = next(DEMO_DATA.glob("*/*_rgb.jpg"))
+    command = [sys.executable, "-m", "lightdepth_runtime", "infer", str(image), "--output", str(tmp_path / "out")]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    (metres,) = (tmp_path / "out").glob("*.npy")
+    depth_m = np.load(metres)
+    assert depth_m.shape == (480, 640)
+    assert 0.3 < np.median(depth_m) < 10
+
+
+def test_the_wheel_holds_it_with_its_card_and_licence_under_20_mb(tmp_path):
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT / "runtime", check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.stat().st_size < 20e6
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        text = archive.read(metadata).decode()
+    assert {f"lightdepth_runtime/models/{name}" for name in ("lite0.onnx", "lite0.md", "LICENSE-WEIGHTS.txt")} <= names
+    assert "License-Expression: MIT AND LicenseRef-LightDepth-Weights" in text
+    assert any(name.endswith("licenses/lightdepth_runtime/models/LICENSE-WEIGHTS.txt") for name in names)
