@@ -52,6 +52,7 @@ def _png_is_complete(content: bytes, path: Path) -> bool:
     """Walk the chunks: 4 bytes length, 4 bytes type, data, CRC-32 of type and data (ISO/IEC 15948, section 5)."""
     view = memoryview(content)
     position = len(_PNG_START)
+    needed = {b"IHDR", b"IDAT"}  # a bit can turn their names into those of chunks that a reader may skip
     while position + 8 <= len(content):
         kind = content[position + 4 : position + 8]
         end = position + 12 + int.from_bytes(content[position : position + 4], "big")
@@ -63,7 +64,13 @@ def _png_is_complete(content: bytes, path: Path) -> bool:
             raise LightDepthError(
                 f"{path} is corrupt: the checksum of its {name} chunk is wrong. Copy the file again or leave it out."
             )
+        needed.discard(kind)
         if kind == b"IEND":
+            if needed:
+                name = min(needed).decode("ascii")
+                raise LightDepthError(
+                    f"{path} is corrupt: it has no {name} chunk. Copy the file again or leave it out."
+                )
             return True
         position = end
     return False

@@ -151,7 +151,7 @@ def test_a_missing_model_is_named(tmp_path):
 def test_an_unknown_file_type_and_an_unknown_device_are_refused(exported, tmp_path):
     (tmp_path / "m.h5").touch()
     assert "No installed backend opens 'm.h5'" in refusal(tmp_path / "m.h5")
-    assert "runs on cpu, cuda, openvino or auto, not .tpu'" in refusal(exported / "one.onnx", "tpu")
+    assert "runs on cpu, cuda, openvino or auto, not 'tpu'" in refusal(exported / "one.onnx", "tpu")
 
 
 def test_the_suffix_may_be_in_capitals(exported, tmp_path):
