@@ -2,7 +2,7 @@
 
 Usage: python benchmarks/recipe.py --data DIR --encoder-weights lite0.safetensors [--json FILE]
 
-Each run is short (8 epochs at 160x128) and is scored on the validation scenes, never on test pairs. Short runs rank
+Each run is short (5 epochs at 160x128) and is scored on the validation scenes, never on test pairs. Short runs rank
 parts; they don't predict the figures of a long run. A run that is already in --output is not repeated.
 """
 
@@ -18,14 +18,14 @@ from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.machine import describe_machine
 
 BASE = [
-    *("model=lite0", "image_height=128", "image_width=160", "epochs=8", "learning_rate=1.5e-3"),
+    *("model=lite0", "image_height=128", "image_width=160", "epochs=5", "learning_rate=1.5e-3"),
     *("val_fraction=0.25", "num_workers=0", "num_threads=1"),
 ]
 VARIANTS = {
     "base: the defaults (log depth, SILog + gradients + L1, half of the pairs zoomed, EMA)": [],
     "every pair zoomed": ["zoom_share=1"],
     "no zoom": ["zoom_share=0"],
-    "more weight on absolute scale (silog_lambda 0.5)": ["silog_lambda=0.5"],
+    "RMSE in metres beside the loss (rmse_weight 0.3)": ["rmse_weight=0.3"],
     "plain L1 in metres": ["loss=l1"],
     "softplus metres instead of log depth": ["output=softplus"],
     "no EMA of the weights": ["ema_decay=0"],
