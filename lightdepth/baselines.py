@@ -7,8 +7,6 @@ import logging
 import tempfile
 import warnings
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import onnx
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 
 from lightdepth_runtime.atomic import atomic_path
 from lightdepth_runtime.baseline import BASELINE_KEY, BaselineBackend, BaselineSpec, open_baseline
+from lightdepth_runtime.closing import Closing
 from lightdepth_runtime.errors import LightDepthError
 
 from .depth_anything import DEPTH_ANYTHING_SMALL, DepthAnything, depth_anything_size, load_depth_anything
@@ -27,7 +26,7 @@ __all__ = ["Baseline", "check_baseline_name", "export_baseline"]
 OPSET = 18  # as LightDepth's own export
 
 
-class Baseline:
+class Baseline(Closing):
     """Depth Anything V2 behind one call; its files live in a temporary folder that `close` deletes.
 
     Example:
@@ -67,14 +66,6 @@ class Baseline:
             backend.close()
         self._open.clear()
         self._folder.cleanup()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def check_baseline_name(name: str) -> None:

@@ -5,12 +5,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .closing import Closing
 from .errors import LightDepthError
 from .frames import Frame
 from .images import import_cv2
@@ -51,7 +50,7 @@ def without_password(source: str) -> str:
     return re.sub(r"(?<=://)[^/@]*@", "", source)
 
 
-class Camera:
+class Camera(Closing):
     """Give the newest frame of a camera; a slow reader skips frames instead of falling behind.
 
     A thread reads all the time, so that no driver's queue grows old. `newest` waits for a frame later than the last one
@@ -135,14 +134,6 @@ class Camera:
         with self._change:
             self._image = None
         self._thread.join(JOIN_TIMEOUT_S)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _open(self) -> Capture | None:
         capture = self._opener(self._source)

@@ -3,13 +3,13 @@
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Self, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .backends import Backend, open_backend
+from .closing import Closing
 from .errors import LightDepthError
 from .images import ChannelOrder, FrameBuffers, as_rgb, check_frame, preprocess, resize_depth
 from .spec import ModelSpec
@@ -21,7 +21,7 @@ Resolution = Literal["image", "model"]
 SHIPPED_MODEL = Path(__file__).parent / "models" / "lite0.onnx"
 
 
-class DepthEstimator:
+class DepthEstimator(Closing):
     """Estimate metric depth with any LightDepth model.
 
     Several threads may share one estimator: frames are worked on one after another, and each thread gets the result
@@ -181,14 +181,6 @@ class DepthEstimator:
         """Free the model's memory once the frame in work is done; a second call does nothing."""
         with self._lock:
             self._backend.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _check_resolution(resolution: Resolution) -> None:

@@ -3,12 +3,12 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .closing import Closing
 from .errors import LightDepthError
 from .frames import Frame
 from .images import as_rgb, import_cv2
@@ -71,7 +71,7 @@ def read_rgb(capture: Capture) -> NDArray[np.uint8] | None:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if image.shape == rgb.shape else rgb  # a whole copy is faster later
 
 
-class VideoFile:
+class VideoFile(Closing):
     """Read a video file as frames; stamps count from the film's beginning.
 
     Where the picture's size changes within a file, OpenCV brings all frames to the size of the first. `fps` and `count`
@@ -135,14 +135,6 @@ class VideoFile:
     def close(self) -> None:
         """Close the file."""
         self._capture.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _check_file(path: Path) -> None:

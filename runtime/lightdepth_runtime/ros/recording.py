@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
+from ..closing import Closing
 from ..errors import LightDepthError
 from ..spec import CameraIntrinsics
 from .message import NANOSECONDS, calibrated, stamp_ns
@@ -50,7 +50,7 @@ def is_recording(path: Path) -> bool:
     return path.suffix.lower() in (".bag", *_STORAGE_SUFFIXES)
 
 
-class Recording:
+class Recording(Closing):
     """An open recording: a ROS 1 .bag file, or of ROS 2 a folder, an .mcap or a .db3 file.
 
     Raises:
@@ -65,14 +65,6 @@ class Recording:
         self._store, self._is_ros2 = opened[1:]
         with self._damage_named():
             self._connections: Sequence[Connection] = tuple(self._reader.connections)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the files; a second call does nothing."""

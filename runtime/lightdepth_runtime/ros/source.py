@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from ..closing import Closing
 from ..errors import LightDepthError
 from ..frames import Frame
 from .message import calibrated, decode_color
@@ -22,7 +22,7 @@ class RecordedFrame(Frame):
     camera_info: Any | None = None  # Any: rosbags makes the message class when it reads
 
 
-class RecordingSource:
+class RecordingSource(Closing):
     """Iterate over one image topic of a recording, in the order in which it was recorded.
 
     A damaged message is left out and an error at the end counts them; that the first one can't be decoded is an error
@@ -67,11 +67,3 @@ class RecordingSource:
     def close(self) -> None:
         """Close the recording."""
         self._recording.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
