@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lightdepth_runtime.images import import_cv2, resize_rgb
+from lightdepth_runtime.images import resize_rgb
+from lightdepth_runtime.opencv import import_cv2
 from lightdepth_runtime.pairs import FrameData
 
 __all__ = ["Augmentation", "augment"]

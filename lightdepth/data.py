@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.images import import_cv2, preprocess
+from lightdepth_runtime.images import preprocess
+from lightdepth_runtime.opencv import import_cv2
 from lightdepth_runtime.pairs import Pair, PairSet, scenes_of
 from lightdepth_runtime.spec import ModelSpec
 

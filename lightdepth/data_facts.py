@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.images import import_cv2, read_bytes
+from lightdepth_runtime.images import read_bytes
+from lightdepth_runtime.opencv import import_cv2
 from lightdepth_runtime.pairs import FrameData, Pair
-from lightdepth_runtime.pairs.depth_png import SATURATED_8BIT, FilePair
+from lightdepth_runtime.pairs.depth_png import SATURATED_8BIT, FilePair, decode_depth
 
 __all__ = ["MAX_SHIFT", "PairFacts", "UnreadablePair", "edge_agreement", "look_at"]
 
@@ -59,8 +59,7 @@ class PairFacts:
 def look_at(pair: Pair) -> PairFacts | UnreadablePair:
     """Read a pair and note what can be checked about it."""
     try:
-        frame = pair.read()
-        bits, saturated, color_hash, depth_hash = _file_facts(pair, frame)
+        frame, (bits, saturated, color_hash, depth_hash) = _read(pair)
     except LightDepthError as error:
         return UnreadablePair(pair.name, str(error))
     cv2 = import_cv2()
@@ -131,16 +130,17 @@ def _steps(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.minimum(np.maximum(across, down), 1.0)
 
 
-def _file_facts(pair: Pair, frame: FrameData) -> tuple[int | None, float, str, str]:
-    """Return bits, share of saturated depth, and the hashes of colour and depth."""
+def _read(pair: Pair) -> tuple[FrameData, tuple[int | None, float, str, str]]:
+    """Return the frame, with bits, share of saturated depth, and the hashes of colour and depth."""
     if not isinstance(pair, FilePair):
-        return None, 0.0, _hash(frame.image.tobytes()), _hash(frame.depth_m.tobytes())
-    cv2 = import_cv2()
-    content = read_bytes(Path(pair.depth_path))
-    values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        frame = pair.read()
+        return frame, (None, 0.0, _hash(frame.image.tobytes()), _hash(frame.depth_m.tobytes()))
+    image, values = pair.read_stored()
     limit = SATURATED_8BIT if values.dtype == np.uint8 else SATURATED_16BIT
     saturated = float((values == limit).mean())
-    return content[PNG_BITS_BYTE], saturated, _hash(read_bytes(pair.color_path)), _hash(content)
+    content = read_bytes(pair.depth_path)
+    facts = content[PNG_BITS_BYTE], saturated, _hash(read_bytes(pair.color_path)), _hash(content)
+    return FrameData(image, decode_depth(values)), facts
 
 
 def _hash(content: bytes) -> str:

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from lightdepth_runtime.atomic import atomic_path, make_folder, write_json
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.images import import_cv2, read_bytes
-from lightdepth_runtime.pairs import Pair, PairSet, load_pairs
+from lightdepth_runtime.pairs import MissingSplitError, Pair, PairSet, load_pairs
 from lightdepth_runtime.pairs.depth_png import FilePair
 from lightdepth_runtime.pairs.packed import PACKED_NAME, PACKED_SCHEMA
 
@@ -90,9 +89,8 @@ def _load_splits(root: Path) -> list[PairSet]:
     for split in SPLITS:
         try:
             found.append(load_pairs(root, split))
-        except LightDepthError as error:
-            if not str(error).startswith(f"No {split} pairs"):
-                raise
+        except MissingSplitError:
+            continue
     if not found:
         raise LightDepthError(f"No train or test pairs in {root}; see the README's section on data.")
     return found
@@ -141,8 +139,7 @@ def _write_shard(folder: Path, name: str, source: str, pairs: Iterable[Pair]) ->
 
 def _decode(pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.generic]]:
     """Return uint8 RGB (H, W, 3) and depth (H, W) as stored, so that the packed pair decodes to the same metres."""
+    if isinstance(pair, FilePair):
+        return pair.read_stored()
     frame = pair.read()
-    if not isinstance(pair, FilePair):
-        return frame.image, frame.depth_m
-    cv2 = import_cv2()
-    return frame.image, cv2.imdecode(np.frombuffer(read_bytes(pair.depth_path), np.uint8), cv2.IMREAD_UNCHANGED)
+    return frame.image, frame.depth_m

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from lightdepth_runtime.atomic import atomic_path
 from lightdepth_runtime.colorize import DepthRange, colorize, with_scale
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.images import import_cv2, resize_rgb
+from lightdepth_runtime.images import resize_rgb
+from lightdepth_runtime.opencv import import_cv2
 from lightdepth_runtime.pairs import FrameData, Pair, load_pairs
 
 __all__ = ["draw_sheet"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .backends.onnx_runtime import open_session
 from .errors import LightDepthError
-from .images import import_cv2
+from .opencv import import_cv2
 from .protocol import DepthKind
 from .spec import IMAGENET_MEAN, IMAGENET_STD, Precision
 

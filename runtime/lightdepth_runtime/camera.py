@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .closing import Closing
 from .errors import LightDepthError
 from .frames import Frame
-from .images import import_cv2
+from .opencv import import_cv2
 from .video import Capture, open_capture, read_rgb
 
 __all__ = ["Camera", "Reconnect", "open_camera", "without_password"]

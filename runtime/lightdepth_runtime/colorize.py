@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import LightDepthError
-from .images import import_cv2
+from .opencv import import_cv2
 
 __all__ = ["COLORMAPS", "NO_DEPTH_RGB", "Colormap", "DepthRange", "colorize", "depth_range", "with_scale"]
 

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from .errors import LightDepthError
 from .image_bytes import check_complete
+from .opencv import import_cv2, quiet_cv2
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from .spec import ModelSpec
 
 __all__ = [
@@ -27,7 +26,6 @@ __all__ = [
     "as_rgb",
     "check_frame",
     "decode_image",
-    "import_cv2",
     "preprocess",
     "read_bytes",
     "read_image",
@@ -36,18 +34,7 @@ __all__ = [
 ]
 
 ChannelOrder = Literal["rgb", "bgr"]
-_LOG_LEVEL_SILENT = 0
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-
-
-@lru_cache(maxsize=1)
-def import_cv2() -> ModuleType:
-    """Import OpenCV, or say which extra brings it."""
-    try:
-        import cv2
-    except ImportError as error:
-        raise LightDepthError('OpenCV is missing; install it with: pip install "lightdepth-runtime[cpu]"') from error
-    return cv2
 
 
 def read_image(path: Path | str) -> NDArray[np.uint8]:
@@ -75,17 +62,13 @@ def decode_image(content: bytes, path: Path, flags: int) -> NDArray[np.generic]:
         LightDepthError: not an image, damaged, or larger than OpenCV decodes.
     """
     cv2 = import_cv2()
-    logging = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # OpenCV 4 and 5
-    level = logging.getLogLevel()
-    logging.setLogLevel(_LOG_LEVEL_SILENT)
     try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+        with quiet_cv2():
+            image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:
         raise LightDepthError(
             f"{path} can't be decoded as an image (OpenCV refuses it: {error.err}). Make it smaller or leave it out."
         ) from error
-    finally:
-        logging.setLogLevel(level)
     if image is None:
         raise LightDepthError(
             f"{path} can't be decoded as an image ({len(content)} bytes). Replace the file or leave it out."

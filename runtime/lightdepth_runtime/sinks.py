@@ -13,7 +13,7 @@ from .atomic import atomic_path, write_bytes
 from .colorize import Colormap, DepthRange, colorize, depth_range, with_scale
 from .errors import LightDepthError
 from .frames import Frame, FrameSink
-from .images import import_cv2
+from .opencv import import_cv2
 from .point_cloud import encode_ply, points_of
 from .rerun_sink import RerunSink
 from .ros import RecordingSink

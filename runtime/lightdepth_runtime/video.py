@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from .closing import Closing
 from .errors import LightDepthError
 from .frames import Frame
-from .images import as_rgb, import_cv2
-from .quiet import quiet_cv2
+from .images import as_rgb
+from .opencv import import_cv2, quiet_cv2
 
 __all__ = ["VIDEO_SUFFIXES", "Capture", "VideoFile", "open_capture", "read_rgb"]
 

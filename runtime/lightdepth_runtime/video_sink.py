@@ -11,8 +11,8 @@ from .atomic import atomic_path
 from .colorize import Colormap, DepthRange, colorize, depth_range, with_scale
 from .errors import LightDepthError
 from .frames import Frame
-from .images import import_cv2, resize_rgb
-from .quiet import quiet_cv2
+from .images import resize_rgb
+from .opencv import import_cv2, quiet_cv2
 from .spec import Intrinsics
 
 __all__ = ["VideoSink"]

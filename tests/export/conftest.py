@@ -51,7 +51,7 @@ def settled(network):
 
 def smooth_frames(count=3, height=120, width=160, *, truth=True):
     """Make smooth random images with smooth depth of 1 to 4 m."""
-    from lightdepth_runtime.images import import_cv2
+    from lightdepth_runtime.opencv import import_cv2
 
     cv2 = import_cv2()
     random = np.random.default_rng(1)

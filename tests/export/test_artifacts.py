@@ -10,7 +10,8 @@ from lightdepth_export.metadata import read_spec
 from lightdepth_export.parity import ParityThresholds
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
-from lightdepth_runtime.images import import_cv2, read_image
+from lightdepth_runtime.images import read_image
+from lightdepth_runtime.opencv import import_cv2
 
 FP16 = ExportOptions(fp16=True, threads=1)
 IMPOSSIBLE = ExportOptions(fp16=True, threads=1, thresholds=ParityThresholds(fp16_rmse_change=0.0))

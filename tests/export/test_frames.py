@@ -5,7 +5,7 @@ import pytest
 
 from lightdepth_export.frames import check_frames, read_frames
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.images import import_cv2
+from lightdepth_runtime.opencv import import_cv2
 from lightdepth_runtime.pairs import FrameData, PairSet
 
 

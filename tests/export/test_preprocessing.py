@@ -10,7 +10,8 @@ from lightdepth_export.preprocessing import TOLERANCE_GREY_LEVELS, embed_preproc
 from lightdepth_runtime.backends.onnx_runtime import OnnxRuntimeBackend
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
-from lightdepth_runtime.images import import_cv2, preprocess
+from lightdepth_runtime.images import preprocess
+from lightdepth_runtime.opencv import import_cv2
 
 # (frame, network): a Kinect and larger cameras shrink by area averaging; smaller or narrower ones are interpolated
 SHRINKING = [((480, 640), (192, 256)), ((480, 640), (64, 96)), ((720, 1280), (192, 256)), ((241, 323), (64, 96))]

@@ -14,7 +14,7 @@ from lightdepth_runtime.baseline import (
     open_foreign,
     read_baseline_spec,
 )
-from lightdepth_runtime.images import import_cv2
+from lightdepth_runtime.opencv import import_cv2
 from lightdepth_runtime.protocol import align, fit_alignment
 
 

@@ -9,10 +9,18 @@ from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..image_bytes import check_complete
-from ..images import import_cv2, read_bytes, read_image
+from ..images import read_bytes, read_image
+from ..opencv import import_cv2
 from .pair import FrameData, check_same_size
 
-__all__ = ["FilePair", "decode_dense_depth_8bit", "decode_millimetres", "read_depth_png"]
+__all__ = [
+    "FilePair",
+    "decode_dense_depth_8bit",
+    "decode_depth",
+    "decode_millimetres",
+    "read_depth_png",
+    "read_depth_values",
+]
 
 # DenseDepth's training PNGs: 255 is 10 m (ialhashim/DenseDepth issue 146; Hu et al., nyu_transform.py).
 STEPS_PER_METRE_8BIT = 25.5
@@ -34,14 +42,28 @@ class FilePair:
 
     def read(self) -> FrameData:
         """Decode both files; depth in metres, 0 where there is no reading."""
+        image, values = self.read_stored()
+        return FrameData(image, decode_depth(values))
+
+    def read_stored(self) -> tuple[NDArray[np.uint8], NDArray[np.generic]]:
+        """Return uint8 RGB (H, W, 3), and depth (H, W) as the file holds it, for `decode_depth`."""
         image = read_image(self.color_path)
-        depth_m = read_depth_png(self.depth_path, self.rule)
-        check_same_size(image, depth_m, str(self.depth_path))
-        return FrameData(image, depth_m)
+        values = read_depth_values(self.depth_path, self.rule)
+        check_same_size(image, values, str(self.depth_path))
+        return image, values
 
 
 def read_depth_png(path: Path, rule: DepthRule) -> NDArray[np.float32]:
     """Read a single-channel depth PNG as float32 (H, W) metres, 0 where there is no reading.
+
+    Raises:
+        LightDepthError: what `read_depth_values` raises.
+    """
+    return decode_depth(read_depth_values(path, rule))
+
+
+def read_depth_values(path: Path, rule: DepthRule) -> NDArray[np.generic]:
+    """Read a single-channel depth PNG as it is stored: uint8 or uint16 (H, W).
 
     Raises:
         LightDepthError: unreadable, truncated, several channels, or a bit depth that the packaging has no rule for.
@@ -58,14 +80,21 @@ def read_depth_png(path: Path, rule: DepthRule) -> NDArray[np.float32]:
         raise LightDepthError(
             f"{path} has {values.shape[2]} channels; a depth PNG has one. Is it a coloured picture of depth?"
         )
+    if values.dtype != np.uint16 and (values.dtype != np.uint8 or rule != "densedepth"):
+        raise LightDepthError(
+            f"{path} has {values.dtype.itemsize * 8} bits a pixel; this packaging needs 16-bit PNG in millimetres "
+            "(0 = no reading). Convert it first."
+        )
+    return values
+
+
+def decode_depth(values: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Turn stored depth (H, W) into float32 metres: 8 bits are DenseDepth's, 16 bits millimetres, float32 metres."""
+    if values.dtype == np.uint8:
+        return decode_dense_depth_8bit(values.astype(np.uint8, copy=False))
     if values.dtype == np.uint16:
-        return decode_millimetres(values)
-    if values.dtype == np.uint8 and rule == "densedepth":
-        return decode_dense_depth_8bit(values)
-    raise LightDepthError(
-        f"{path} has {values.dtype.itemsize * 8} bits a pixel; this packaging needs 16-bit PNG in millimetres "
-        "(0 = no reading). Convert it first."
-    )
+        return decode_millimetres(values.astype(np.uint16, copy=False))
+    return values.astype(np.float32, copy=False)
 
 
 def decode_dense_depth_8bit(values: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -9,7 +9,11 @@ from .packed import PACKED_NAME, load_packed
 from .pair import PairSet
 from .pair_list import load_pair_list
 
-__all__ = ["load_pairs"]
+__all__ = ["MissingSplitError", "load_pairs"]
+
+
+class MissingSplitError(LightDepthError):
+    """A folder that holds no list of the split's pairs."""
 
 
 def load_pairs(path: Path | str, split: str, *, missing_ok: bool = False) -> PairSet:
@@ -21,7 +25,7 @@ def load_pairs(path: Path | str, split: str, *, missing_ok: bool = False) -> Pai
     reading its pair says so.
 
     Raises:
-        LightDepthError: nothing there, no packaging recognised, or a fault in it.
+        LightDepthError: nothing there, or a fault in it; MissingSplitError where no packaging of the split is found.
     """
     path = Path(path)
     if path.is_file():
@@ -41,7 +45,7 @@ def load_pairs(path: Path | str, split: str, *, missing_ok: bool = False) -> Pai
     if (path / f"{split}.txt").is_file():
         return load_pair_list(path / f"{split}.txt", split, missing_ok=missing_ok)
     content = ", ".join(sorted(entry.name for entry in path.iterdir())[:5]) or "nothing"
-    raise LightDepthError(
+    raise MissingSplitError(
         f"No {split} pairs in {path}: it holds {content}, but none of nyu2_{split}.csv, {MAT_NAME} or {split}.txt. "
         "See the README's section on data."
     )

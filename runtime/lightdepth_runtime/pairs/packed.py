@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..spec import Intrinsics
-from .depth_png import decode_dense_depth_8bit, decode_millimetres
+from .depth_png import decode_depth
 from .pair import FrameData, PairSet
 
 __all__ = ["PACKED_NAME", "PACKED_SCHEMA", "PackedPair", "load_packed"]
@@ -52,11 +52,7 @@ class PackedPair:
             raise LightDepthError(f"{self.shard} ends before {self.name}; run `lightdepth data pack` again.")
         image = np.array(content[self.offset : middle]).reshape(self.height, self.width, COLOR_BYTES)
         depth = np.array(content[middle:end]).view(kind).reshape(self.height, self.width)
-        if kind == np.uint8:
-            return FrameData(image, decode_dense_depth_8bit(depth))
-        return FrameData(
-            image, decode_millimetres(depth) if kind == np.uint16 else depth.astype(np.float32, copy=False)
-        )
+        return FrameData(image, decode_depth(depth))
 
 
 def load_packed(folder: Path, split: str) -> PairSet:

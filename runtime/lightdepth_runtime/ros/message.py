@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..image_bytes import check_complete
-from ..images import decode_image, import_cv2
+from ..images import decode_image
+from ..opencv import import_cv2
 from ..spec import CameraIntrinsics
 
 __all__ = [
