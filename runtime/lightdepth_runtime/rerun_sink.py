@@ -2,6 +2,7 @@
 
 import math
 from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,8 +27,8 @@ CAMERA, IMAGE, DEPTH, POINTS = "world/camera", "world/camera/image", "world/came
 def import_rerun() -> ModuleType:
     """Import Rerun, or say which extra brings it."""
     try:
-        import rerun
-        import rerun.blueprint  # not imported by rerun itself in all versions
+        rerun = import_module("rerun")
+        import_module("rerun.blueprint")  # not imported by rerun itself in all versions
     except ImportError as error:
         raise LightDepthError('Rerun is missing; install it with: pip install "lightdepth-runtime[rerun]"') from error
     return rerun
