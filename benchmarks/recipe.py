@@ -28,7 +28,7 @@ VARIANTS = {
     "RMSE in metres beside the loss (rmse_weight 0.3)": ["rmse_weight=0.3"],
     "plain L1 in metres": ["loss=l1"],
     "softplus metres instead of log depth": ["output=softplus"],
-    "no EMA of the weights": ["ema_decay=0"],
+    "SILog that forgives less of a wrong scale (silog_lambda 0.5)": ["silog_lambda=0.5"],
 }
 EPOCHS_AVERAGED = 2  # the last ones: steadier than a single epoch
 
