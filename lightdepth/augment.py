@@ -1,6 +1,7 @@
 """Augmentation that keeps depth true: image, depth and mask move together, and a zoom divides the depth."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,9 @@ from lightdepth_runtime.images import resize_rgb
 from lightdepth_runtime.opencv import import_cv2
 from lightdepth_runtime.pairs import FrameData
 
-__all__ = ["Augmentation", "augment"]
+__all__ = ["Augmentation", "View", "augment", "draw_view"]
+
+Value = TypeVar("Value", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -26,27 +29,75 @@ class Augmentation:
     color: float = 0.2  # gamma, brightness and each channel vary by up to this share
 
 
+@dataclass(frozen=True)
+class View:
+    """One random look at a frame: which window of it, how far enlarged, mirrored or not, in which colours."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    zoom: float
+    is_mirrored: bool
+    color_table: NDArray[np.uint8] | None  # (1, 256, 3)
+
+    def image(self, image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+        """Return the view of an image (H, W, 3) at (height, width)."""
+        image = self._mirror(resize_rgb(image[self._window()], height, width))
+        return image if self.color_table is None else import_cv2().LUT(image, self.color_table)
+
+    def depth(self, depth_m: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+        """Return the view of measured depth (H, W) at (height, width), 0 where there is no reading.
+
+        Depth is resampled to the nearest reading: interpolation would invent depths at edges and holes. "Exact" takes
+        the middle of each block, where the image's pixel stands; OpenCV's plain nearest takes its corner, half an
+        output pixel beside it.
+        """
+        cv2 = import_cv2()
+        window = np.ascontiguousarray(depth_m[self._window()])
+        resized = cv2.resize(window, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        return self._mirror(resized / np.float32(self.zoom))
+
+    def dense_depth(
+        self, depth_m: NDArray[np.float32], frame_height: int, frame_width: int, height: int, width: int
+    ) -> NDArray[np.float32]:
+        """Return the view of depth (h, w) without holes that shows a whole frame (H, W) at another resolution."""
+        cv2 = import_cv2()
+        down, across = depth_m.shape[0] / frame_height, depth_m.shape[1] / frame_width  # map's pixels a frame's pixel
+        step_y, step_x = self.height / height * down, self.width / width * across  # and for each one of the output
+        to_source = np.array(
+            [
+                [step_x, 0, self.left * across + step_x / 2 - 0.5],  # centres of pixels fall on each other
+                [0, step_y, self.top * down + step_y / 2 - 0.5],
+            ]
+        )
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        seen = cv2.warpAffine(depth_m, to_source, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return self._mirror(seen.astype(np.float32, copy=False) / np.float32(self.zoom))
+
+    def _window(self) -> tuple[slice, slice]:
+        return np.s_[self.top : self.top + self.height, self.left : self.left + self.width]
+
+    def _mirror(self, array: NDArray[Value]) -> NDArray[Value]:
+        return np.ascontiguousarray(array[:, ::-1] if self.is_mirrored else array)
+
+
 def augment(frame: FrameData, height: int, width: int, settings: Augmentation, rng: np.random.Generator) -> FrameData:
-    """Crop, zoom, flip and colour one pair at random, and resize it to (height, width).
+    """Crop, zoom, flip and colour one pair at random, and resize it to (height, width)."""
+    view = draw_view(frame.image.shape[0], frame.image.shape[1], settings, rng)
+    return FrameData(view.image(frame.image, height, width), view.depth(frame.depth_m, height, width))
+
+
+def draw_view(height: int, width: int, settings: Augmentation, rng: np.random.Generator) -> View:
+    """Draw a random view of a (height, width) frame.
 
     A crop that is enlarged z times looks as a camera of the same focal length would see the scene at depth / z, so the
-    depth is divided by z. Depth is resampled to the nearest reading: interpolation would invent depths at edges and
-    holes. "Exact" takes the middle of each block, where the image's pixel stands; OpenCV's plain nearest takes its
-    corner, half an output pixel beside it.
+    depth is divided by z.
     """
-    cv2 = import_cv2()
-    top, left, crop_height, crop_width = _random_window(frame.image.shape[0], frame.image.shape[1], settings, rng)
-    zoom = frame.image.shape[1] / crop_width
-    window = np.s_[top : top + crop_height, left : left + crop_width]
-    image = resize_rgb(frame.image[window], height, width)
-    depth_m = cv2.resize(
-        np.ascontiguousarray(frame.depth_m[window]), (width, height), interpolation=cv2.INTER_NEAREST_EXACT
-    ) / np.float32(zoom)
-    if settings.flip and rng.random() < 0.5:
-        image, depth_m = image[:, ::-1], depth_m[:, ::-1]
-    if settings.color > 0:
-        image = _vary_color(np.ascontiguousarray(image), settings.color, rng)
-    return FrameData(np.ascontiguousarray(image), np.ascontiguousarray(depth_m))
+    window = _random_window(height, width, settings, rng)
+    is_mirrored = settings.flip and rng.random() < 0.5
+    table = _color_table(settings.color, rng) if settings.color > 0 else None
+    return View(*window, width / window[3], is_mirrored, table)
 
 
 def _random_window(
@@ -59,11 +110,9 @@ def _random_window(
     return top, left, crop_height, crop_width
 
 
-def _vary_color(image: NDArray[np.uint8], strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Vary gamma, brightness and the channels' balance by one look-up table a channel: (H, W, 3) -> (H, W, 3)."""
-    cv2 = import_cv2()
+def _color_table(strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Vary gamma, brightness and the channels' balance: one look-up table a channel, (1, 256, 3)."""
     gamma, brightness = rng.uniform(1 - strength, 1 + strength, size=2)
     balance = rng.uniform(1 - strength / 2, 1 + strength / 2, size=3)
     curve = (np.arange(256) / 255) ** gamma * brightness * 255  # (256,)
-    table = np.clip(np.rint(curve[:, None] * balance), 0, 255).astype(np.uint8)[None]  # (1, 256, 3)
-    return cv2.LUT(image, table)
+    return np.clip(np.rint(curve[:, None] * balance), 0, 255).astype(np.uint8)[None]
