@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from lightdepth_runtime.images import resize_rgb
 from lightdepth_runtime.opencv import import_cv2
-from lightdepth_runtime.pairs import FrameData
 
-__all__ = ["Augmentation", "View", "augment", "draw_view"]
+__all__ = ["Augmentation", "View", "draw_view"]
 
 Value = TypeVar("Value", bound=np.generic)
 
@@ -80,12 +79,6 @@ class View:
 
     def _mirror(self, array: NDArray[Value]) -> NDArray[Value]:
         return np.ascontiguousarray(array[:, ::-1] if self.is_mirrored else array)
-
-
-def augment(frame: FrameData, height: int, width: int, settings: Augmentation, rng: np.random.Generator) -> FrameData:
-    """Crop, zoom, flip and colour one pair at random, and resize it to (height, width)."""
-    view = draw_view(frame.image.shape[0], frame.image.shape[1], settings, rng)
-    return FrameData(view.image(frame.image, height, width), view.depth(frame.depth_m, height, width))
 
 
 def draw_view(height: int, width: int, settings: Augmentation, rng: np.random.Generator) -> View:

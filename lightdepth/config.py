@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -81,6 +81,12 @@ class TrainConfig(BaseModel):
     l1_weight: Weight = 0.1
     rmse_weight: Weight = 0.0
 
+    distill_from: str | None = None
+    unlabelled: str | None = None
+    teacher_weight: Weight = 0.5
+    feature_weight: Weight = 0.0
+    teacher_cache: str | None = None
+
     precision: Literal["fp32", "fp16", "bf16"] = "fp16"
     compile: bool = False
     num_workers: Annotated[int, Field(ge=0)] = 2
@@ -96,6 +102,12 @@ class TrainConfig(BaseModel):
         preset = PRESETS.get(str(values.get("model", "resnet18")), {})
         given = {key: value for key, value in values.items() if value is not None or key not in preset}
         return {**preset, **given}
+
+    @model_validator(mode="after")
+    def _check_teacher(self) -> Self:
+        if self.distill_from is None and (self.unlabelled is not None or self.feature_weight):
+            raise ValueError("unlabelled and feature_weight need a teacher: set distill_from")
+        return self
 
     def camera(self) -> Intrinsics | None:
         """Return the camera that `intrinsics` [fx, fy, cx, cy, width, height] describes."""

@@ -2,9 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -14,29 +17,79 @@ from lightdepth_runtime.opencv import import_cv2
 from lightdepth_runtime.pairs import Pair, PairSet, scenes_of
 from lightdepth_runtime.spec import ModelSpec
 
-from .augment import Augmentation, augment
+from .augment import Augmentation, draw_view
 from .config import TrainConfig
+from .teacher_cache import TeacherLabel
 
-__all__ = ["EpochSampler", "TrainingPairs", "build_loader", "collate", "limit_worker_threads", "split_scenes"]
+__all__ = [
+    "EpochSampler",
+    "Lessons",
+    "Sample",
+    "TrainingPairs",
+    "build_loader",
+    "collate",
+    "limit_worker_threads",
+    "split_scenes",
+]
 
 
-class TrainingPairs(Dataset[tuple[Tensor, Tensor, str]]):
+class Sample(NamedTuple):
+    """What a step learns from: one pair, or a batch of them stacked."""
+
+    image: Tensor  # (3, H, W), normalised
+    depth_m: Tensor  # (1, H, W), 0 where there is no reading
+    teacher_m: Tensor | None  # (1, H, W), the teacher's depth of the same view; 0 beyond max_depth_m
+    teacher_image: Tensor | None  # (3, h, w), the same view as the teacher's network wants it
+    names: list[str]
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a teacher adds to the pairs: its depth of each, and the spec of its network where features are matched."""
+
+    labels: Sequence[TeacherLabel]
+    network: ModelSpec | None = None
+
+
+class TrainingPairs(Dataset[Sample]):
     """Pairs by (pass, index): the random generator is seeded by both, so workers and restarts change nothing."""
 
-    def __init__(self, pairs: Sequence[Pair], spec: ModelSpec, settings: Augmentation, seed: int) -> None:
-        self._pairs, self._spec, self._settings, self._seed = pairs, spec, settings, seed
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        spec: ModelSpec,
+        settings: Augmentation,
+        seed: int,
+        lessons: Lessons | None = None,
+    ) -> None:
+        self._pairs, self._spec, self._settings, self._seed, self._lessons = pairs, spec, settings, seed, lessons
 
     def __len__(self) -> int:
         return len(self._pairs)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor, str]:
-        """Return image (3, H, W), depth (1, H, W) in metres and the pair's name."""
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        """Return one pair under a random view."""
         number, index = key
         pair = self._pairs[index]
         rng = np.random.default_rng((self._seed, number, index))
-        frame = augment(pair.read(), self._spec.input_height, self._spec.input_width, self._settings, rng)
-        depth_m = np.where(frame.depth_m < self._spec.max_depth_m, frame.depth_m, np.float32(0))
-        return torch.from_numpy(preprocess(frame.image, self._spec)), torch.from_numpy(depth_m)[None], pair.name
+        frame = pair.read()
+        height, width = frame.depth_m.shape
+        view = draw_view(height, width, self._settings, rng)
+        size = self._spec.input_height, self._spec.input_width
+        image = torch.from_numpy(preprocess(view.image(frame.image, *size), self._spec))
+        depth_m = self._as_tensor(view.depth(frame.depth_m, *size))
+        teacher_m = teacher_image = None
+        if self._lessons:
+            label_m = self._lessons.labels[index].read()
+            teacher_m = self._as_tensor(view.dense_depth(label_m, height, width, *size))
+            if teacher := self._lessons.network:
+                seen = view.image(frame.image, teacher.input_height, teacher.input_width)
+                teacher_image = torch.from_numpy(preprocess(seen, teacher))
+        return Sample(image, depth_m, teacher_m, teacher_image, [pair.name])
+
+    def _as_tensor(self, depth_m: NDArray[np.float32]) -> Tensor:
+        """Leave out what is beyond the range that is trained: (H, W) -> (1, H, W)."""
+        return torch.from_numpy(np.where(depth_m < self._spec.max_depth_m, depth_m, np.float32(0)))[None]
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
@@ -64,30 +117,42 @@ def limit_worker_threads(_worker: int) -> None:
     import_cv2().setNumThreads(1)
 
 
-def collate(samples: Sequence[tuple[Tensor, Tensor, str]]) -> tuple[Tensor, Tensor, list[str]]:
-    """Stack samples into (B, 3, H, W), (B, 1, H, W) and names.
+def collate(samples: Sequence[Sample]) -> Sample:
+    """Stack samples along a new first dimension.
 
     Raises:
-        LightDepthError: no sample has a valid depth.
+        LightDepthError: no sample has a valid depth, of its own or of a teacher's.
     """
-    images, depths, names = zip(*samples, strict=True)
-    depth_m = torch.stack(depths)
-    if not (depth_m > 0).any():
+    names = [name for sample in samples for name in sample.names]
+    depth_m, teacher_m = _stack([s.depth_m for s in samples]), _stack([s.teacher_m for s in samples])
+    if not any(depth is not None and (depth > 0).any() for depth in (depth_m, teacher_m)):
         raise LightDepthError(
             f"A training batch has no valid depth: {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}; "
             "check the depth files' unit and remove empty ones."
         )
-    return torch.stack(images), depth_m, list(names)
+    image = torch.stack([s.image for s in samples])
+    return Sample(image, cast(Tensor, depth_m), teacher_m, _stack([s.teacher_image for s in samples]), names)
+
+
+def _stack(tensors: Sequence[Tensor | None]) -> Tensor | None:
+    """Stack what all samples have or none has."""
+    there = [tensor for tensor in tensors if tensor is not None]
+    return torch.stack(there) if there else None
 
 
 def build_loader(
-    pairs: Sequence[Pair], spec: ModelSpec, config: TrainConfig, *, pin_memory: bool
-) -> tuple[DataLoader[tuple[Tensor, Tensor, str]], EpochSampler]:
+    pairs: Sequence[Pair],
+    spec: ModelSpec,
+    config: TrainConfig,
+    lessons: Lessons | None = None,
+    *,
+    pin_memory: bool,
+) -> tuple[DataLoader[Sample], EpochSampler]:
     """Build the loader of augmented batches, and the sampler whose `epoch` decides their order."""
     sampler = EpochSampler(len(pairs), config.seed, config.passes_per_epoch)
     settings = Augmentation(config.zoom_max, config.zoom_share, config.flip, config.color_jitter)
     loader = DataLoader(
-        TrainingPairs(pairs, spec, settings, config.seed),
+        TrainingPairs(pairs, spec, settings, config.seed, lessons),
         batch_size=config.batch_size,
         sampler=sampler,
         num_workers=config.num_workers,

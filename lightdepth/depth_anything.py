@@ -5,6 +5,7 @@ Depth Anything V2 (Yang et al. 2024) predicts relative inverse depth: larger is 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from dataclasses import dataclass
@@ -60,6 +61,14 @@ class DepthAnything:
     kind: DepthKind
     parameters: int
     preprocessing: Preprocessing
+
+    def digest(self) -> str:
+        """Return a SHA-256 over the weights, wherever they came from."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.network.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.contiguous().numpy())
+        return digest.hexdigest()
 
 
 def small_config() -> DepthAnythingConfig:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.nearest import nearest
 
-__all__ = ["build_encoder"]
+__all__ = ["build_encoder", "feature_channels"]
 
 EXPECTED_REDUCTIONS = [2, 4, 8, 16, 32]
 
@@ -44,8 +44,7 @@ def build_encoder(name: str, weights: str) -> tuple[nn.Module, list[int]]:
             f"The ImageNet weights of {name!r} can't be fetched ({_first_line(error)}). "
             "Set encoder_weights to the path of a local state dict, or to none for random weights."
         ) from error
-    info = cast(FeatureInfo, encoder.feature_info)  # timm sets it on every features_only model
-    reductions = info.reduction()
+    reductions = _info(encoder).reduction()
     if reductions != EXPECTED_REDUCTIONS:
         raise LightDepthError(
             f"Encoder {name!r} has features at {_scales(reductions)}; LightDepth needs {_scales(EXPECTED_REDUCTIONS)}. "
@@ -53,7 +52,16 @@ def build_encoder(name: str, weights: str) -> tuple[nn.Module, list[int]]:
         )
     if weights not in ("imagenet", "none"):
         _load_weights(encoder, Path(weights), name)
-    return encoder, info.channels()
+    return encoder, feature_channels(encoder)
+
+
+def feature_channels(encoder: nn.Module) -> list[int]:
+    """Return the channels of the five feature maps."""
+    return _info(encoder).channels()
+
+
+def _info(encoder: nn.Module) -> FeatureInfo:
+    return cast(FeatureInfo, encoder.feature_info)  # timm sets it on every features_only model
 
 
 @contextmanager

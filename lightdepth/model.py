@@ -59,7 +59,11 @@ class LightDepth(nn.Module):
             LightDepthError: height or width not divisible by 32.
         """
         check_input_size(*image.shape[-2:])
-        *skips, x = self.encoder(image)  # five maps, 1/2 .. 1/32
+        return self.decode(self.encoder(image))
+
+    def decode(self, features: Sequence[Tensor]) -> Tensor:
+        """Turn the encoder's five maps, 1/2 .. 1/32 of (H, W), into metres (B, 1, H, W)."""
+        *skips, x = features
         for stage, skip in zip(self.stages, reversed(skips), strict=True):
             x = stage(x, skip)
         return self.head(x)  # (B, C, H/2, W/2) -> (B, 1, H, W)

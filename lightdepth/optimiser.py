@@ -12,14 +12,16 @@ from .model import LightDepth
 __all__ = ["build_optimiser", "build_schedule"]
 
 
-def build_optimiser(model: LightDepth, config: TrainConfig) -> AdamW:
+def build_optimiser(model: LightDepth, config: TrainConfig, extra: nn.Module | None = None) -> AdamW:
     """Group parameters by learning rate and by weight decay (none for biases and BatchNorm).
 
-    A pretrained encoder learns at `encoder_lr_factor` of the rate; a random one at the full rate.
+    A pretrained encoder learns at `encoder_lr_factor` of the rate; a random one at the full rate, as does `extra`, what
+    is trained beside the network.
     """
     encoder_factor = 1.0 if config.encoder_weights == "none" else config.encoder_lr_factor
     groups = []
-    for module, factor in ((model.encoder, encoder_factor), (nn.ModuleList([model.stages, model.head]), 1.0)):
+    rest = nn.ModuleList([model.stages, model.head, *([extra] if extra else [])])
+    for module, factor in ((model.encoder, encoder_factor), (rest, 1.0)):
         for decays in (True, False):
             parameters = [p for p in module.parameters() if (p.ndim > 1) == decays]
             groups.append(

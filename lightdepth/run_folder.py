@@ -17,8 +17,8 @@ from .run_state import Stateful, load_state, save_state, saved_states
 
 __all__ = ["RunFolder", "newest_run", "newest_state"]
 
-# A resumed run may use other hardware; every other key changes what is trained.
-FREE_ON_RESUME = frozenset({"num_threads", "num_workers"})
+# A resumed run may use other hardware and folders; every other key changes what is trained.
+FREE_ON_RESUME = frozenset({"num_threads", "num_workers", "teacher_cache"})
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class RunFolder:
         return self.config_path
 
     def check_same_config(self, config: TrainConfig) -> None:
-        """Refuse to resume with another config; workers and threads may differ.
+        """Refuse to resume with another config; workers, threads and the cache of predictions may differ.
 
         Raises:
             LightDepthError: no run here, or keys that differ, each named.

@@ -1,6 +1,8 @@
 """What a training run is made of: its pairs, what its checkpoints will be, the precision this machine can give."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -14,6 +16,7 @@ from .config import TrainConfig
 from .data import split_scenes
 from .macs import count_gmacs
 from .source import source_commit
+from .unlabelled import UnlabelledImage, load_unlabelled
 
 __all__ = ["Say", "check_not_empty", "describe", "load_training_data", "silent", "usable_precision"]
 
@@ -27,19 +30,22 @@ def silent(_text: str) -> None:
 def load_training_data(config: TrainConfig) -> tuple[PairSet, PairSet | None]:
     """Return training and validation pairs; validation never touches a test split unless `val_data` names one.
 
-    With `val_fraction` 0 and no `val_data` everything is trained on and nothing validated.
+    Images without depth (`unlabelled`) are added to the training pairs. With `val_fraction` 0 and no `val_data`
+    everything is trained on and nothing validated.
 
     Raises:
         LightDepthError: no data given, or a fault in it.
     """
     if config.data_root is None:
         raise LightDepthError("No training data given; pass --data DIR (or set data_root in config.yaml).")
-    pairs = load_pairs(config.data_root, "train")
+    pairs, validation = load_pairs(config.data_root, "train"), None
     if config.val_data is not None:
-        return pairs, load_pairs(config.val_data, "test")
-    if config.val_fraction == 0:
-        return pairs, None
-    return split_scenes(pairs, config.val_fraction, config.seed)
+        validation = load_pairs(config.val_data, "test")
+    elif config.val_fraction > 0:
+        pairs, validation = split_scenes(pairs, config.val_fraction, config.seed)
+    if config.unlabelled is not None:
+        pairs = replace(pairs, pairs=[*pairs.pairs, *load_unlabelled(config.unlabelled)])
+    return pairs, validation
 
 
 def check_not_empty(pairs: PairSet) -> None:
@@ -57,10 +63,21 @@ def describe(config: TrainConfig, network: nn.Module, training: PairSet) -> Mode
         parameters=count_parameters(network),
         gmacs=count_gmacs(network, config.image_height, config.image_width),
         max_depth_m=config.max_depth_m,
-        training_data=f"{training.name} ({training.packaging}, {len(training)} pairs)",
+        training_data=_describe_data(config, training),
         intrinsics=config.camera() or training.intrinsics,
         source_commit=source_commit(),
     )
+
+
+def _describe_data(config: TrainConfig, training: PairSet) -> str:
+    """Say in one line what is trained on."""
+    without_depth = sum(isinstance(pair, UnlabelledImage) for pair in training.pairs)
+    parts = [f"{training.packaging}, {len(training) - without_depth} pairs"]
+    if without_depth:
+        parts.append(f"{without_depth} images without depth")
+    if config.distill_from:
+        parts.append(f"teacher {Path(config.distill_from).name}")
+    return f"{training.name} ({', '.join(parts)})"
 
 
 def usable_precision(precision: str, say: Say) -> str:

@@ -46,16 +46,17 @@ class RunRecord:
     effective_batch: int
     training: DataRecord
     validation: DataRecord | None
+    teacher: str | None = None  # SHA-256
 
     def write(self, path: Path) -> None:
         """Write `run.json` atomically."""
         write_json(path, {"schema": SCHEMA, **asdict(self)})
 
     def check_same_data(self, old: RunRecord, say: Callable[[str], object]) -> None:
-        """Refuse to continue on other pairs than the run began with; a changed launch or version is said.
+        """Refuse to go on with other pairs or another teacher than at first; a changed launch or version is said.
 
         Raises:
-            LightDepthError: pairs were added, removed, renamed, reordered or replaced.
+            LightDepthError: pairs were added, removed, renamed, reordered or replaced, or the teacher was.
         """
         for what, then, now in (
             ("training", old.training, self.training),
@@ -66,6 +67,11 @@ class RunRecord:
                     f"The {what} pairs are not those this run began with ({_count(then)} then, {_count(now)} now, or "
                     "other names or file sizes); restore them, or start a new run in another --output."
                 )
+        if old.teacher != self.teacher:
+            raise LightDepthError(
+                "The teacher is not the one that this run began with; put its file back, or start a new run in another "
+                "--output."
+            )
         if old.effective_batch != self.effective_batch:
             say(
                 f"Effective batch {self.effective_batch} in {self.processes} processes, {old.effective_batch} in "
@@ -75,7 +81,14 @@ class RunRecord:
             say("Versions differ from those this run began with: the result may differ in its last digits.")
 
 
-def record_run(training: PairSet, validation: PairSet | None, *, processes: int, effective_batch: int) -> RunRecord:
+def record_run(
+    training: PairSet,
+    validation: PairSet | None,
+    *,
+    processes: int,
+    effective_batch: int,
+    teacher: str | None = None,
+) -> RunRecord:
     """Describe a run that is about to start."""
     return RunRecord(
         lightdepth_version=__version__,
@@ -86,6 +99,7 @@ def record_run(training: PairSet, validation: PairSet | None, *, processes: int,
         effective_batch=effective_batch,
         training=_describe(training),
         validation=_describe(validation) if validation is not None else None,
+        teacher=teacher,
     )
 
 

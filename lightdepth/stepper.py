@@ -11,12 +11,13 @@ import torch
 from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
 from timm.utils.model_ema import ModelEmaV3
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from lightdepth_runtime.errors import LightDepthError
 
-from .losses import DepthLoss
+from .data import Sample
+from .distillation import Objective, network_of
 
 __all__ = ["Progress", "Stepper"]
 
@@ -55,7 +56,7 @@ class Stepper:
 
     accelerator: Accelerator
     model: nn.Module
-    loss: DepthLoss
+    objective: Objective
     optimiser: AcceleratedOptimizer
     schedule: LRScheduler
     ema: ModelEmaV3
@@ -68,8 +69,8 @@ class Stepper:
         self._buffers = list(self.model.buffers())
         self._kept = [buffer.clone() for buffer in self._buffers]
 
-    def __call__(self, image: Tensor, depth_m: Tensor, names: list[str]) -> float | None:
-        """Train on image (B, 3, H, W) and depth (B, 1, H, W) in metres.
+    def __call__(self, batch: Sample) -> float | None:
+        """Train on a batch.
 
         Returns:
             The loss, averaged over the processes, or None where the batch was left out.
@@ -78,20 +79,19 @@ class Stepper:
             LightDepthError: too many steps in a row that are not finite; names the batch's files.
         """
         with self.accelerator.accumulate(self.model):
-            value = self._gather(image, depth_m)
+            value = self._gather(batch)
             finite = math.isfinite(value)
             if not finite:
-                self._skip(f"The loss is {value}", names)
+                self._skip(f"The loss is {value}", batch.names)
             if self.accelerator.sync_gradients:
-                self._update(names)
+                self._update(batch.names)
         return value if finite else None
 
-    def _gather(self, image: Tensor, depth_m: Tensor) -> float:
+    def _gather(self, batch: Sample) -> float:
         """Add a batch's gradients to the group's; return the loss."""
         for kept, buffer in zip(self._kept, self._buffers, strict=True):
             kept.copy_(buffer)
-        prediction = self.model(image.contiguous(memory_format=torch.channels_last))
-        loss = self.loss(prediction, depth_m)
+        loss = self.objective(self.model, batch)
         # The mean over the processes is NaN everywhere when it is in one, so that all of them leave the batch out.
         value = float(self.accelerator.reduce(loss.detach(), "mean"))  # pyright: ignore[reportArgumentType]  # a tensor
         if math.isfinite(value) and not self._spoiled:
@@ -125,7 +125,7 @@ class Stepper:
         self.schedule.step()
         progress.step += 1
         progress.skipped_in_a_row = progress.overflows_in_a_row = 0
-        self.ema.update(self.accelerator.unwrap_model(self.model), step=progress.step)
+        self.ema.update(network_of(self.accelerator.unwrap_model(self.model)), step=progress.step)
 
     def _skip(self, what: str, names: list[str]) -> None:
         """Leave the group out and undo what the forward pass did to the running statistics."""

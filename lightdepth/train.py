@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import cast
@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list, set_seed
 from timm.utils.model_ema import ModelEmaV3
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from lightdepth_runtime.errors import LightDepthError
@@ -25,9 +25,11 @@ from lightdepth_runtime.progress import track
 from lightdepth_runtime.protocol import get_protocol
 from lightdepth_runtime.spec import SIZE_DIVISOR
 
-from .checkpoint import build_model, save_checkpoint
+from .checkpoint import Checkpoint, build_model, save_checkpoint
 from .config import TrainConfig
-from .data import build_loader
+from .data import Lessons, Sample, build_loader
+from .distillation import FeatureStudent, FromTeacher, FromTruth, Objective
+from .encoder import feature_channels
 from .losses import DepthLoss
 from .model import LightDepth
 from .optimiser import build_optimiser, build_schedule
@@ -38,6 +40,8 @@ from .run_log import draw_validation, log_epoch
 from .run_record import read_record, record_run
 from .run_state import Stateful
 from .stepper import Progress, Stepper
+from .teacher import Teacher, load_feature_teacher
+from .teacher_cache import cache_folder, label_pairs
 from .torch_backend import TorchBackend
 
 __all__ = ["train"]
@@ -102,6 +106,8 @@ class _Training:
         self.config = config
         self.spec = describe(config, network, training)
         self.progress = Progress()
+        self.teacher_id: str | None = None
+        self.taught: Checkpoint | None = None
         self._prepare(network, training)
         self._open_folder(training, resume=resume)
         self.say(
@@ -118,6 +124,7 @@ class _Training:
             self.validation,
             processes=self.accelerator.num_processes,
             effective_batch=self.config.batch_size * self.accelerator.num_processes * self.config.accumulate,
+            teacher=self.teacher_id,
         )
         if not resume:
             if self.accelerator.is_main_process:
@@ -137,17 +144,20 @@ class _Training:
                 f"BatchNorm can't train on one {SIZE_DIVISOR}x{SIZE_DIVISOR} image at a time; use a larger batch_size "
                 "or input size."
             )
+        lessons = self._ask_teacher(training) if config.distill_from else None
         loader, self.sampler = build_loader(
-            training.pairs, self.spec, config, pin_memory=self.accelerator.device.type == "cuda"
+            training.pairs, self.spec, config, lessons, pin_memory=self.accelerator.device.type == "cuda"
         )
         network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in torch's stub
         self.ema = ModelEmaV3(network, decay=config.ema_decay, use_warmup=True)
         if config.sync_batchnorm:
             share_batch_norm(network, self.accelerator)
+        objective, student = self._choose_objective(network)
         if config.compile:
-            network.compile()
-        optimiser = build_optimiser(network, config)
-        self.model, self.optimiser, self.loader = self.accelerator.prepare(network, optimiser, loader)
+            student.compile()
+        maps = student.maps if isinstance(student, FeatureStudent) else None
+        optimiser = build_optimiser(network, config, maps)
+        self.model, self.optimiser, self.loader = self.accelerator.prepare(student, optimiser, loader)
         if len(self.loader) == 0:
             raise LightDepthError(
                 f"{len(training)} pairs make no batch of {config.batch_size} for each of "
@@ -158,13 +168,48 @@ class _Training:
         self.stepper = Stepper(
             self.accelerator,
             self.model,
-            DepthLoss(config.loss, config.silog_lambda, config.gradient_weight, config.l1_weight, config.rmse_weight),
+            objective,
             self.optimiser,
             self.schedule,
             self.ema,
             self.progress,
             config.clip_norm,
         )
+
+    def _ask_teacher(self, training: PairSet) -> Lessons:
+        """Have the teacher predict every training image that its cache lacks."""
+        config = self.config
+        assert config.distill_from is not None
+        self.taught = load_feature_teacher(config.distill_from) if config.feature_weight else None
+        with Teacher(config.distill_from, threads=config.num_threads) as teacher:
+            self.teacher_id = teacher.id
+            folder = cache_folder(config.teacher_cache)
+            self.say(f"Teacher: {teacher.source}; its predictions are kept in {folder}")
+            labels = label_pairs(
+                teacher,
+                training,
+                folder,
+                share=(self.accelerator.process_index, self.accelerator.num_processes),
+                progress=lambda numbers: track(numbers, "Asking the teacher", len(numbers)),
+            )
+        return Lessons(labels, self.taught.spec if self.taught else None)
+
+    def _choose_objective(self, network: LightDepth) -> tuple[Objective, nn.Module]:
+        """Return the objective and what is trained for it: the network, or the network with maps of its features."""
+        config = self.config
+        loss = DepthLoss(config.loss, config.silog_lambda, config.gradient_weight, config.l1_weight, config.rmse_weight)
+        if not config.distill_from:
+            return FromTruth(loss), network
+        if self.taught is None:
+            return FromTeacher(loss, config.teacher_weight), network
+        encoder = self.taught.model.encoder.to(self.accelerator.device).eval()
+
+        def features(image: Tensor) -> Sequence[Tensor]:
+            with self.accelerator.autocast():
+                return encoder(image)
+
+        student = FeatureStudent(network, feature_channels(network.encoder), feature_channels(encoder))
+        return FromTeacher(loss, config.teacher_weight, config.feature_weight, features), student
 
     def run(self) -> RunFolder:
         """Train the epochs that are left."""
@@ -222,9 +267,9 @@ class _Training:
         if self.accelerator.is_main_process:
             label = f"Epoch {epoch + 1}/{self.config.epochs}"
             batches = track(batches, label, len(self.loader), status=status)
-        for image, depth_m, names in batches:
-            loss = self.stepper(image, depth_m, names)
-            images += len(names)
+        for batch in batches:
+            loss = self.stepper(batch)
+            images += len(batch.names)
             if loss is not None:
                 total += loss
                 done += 1
@@ -235,7 +280,7 @@ class _Training:
             )
         return total / done, images
 
-    def _batches(self) -> Iterable[tuple[Tensor, Tensor, list[str]]]:
+    def _batches(self) -> Iterable[Sample]:
         """Yield batches; an error inside a worker loses the traceback that PyTorch puts before it."""
         try:
             yield from self.loader

@@ -1,7 +1,8 @@
+import cv2
 import numpy as np
 import pytest
 
-from lightdepth.augment import Augmentation, augment
+from lightdepth.augment import Augmentation, View, draw_view
 from lightdepth_runtime.pairs import FrameData, load_pairs
 
 HEIGHT, WIDTH = 480, 640
@@ -14,6 +15,11 @@ def marked(row, column, size=40, depth=3.0):
     image[row : row + size, column : column + size] = 255
     depth_m[row : row + size, column : column + size] = depth
     return FrameData(image, depth_m)
+
+
+def augment(frame, height, width, settings, rng):
+    view = draw_view(*frame.depth_m.shape, settings, rng)
+    return FrameData(view.image(frame.image, height, width), view.depth(frame.depth_m, height, width))
 
 
 def center(mask):
@@ -121,3 +127,24 @@ def test_odd_and_tiny_frames_are_taken(size):
     out = augment(frame, 32, 64, Augmentation(), np.random.default_rng(0))
     assert out.image.shape == (32, 64, 3)
     assert out.depth_m.shape == (32, 64)
+
+
+def test_a_teachers_map_shows_the_same_view_as_the_measured_depth():
+    rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
+    depth_m = 2 + columns / WIDTH + rows / HEIGHT  # a plane: every resampling of it can be told
+    small = cv2.resize(depth_m, (160, 120), interpolation=cv2.INTER_AREA)
+    for seed in range(20):
+        view = draw_view(HEIGHT, WIDTH, Augmentation(zoom_max=2.0, zoom_share=0.7), np.random.default_rng(seed))
+        measured, taught = view.depth(depth_m, 96, 128), view.dense_depth(small, HEIGHT, WIDTH, 96, 128)
+        assert taught.dtype == np.float32
+        inside = np.s_[2:-2, 2:-2]  # the small map's outermost pixels end half a pixel before the frame does
+        # 0.006: what nearest and linear resampling of this plane may differ by, half an output pixel each way
+        np.testing.assert_allclose(taught[inside], measured[inside], atol=0.006)
+        assert abs(float((taught - measured)[inside].mean())) < 1e-3
+
+
+def test_a_mirrored_view_mirrors_the_teachers_map_too():
+    view = View(0, 0, HEIGHT, WIDTH, 1.0, is_mirrored=True, color_table=None)
+    assert np.array_equal(
+        view.dense_depth(np.float32([[1, 2], [3, 4]]), HEIGHT, WIDTH, 2, 2), np.float32([[2, 1], [4, 3]])
+    )

@@ -5,7 +5,7 @@ import torch
 
 from lightdepth.augment import Augmentation
 from lightdepth.config import load_config
-from lightdepth.data import EpochSampler, TrainingPairs, build_loader, collate, split_scenes
+from lightdepth.data import EpochSampler, Sample, TrainingPairs, build_loader, collate, split_scenes
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import load_pairs, scenes_of
 from lightdepth_runtime.spec import ModelSpec
@@ -19,24 +19,26 @@ def pairs(tum):
 
 
 def test_a_sample_is_the_networks_input_with_depth_and_name(pairs):
-    image, depth_m, name = TrainingPairs(pairs.pairs, SPEC, Augmentation(), seed=0)[0, 2]
+    sample = TrainingPairs(pairs.pairs, SPEC, Augmentation(), seed=0)[0, 2]
+    image, depth_m = sample.image, sample.depth_m
     assert (image.shape, image.dtype) == ((3, 64, 96), torch.float32)
     assert (depth_m.shape, depth_m.dtype) == ((1, 64, 96), torch.float32)
-    assert name == "freiburg3_cabinet/0038_rgb.jpg"
+    assert sample.names == ["freiburg3_cabinet/0038_rgb.jpg"]
+    assert sample.teacher_m is None
     assert (depth_m == 0).any()
     assert (depth_m > 0).any()
 
 
 def test_truth_past_the_models_range_is_not_trained_on(pairs):
-    near = TrainingPairs(pairs.pairs, SPEC.with_changes(max_depth_m=1.5), Augmentation(), seed=0)[0, 0][1]
-    every = TrainingPairs(pairs.pairs, SPEC, Augmentation(), seed=0)[0, 0][1]
+    near = TrainingPairs(pairs.pairs, SPEC.with_changes(max_depth_m=1.5), Augmentation(), seed=0)[0, 0].depth_m
+    every = TrainingPairs(pairs.pairs, SPEC, Augmentation(), seed=0)[0, 0].depth_m
     assert every.max() > 1.5
     assert torch.equal(near, torch.where(every < 1.5, every, 0.0))
 
 
 def test_seed_pass_and_index_alone_decide_the_augmentation(pairs):
     def image(seed, number, index):
-        return TrainingPairs(pairs.pairs, SPEC, Augmentation(), seed)[number, index][0]
+        return TrainingPairs(pairs.pairs, SPEC, Augmentation(), seed)[number, index].image
 
     assert torch.equal(image(0, 1, 2), image(0, 1, 2))
     for other in ((1, 1, 2), (0, 2, 2), (0, 1, 1)):
@@ -61,7 +63,7 @@ def test_the_last_incomplete_batch_is_dropped_unless_it_is_the_only_one(pairs):
     def batches(batch_size):
         config = load_config(None, ["num_workers=0", f"batch_size={batch_size}"])
         loader, _ = build_loader(pairs.pairs, SPEC, config, pin_memory=False)
-        return [len(names) for _, _, names in loader]
+        return [len(batch.names) for batch in loader]
 
     assert batches(4) == [4]
     assert batches(3) == [3]
@@ -76,14 +78,15 @@ def test_reading_leaves_the_generator_that_dropout_draws_from_alone(pairs):
 
 
 def test_a_batch_without_valid_depth_is_one_sentence_with_the_files():
-    empty = (torch.zeros(3, 4, 4), torch.zeros(1, 4, 4), "room/1.jpg")
-    some = (torch.zeros(3, 4, 4), torch.ones(1, 4, 4), "room/2.jpg")
+    empty = Sample(torch.zeros(3, 4, 4), torch.zeros(1, 4, 4), None, None, ["room/1.jpg"])
+    some = Sample(torch.zeros(3, 4, 4), torch.ones(1, 4, 4), None, None, ["room/2.jpg"])
     with pytest.raises(LightDepthError, match=r"no valid depth: room/1.jpg, room/1.jpg; check the depth files' unit"):
         collate([empty, empty])
     with pytest.raises(LightDepthError, match=r"room/1.jpg \.\.\.;"):
         collate([empty] * 5)
-    images, depths, names = collate([empty, some])
-    assert (images.shape, depths.shape, names) == ((2, 3, 4, 4), (2, 1, 4, 4), ["room/1.jpg", "room/2.jpg"])
+    batch = collate([empty, some])
+    assert (batch.image.shape, batch.depth_m.shape) == ((2, 3, 4, 4), (2, 1, 4, 4))
+    assert batch.names == ["room/1.jpg", "room/2.jpg"]
 
 
 def test_validation_holds_out_whole_scenes_chosen_by_the_seed(tmp_path, tum):

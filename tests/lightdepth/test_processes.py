@@ -21,10 +21,10 @@ from lightdepth.config import load_config
 config, folder = Path(sys.argv[1]), Path(sys.argv[2])
 original = train_module.Stepper.__call__
 
-def call(self, image, depth_m, names):
+def call(self, batch):
     with Path(f"{folder}.{os.environ.get('RANK', 0)}").open("a") as file:
-        file.write(" ".join(names) + "\\n")
-    return original(self, image, depth_m, names)
+        file.write(" ".join(batch.names) + "\\n")
+    return original(self, batch)
 
 train_module.Stepper.__call__ = call
 train_module.train(load_config(config), folder, say=print)
