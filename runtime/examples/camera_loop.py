@@ -11,6 +11,7 @@ import numpy as np
 
 from lightdepth_runtime import DepthEstimator
 from lightdepth_runtime.camera import Camera
+from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.streams import open_stream, plan_streams
 
 MIDDLE_SHARE = 0.1  # of the picture's sides
@@ -49,5 +50,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        main()
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            main()
+    except LightDepthError as error:  # no camera, or one that is gone: a sentence and exit code 1
+        raise SystemExit(f"Error: {error}") from None

@@ -66,4 +66,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except LightDepthError as error:  # the model or a parameter is wrong: a sentence and exit code 1
+        raise SystemExit(f"Error: {error}") from None

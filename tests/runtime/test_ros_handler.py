@@ -61,6 +61,11 @@ def test_a_bad_message_is_an_error_and_the_next_one_works(image):
     assert handler(message(image)).encoding == "16UC1"
 
 
+def test_a_nodes_parameter_that_is_no_depth_encoding_is_refused_before_the_first_message():
+    with pytest.raises(LightDepthError, match="32FC1 or 16UC1, got '32fc1'"):
+        DepthHandler(DepthEstimator(FakeBackend()), "32fc1")
+
+
 def test_the_example_fills_a_ros_message(image):
     spec = importlib.util.spec_from_file_location("ros2_node", EXAMPLE)
     example = importlib.util.module_from_spec(spec)

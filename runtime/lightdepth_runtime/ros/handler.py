@@ -1,6 +1,6 @@
 """What a ROS node does with an image message: depth with the same stamp and frame. It needs no ROS to be tested."""
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -17,9 +17,14 @@ class DepthHandler:
 
     Where the model knows the camera it was trained with, depth is scaled to this camera's focal length as soon as
     `camera_info` has told it; the corrected depth is right for images of the size that CameraInfo gives.
+
+    Raises:
+        LightDepthError: an encoding other than 32FC1 and 16UC1.
     """
 
     def __init__(self, estimator: DepthEstimator, encoding: DepthEncoding = "32FC1") -> None:
+        if encoding not in get_args(DepthEncoding):  # a node's parameter is any text
+            raise LightDepthError(f"Depth's encoding is {' or '.join(get_args(DepthEncoding))}, got {encoding!r}.")
         self._estimator = estimator
         self._encoding: DepthEncoding = encoding
         self._camera: CameraIntrinsics | None = None
