@@ -79,7 +79,7 @@ class TrainConfig(BaseModel):
     silog_lambda: Share = 0.85
     gradient_weight: Weight = 0.25
     l1_weight: Weight = 0.1
-    rmse_weight: Weight = 0.0
+    rmse_weight: Weight = 0.3
 
     distill_from: str | None = None
     unlabelled: str | None = None
