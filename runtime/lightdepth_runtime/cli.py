@@ -145,8 +145,8 @@ def infer_command(
         print(f"Model {_describe(estimator)}; {plan.describe()}")
         print(f"Device {estimator.backend.device}, {estimator.device_reason}")
         kinds: dict[str, Any] = {"colormap": colormap, "scale": scale}  # Any: each its own type
-        written = run_plan(estimator, plan, **kinds, most_frames=frames, view=view, say=_warn)
-    print(f"Wrote {len(written)} files to {output}")
+        outcome = run_plan(estimator, plan, **kinds, most_frames=frames, view=view, say=_warn)
+    print(f"Wrote {outcome.files} files to {output}")
 
 
 def eval_command(

@@ -1,6 +1,7 @@
 """Estimate depth of many images and of streams; a damaged frame doesn't stop the others."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,12 @@ from .estimator import DepthEstimator
 from .frames import Frame, FrameSink
 from .images import read_image
 from .lens import Lens
+from .outcome import Outcome
 from .sinks import IMAGE_SAVE, DepthFiles, Style, open_sinks
 from .sources import ImageJob, plan_jobs
 
 __all__ = ["estimate_frame", "infer_files", "infer_stream", "plan_jobs"]
 
-MOST_NAMED = 3  # failures named in the last sentence; each was reported when it happened
 IMAGE_STEM = "images"  # of the film and the recording of all images
 IMAGE_FPS = 10.0  # images have no times: their film shows ten a second
 
@@ -34,7 +35,7 @@ def infer_files(
     lens: Lens | None = None,
     say: Callable[[str], None] = lambda _: None,
     progress: Callable[[Sequence[ImageJob]], Iterable[ImageJob]] = iter,
-) -> list[Path]:
+) -> Outcome:
     """Estimate depth of each image, at its resolution, and write it as `sinks.open_sinks` says.
 
     Args:
@@ -49,7 +50,7 @@ def infer_files(
         progress: wraps the jobs to show progress.
 
     Returns:
-        The files written.
+        The files written: their count, and the first thousand.
 
     Raises:
         LightDepthError: the folder can't be written or an input would be overwritten (before the first image), or at
@@ -58,27 +59,23 @@ def infer_files(
     style = Style(colormap, DepthRange(estimator.spec.min_depth_m, estimator.spec.max_depth_m), scale)
     DepthFiles(output, frozenset(save), style).check_inputs(jobs)
     make_folder(output)
-    failed: list[tuple[str, LightDepthError]] = []
 
-    def leave_out(job: ImageJob, error: LightDepthError) -> None:
-        failed.append((str(job.path), error))
-        if len(jobs) > 1:
-            say(f"Left out: {error}")
-
-    def write_all(sinks: Sequence[FrameSink]) -> Iterator[Path]:
+    def write_all(sinks: Sequence[FrameSink], outcome: Outcome) -> None:
         for number, job in enumerate(progress(jobs)):
+            outcome.frames += 1
             try:
                 frame = Frame(read_image(job.path), round(number / IMAGE_FPS * 1e9), job.stem)
                 depth_m = estimate_frame(estimator, frame, lens, shown=str(job.path))
             except LightDepthError as error:
-                leave_out(job, error)
+                outcome.left_out(str(job.path), error)
+                if len(jobs) > 1:
+                    say(f"Left out: {error}")
                 continue
-            yield from _give(sinks, frame, depth_m, estimator, lens)
+            _give(sinks, frame, depth_m, estimator, lens, outcome)
 
-    written = _finish(open_sinks(save, output, IMAGE_STEM, style, fps=IMAGE_FPS), write_all)
-    if failed:
-        raise failed[0][1] if len(jobs) == 1 else _summary(failed, len(jobs), "images", output)
-    return written
+    outcome = _finish(open_sinks(save, output, IMAGE_STEM, style, fps=IMAGE_FPS), write_all)
+    outcome.check("images", f"in {output}")
+    return outcome
 
 
 def infer_stream(
@@ -90,7 +87,7 @@ def infer_stream(
     say: Callable[[str], None] = lambda _: None,
     most_frames: int | None = None,
     stop: Callable[[], bool] = lambda: False,
-) -> list[Path]:
+) -> Outcome:
     """Estimate depth of each frame of a stream and give it to the sinks, which are closed at the end.
 
     Where the source fails midway, what came before it is finished and kept, and its error follows. A sink that fails
@@ -106,19 +103,16 @@ def infer_stream(
         stop: asked before each frame; True ends the stream as its own end would.
 
     Returns:
-        The files written.
+        The files written: their count, and the first thousand.
 
     Raises:
         LightDepthError: the source or a sink failed, or frames gave no depth; the others are written.
     """
-    failed: list[tuple[str, LightDepthError]] = []
     ended: list[LightDepthError] = []
-    count = 0
 
-    def write_all(sinks: Sequence[FrameSink]) -> Iterator[Path]:
-        nonlocal count
+    def write_all(sinks: Sequence[FrameSink], outcome: Outcome) -> None:
         frames = iter(source)
-        while not stop() and (most_frames is None or count < most_frames):
+        while not stop() and (most_frames is None or outcome.frames < most_frames):
             try:
                 frame = next(frames)
             except StopIteration:
@@ -126,21 +120,20 @@ def infer_stream(
             except LightDepthError as error:
                 ended.append(error)
                 return
-            count += 1
+            outcome.frames += 1
             try:
                 depth_m = estimate_frame(estimator, frame, lens)
             except LightDepthError as error:
-                failed.append((frame.name, error))
+                outcome.left_out(frame.name, error)
                 say(f"Left out: {error}")
                 continue
-            yield from _give(sinks, frame, depth_m, estimator, lens)
+            _give(sinks, frame, depth_m, estimator, lens, outcome)
 
-    written = _finish(sinks, write_all)
+    outcome = _finish(sinks, write_all)
     if ended:
         raise ended[0]
-    if failed:
-        raise failed[0][1] if count == 1 else _summary(failed, count, "frames", None)
-    return written
+    outcome.check("frames")
+    return outcome
 
 
 def estimate_frame(
@@ -167,30 +160,23 @@ def _give(
     depth_m: NDArray[np.float32],
     estimator: DepthEstimator,
     lens: Lens | None,
-) -> Iterator[Path]:
+    outcome: Outcome,
+) -> None:
     camera = (lens or Lens()).camera(frame, estimator.spec)
     for sink in sinks:
-        yield from sink.write(frame, depth_m, camera)
+        outcome.wrote(sink.write(frame, depth_m, camera))
 
 
-def _finish(sinks: Sequence[FrameSink], write_all: Callable[[Sequence[FrameSink]], Iterator[Path]]) -> list[Path]:
+def _finish(sinks: Sequence[FrameSink], write_all: Callable[[Sequence[FrameSink], Outcome], None]) -> Outcome:
     """Run the work and close the sinks; on an error, delete what is unfinished."""
+    outcome = Outcome()
     try:
-        written = list(write_all(sinks))
+        write_all(sinks, outcome)
         for sink in sinks:
-            written += sink.close()
+            outcome.wrote(sink.close())
     except BaseException:
-        for sink in sinks:
-            sink.abort()
+        with ExitStack() as aborts:  # every sink's, even where another's fails, as on a full disk
+            for sink in sinks:
+                aborts.callback(sink.abort)
         raise
-    return written
-
-
-def _summary(
-    failed: Sequence[tuple[str, LightDepthError]], count: int, noun: str, output: Path | None
-) -> LightDepthError:
-    names = ", ".join(name for name, _ in failed[:MOST_NAMED])
-    more = f" and {len(failed) - MOST_NAMED} more" if len(failed) > MOST_NAMED else ""
-    place = f"in {output}" if output else "written"
-    rest = f"the depth of the others is {place}" if len(failed) < count else "nothing was written"
-    return LightDepthError(f"{len(failed)} of {count} {noun} failed ({names}{more}); {rest}.")
+    return outcome

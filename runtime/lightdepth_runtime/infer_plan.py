@@ -14,6 +14,7 @@ from .estimator import DepthEstimator
 from .frames import Frame
 from .infer import infer_files, infer_stream
 from .lens import Lens
+from .outcome import Outcome
 from .progress import track
 from .rerun_sink import RerunSink
 from .sinks import IMAGE_SAVE, RECORDING_SAVE, STREAM_SAVE, Style, open_sinks
@@ -63,26 +64,27 @@ def run_plan(
     most_frames: int | None = None,
     view: bool = False,
     say: Callable[[str], None] = lambda _: None,
-) -> list[Path]:
-    """Do the images, then each stream; return the files written.
+) -> Outcome:
+    """Do the images, then each stream; return the files written, counted and the first of them named.
 
     Raises:
         LightDepthError: of the first that failed; those after it are done all the same.
     """
-    written: list[Path] = []
+    total = Outcome()
     failed: list[LightDepthError] = []
     style = Style(colormap, DepthRange(estimator.spec.min_depth_m, estimator.spec.max_depth_m), scale)
 
-    def attempt(work: Callable[[], list[Path]]) -> None:
+    def attempt(work: Callable[[], Outcome]) -> None:
         try:
-            written.extend(work())
+            done = work()
+            total.wrote(done.paths, done.files)
         except LightDepthError as error:
             if failed:
                 say(f"Left out: {failed[-1]}")
                 failed.pop()
             failed.append(error)
 
-    def images() -> list[Path]:
+    def images() -> Outcome:
         count = len(plan.images)
         return infer_files(
             estimator,
@@ -96,7 +98,7 @@ def run_plan(
             progress=lambda jobs: track(jobs, "Inferring", count),
         )
 
-    def stream(job: StreamJob) -> list[Path]:
+    def stream(job: StreamJob) -> Outcome:
         make_folder(plan.output)
         with open_stream(job) as source:
             usual = RECORDING_SAVE if job.is_recording else STREAM_SAVE
@@ -114,7 +116,7 @@ def run_plan(
         attempt(lambda job=job: stream(job))
     if failed:
         raise failed[0]
-    return written
+    return total
 
 
 @contextmanager

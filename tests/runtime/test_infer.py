@@ -29,7 +29,7 @@ def photos(tum, tmp_path):
 
 
 def test_all_kinds_are_written_at_the_images_resolution_and_agree(estimator, photos, tmp_path):
-    written = infer_files(estimator, plan_jobs([photos / "a.jpg"]), tmp_path / "new" / "out")
+    written = infer_files(estimator, plan_jobs([photos / "a.jpg"]), tmp_path / "new" / "out").paths
     assert [path.name for path in written] == ["a_depth.png", "a_depth_mm.png", "a_depth.npy"]
     image = read_image(photos / "a.jpg")
     depth_m = np.load(written[2])
@@ -103,7 +103,7 @@ def test_a_common_scale_makes_equal_depth_equal_colour(estimator, photos, tmp_pa
     from lightdepth_runtime.colorize import DepthRange, colorize
 
     scale = DepthRange(0.5, 9.0)
-    written = infer_files(estimator, plan_jobs([photos]), tmp_path / "out", save={"png", "npy"}, scale=scale)
+    written = infer_files(estimator, plan_jobs([photos]), tmp_path / "out", save={"png", "npy"}, scale=scale).paths
     for picture, array in zip(written[::2], written[1::2], strict=True):
         depth_m = np.load(array)
         shown = cv2.imread(str(picture))[: depth_m.shape[0], : depth_m.shape[1], ::-1]

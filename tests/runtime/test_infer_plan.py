@@ -33,7 +33,7 @@ def test_images_and_videos_get_what_suits_them(estimator, clip, tum, tmp_path):
     image = sorted(tum.rglob("*_rgb.jpg"))[0]
     plan = plan_inputs([str(clip), str(image)], tmp_path / "out", None, Lens())
     assert plan.describe() == "1 image, 1 stream"
-    written = run_plan(estimator, plan)
+    written = run_plan(estimator, plan).paths
     assert sorted(path.name.split("_depth")[1] for path in written) == [".mp4", ".npy", ".png", "_mm.png"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(path.name for path in written)
 
@@ -76,7 +76,7 @@ def test_an_interrupt_ends_a_camera_normally(estimator, monkeypatch, tmp_path):
     before = signal.getsignal(signal.SIGINT)
     plan = plan_inputs(["camera:0"], tmp_path / "out", None, Lens())
     monkeypatch.setattr("lightdepth_runtime.infer_plan.open_stream", _slow_start)
-    [path] = run_plan(estimator, plan)
+    [path] = run_plan(estimator, plan).paths
     assert path.name == "camera_0_depth.mp4"
     assert path.is_file()
     assert signal.getsignal(signal.SIGINT) is before

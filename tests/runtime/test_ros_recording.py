@@ -69,7 +69,7 @@ def test_depth_read_back_by_another_reader_is_right(write_bag, tum, tmp_path, es
     bag = write_bag(tmp_path / STORAGES[storage], storage)
     output = tmp_path / "depth"
     with RecordingSource(bag, COLOR) as source:
-        assert infer_stream(estimator, source, [RecordingSink(output, encoding)]) == [output]
+        assert infer_stream(estimator, source, [RecordingSink(output, encoding)]).paths == [output]
     found = read_back(output)
     depth = [(at, message) for topic, at, message in found if topic == "/lightdepth/depth"]
     info = [message for topic, _, message in found if topic == "/lightdepth/camera_info"]

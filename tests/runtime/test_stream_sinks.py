@@ -45,7 +45,7 @@ def read_film(path):
 
 
 def test_a_film_shows_every_frame_beside_its_depth(estimator, frames, tmp_path):
-    [path] = infer_stream(estimator, frames, open_sinks({"mp4"}, tmp_path, "clip", fps=10))
+    [path] = infer_stream(estimator, frames, open_sinks({"mp4"}, tmp_path, "clip", fps=10)).paths
     assert path == tmp_path / "clip_depth.mp4"
     assert list(tmp_path.iterdir()) == [path]
     pictures = read_film(path)
@@ -66,7 +66,7 @@ def test_a_film_keeps_the_time_of_its_frames(frames, tmp_path):
 
 def test_frames_of_another_size_are_brought_to_the_films(estimator, frames, tmp_path):
     frames[2] = Frame(cv2.resize(frames[2].image, (75, 333)), frames[2].stamp_ns, "odd")
-    [path] = infer_stream(estimator, frames, open_sinks({"mp4"}, tmp_path, "clip", fps=10))
+    [path] = infer_stream(estimator, frames, open_sinks({"mp4"}, tmp_path, "clip", fps=10)).paths
     assert len({picture.shape for picture in read_film(path)}) == 1
     assert len(read_film(path)) == 6
 
@@ -74,7 +74,7 @@ def test_frames_of_another_size_are_brought_to_the_films(estimator, frames, tmp_
 @pytest.mark.parametrize("size", [(1, 1), (3, 20_000)])
 def test_the_smallest_and_the_widest_frames_make_a_film(estimator, tmp_path, size):
     frame = Frame(np.full((*size, 3), 90, np.uint8), 0, "odd")
-    [path] = infer_stream(estimator, [frame], open_sinks({"mp4"}, tmp_path, "odd", fps=10))
+    [path] = infer_stream(estimator, [frame], open_sinks({"mp4"}, tmp_path, "odd", fps=10)).paths
     assert len(read_film(path)) == 1
 
 
@@ -109,8 +109,8 @@ def test_a_bad_frame_is_left_out_and_the_next_one_works(estimator, frames, tmp_p
 
 
 def test_a_stream_ends_after_so_many_frames_or_when_asked(estimator, frames, tmp_path):
-    assert len(infer_stream(estimator, frames, open_sinks({"npy"}, tmp_path, "a"), most_frames=2)) == 2
-    assert infer_stream(estimator, frames, open_sinks({"npy"}, tmp_path, "b"), stop=lambda: True) == []
+    assert infer_stream(estimator, frames, open_sinks({"npy"}, tmp_path, "a"), most_frames=2).files == 2
+    assert infer_stream(estimator, frames, open_sinks({"npy"}, tmp_path, "b"), stop=lambda: True).paths == []
 
 
 def test_points_project_back_to_their_pixels(frames):
@@ -140,7 +140,7 @@ def test_points_without_a_known_camera_are_refused_with_the_way_out(estimator, t
     with pytest.raises(LightDepthError, match="give --focal-px or --fov"):
         infer_files(estimator, jobs, tmp_path, save={"ply"})
     assert list(tmp_path.iterdir()) == []
-    [path] = infer_files(estimator, jobs, tmp_path, save={"ply"}, lens=Lens(fov_deg=60))
+    [path] = infer_files(estimator, jobs, tmp_path, save={"ply"}, lens=Lens(fov_deg=60)).paths
     assert path.name.endswith("_depth.ply")
 
 
@@ -166,7 +166,7 @@ def test_a_camera_scales_with_its_image():
 @needs_rerun
 def test_a_rerun_recording_is_whole_and_holds_the_depth(estimator, frames, tmp_path):
     sinks = open_sinks({"rrd"}, tmp_path, "clip")
-    [path] = infer_stream(estimator, frames[:2], sinks, lens=Lens(fov_deg=60))
+    [path] = infer_stream(estimator, frames[:2], sinks, lens=Lens(fov_deg=60)).paths
     assert list(tmp_path.iterdir()) == [path]
     content = path.read_bytes()
     assert content[:4] == b"RRF2"

@@ -48,21 +48,21 @@ class RecordingSource(Closing):
 
     def __iter__(self) -> Iterator[RecordedFrame]:
         camera = None if self._camera_info is None else calibrated(self._camera_info)
-        damaged: list[LightDepthError] = []
+        damaged, first = 0, ""  # of the errors only a sentence: each would keep its message alive
         for number, image in enumerate(self._recording.images([self.topic])):
             try:
                 pixels = decode_color(image.message, f"{self._recording.path}, {self.topic} at {image.name}")
             except LightDepthError as error:
                 if number == 0:
                     raise
-                damaged.append(error)
+                damaged, first = damaged + 1, first or str(error)
                 continue
             name = f"{self._stem}_{image.name}" if self.count != 1 else self._stem
             yield RecordedFrame(
                 pixels, image.stamp_ns, name, camera, image.frame_id, image.received_ns, self._camera_info
             )
         if damaged:
-            raise LightDepthError(f"{len(damaged)} of {self.count} messages were left out; the first: {damaged[0]}")
+            raise LightDepthError(f"{damaged} of {self.count} messages were left out; the first: {first}")
 
     def close(self) -> None:
         """Close the recording."""
