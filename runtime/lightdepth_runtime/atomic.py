@@ -4,13 +4,15 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import LightDepthError
 
-__all__ = ["atomic_path", "make_folder", "write_bytes", "write_json", "write_text"]
+__all__ = ["PendingOutput", "atomic_path", "make_folder", "write_bytes", "write_json", "write_text"]
+
+Entered = TypeVar("Entered")
 
 
 @contextmanager
@@ -45,6 +47,28 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         raise _cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+class PendingOutput:
+    """Hold contexts like `atomic_path` open from one call to another, for an object that writes bit by bit.
+
+    Each of `finish` and `abort` ends them all, the second of two calls does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+
+    def open(self, context: AbstractContextManager[Entered]) -> Entered:
+        """Begin a context and return what it yields."""
+        return self._stack.enter_context(context)
+
+    def finish(self) -> None:
+        """End the contexts as if all went well: what they wrote gets its name."""
+        self._stack.close()
+
+    def abort(self) -> None:
+        """End the contexts by an exception, the sign for them to delete what they wrote."""
+        self._stack.pop_all().__exit__(_DroppedError, _DroppedError(), None)
 
 
 def make_folder(path: Path | str) -> Path:
@@ -85,3 +109,7 @@ def _give_default_mode(path: Path) -> None:
 def _cannot_write(path: Path, error: OSError) -> LightDepthError:
     reason = error.strerror or str(error)
     return LightDepthError(f"Can't write {path}: {reason}. Choose another output path or free some space.")
+
+
+class _DroppedError(Exception):
+    """Ends the contexts of what is given up."""

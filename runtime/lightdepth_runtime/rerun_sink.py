@@ -1,7 +1,6 @@
 """Image, depth, camera and points in Rerun: a `.rrd` recording or the live viewer."""
 
 import math
-from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .atomic import atomic_path
+from .atomic import PendingOutput, atomic_path
 from .errors import LightDepthError
 from .frames import Frame
 from .point_cloud import points_of
@@ -47,7 +46,7 @@ class RerunSink:
     def __init__(self, path: Path | None) -> None:
         self._rerun: Any = import_rerun()  # Any: an optional package without types here
         self._path = path
-        self._stack = ExitStack()
+        self._pending = PendingOutput()
         self._recording: Any = None  # Any: rerun.RecordingStream, from the first frame on
 
     def write(self, frame: Frame, depth_m: NDArray[np.float32], camera: Intrinsics | None) -> list[Path]:
@@ -73,7 +72,7 @@ class RerunSink:
             return []
         self._recording.disconnect()  # flushes, and closes the file
         self._recording = None
-        self._stack.close()
+        self._pending.finish()
         return [self._path] if self._path else []
 
     def abort(self) -> None:
@@ -82,20 +81,19 @@ class RerunSink:
             return
         self._recording.disconnect()
         self._recording = None
-        # The temporary file goes when its context ends by an exception.
-        self._stack.__exit__(RuntimeError, RuntimeError("unfinished"), None)
+        self._pending.abort()
 
     def _open(self) -> Any:  # Any: rerun.RecordingStream
         rr = self._rerun
         recording = rr.RecordingStream("lightdepth")
         try:
             if self._path:
-                recording.save(self._stack.enter_context(atomic_path(self._path)))
+                recording.save(self._pending.open(atomic_path(self._path)))
             else:
                 recording.spawn()
         except (OSError, RuntimeError) as error:
             recording.disconnect()
-            self._stack.__exit__(type(error), error, None)
+            self._pending.abort()
             raise LightDepthError(f"Rerun can't start ({error}); save to a .rrd file instead.") from error
         recording.send_blueprint(_blueprint(rr.blueprint))
         recording.log("world", rr.ViewCoordinates.RDF, static=True)

@@ -1,13 +1,12 @@
 """Colour and depth side by side as one MP4, in real time, under its name only when it is whole."""
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .atomic import atomic_path
+from .atomic import PendingOutput, atomic_path
 from .colorize import Colormap, DepthRange, colorize, depth_range, with_scale
 from .errors import LightDepthError
 from .frames import Frame
@@ -43,7 +42,7 @@ class VideoSink:
         self._path, self._fps = path, fps or LIVE_FPS
         self._colormap: Colormap = colormap
         self._limits, self._fixed, self._scale = limits, scale is not None, scale
-        self._stack = ExitStack()
+        self._pending = PendingOutput()
         self._temporary: Path | None = None
         self._writer: Any = None  # Any: cv2.VideoWriter, once the first frame tells the size
         self._size = (0, 0)
@@ -86,7 +85,7 @@ class VideoSink:
                 f"Can't write {self._path}: {count} of {self._count} frames arrived. Free some space and try again."
             )
         self._writer = None
-        self._stack.close()
+        self._pending.finish()
         return [self._path]
 
     def abort(self) -> None:
@@ -95,8 +94,7 @@ class VideoSink:
             return
         self._writer.release()
         self._writer = None
-        # The temporary file goes when its context ends by an exception.
-        self._stack.__exit__(RuntimeError, RuntimeError("unfinished"), None)
+        self._pending.abort()
 
     def _open(self, frame: Frame) -> Any:  # Any: cv2.VideoWriter
         cv2 = import_cv2()
@@ -106,7 +104,7 @@ class VideoSink:
         self._first_ns = frame.stamp_ns
         self._last = self._picture(frame.image, np.ones(frame.image.shape[:2], np.float32))
         self._scale = self._scale if self._fixed else None
-        self._temporary = self._stack.enter_context(atomic_path(self._path))
+        self._temporary = self._pending.open(atomic_path(self._path))
         size = self._last.shape[1], self._last.shape[0]
         with quiet_cv2():
             self._writer = cv2.VideoWriter(str(self._temporary), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, size)

@@ -1,11 +1,11 @@
 """Depth of a stream as a new ROS 2 recording."""
 
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..atomic import PendingOutput
 from ..frames import Frame
 from ..spec import Intrinsics
 from .message import DepthEncoding, encode_depth
@@ -29,13 +29,13 @@ class RecordingSink:
         check_free(path)
         self._path = path
         self._encoding: DepthEncoding = encoding
-        self._stack = ExitStack()
+        self._pending = PendingOutput()
         self._recorder: DepthRecorder | None = None
 
     def write(self, frame: Frame, depth_m: NDArray[np.float32], camera: Intrinsics | None) -> list[Path]:
         """Add one frame; nothing is complete before `close`."""
         if self._recorder is None:
-            self._recorder = self._stack.enter_context(record_depth(self._path))
+            self._recorder = self._pending.open(record_depth(self._path))
         depth = encode_depth(depth_m, frame.stamp_ns, frame.frame_id, self._encoding)
         if isinstance(frame, RecordedFrame):
             self._recorder.write(depth, frame.received_ns, frame.camera_info)
@@ -48,15 +48,10 @@ class RecordingSink:
         if self._recorder is None:
             return []
         self._recorder = None
-        self._stack.close()
+        self._pending.finish()
         return [self._path]
 
     def abort(self) -> None:
         """Delete what is unfinished."""
         self._recorder = None
-        # The temporary folder goes, and the recording with it, when its context ends by an exception.
-        self._stack.__exit__(_AbortedError, _AbortedError(), None)
-
-
-class _AbortedError(Exception):
-    """Ends the context of an unfinished recording."""
+        self._pending.abort()
