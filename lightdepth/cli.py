@@ -58,6 +58,37 @@ def train_command(
     say(f"Best checkpoint: {finished.best}")
 
 
+@app.command("pseudo-label")
+def pseudo_label_command(
+    model: Annotated[str, typer.Argument(help="A metric model: any LightDepth file, or Depth Anything V2's folder.")],
+    images: Annotated[list[Path], typer.Argument(help="Images, and folders of images.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the depth and the pair list train.txt.")],
+    most_disagreement: Annotated[
+        float, typer.Option(min=0, help="Depth of a pixel and of its mirror image may differ by this share.")
+    ] = 0.1,
+    focal_px: Annotated[float | None, typer.Option(help="The images' focal length in pixels.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, tensorrt or openvino.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+) -> None:
+    """Label images without depth with a model's depth, and write a pair list to train on."""
+    from lightdepth_runtime.progress import track
+
+    from .pseudo_label import write_pseudo_labels
+    from .teacher import Teacher
+
+    with Teacher(model, device, threads) as teacher:
+        labels = write_pseudo_labels(
+            teacher,
+            images,
+            output,
+            most_disagreement=most_disagreement,
+            focal_px=focal_px,
+            progress=lambda jobs: track(jobs, "Labelling", len(jobs)),
+        )
+    kept = f", {labels.kept_share:.0%} of their pixels" if labels.written else ""
+    print(f"Labelled {labels.written} images{kept}; {labels.images} pairs in {labels.list_path}")
+
+
 @app.command("runs")
 def runs_command(
     folders: Annotated[list[Path] | None, typer.Argument(help="Runs, or folders of runs; ./runs by default.")] = None,

@@ -38,6 +38,7 @@ LEAST_AGREEMENT = 0.05
 LEAST_PAIR_AGREEMENT = 0.0  # a single aligned pair had at least 0.01; a third of the exchanged ones are below
 MOST_SHIFT = 2  # at a width of 160: 8 pixels of a frame 640 wide
 LEAST_PAIRS_FOR_SHIFT = 8
+SAME_SHAPE = 0.01  # of the aspect ratio
 PLAUSIBLE_FOCAL = (0.4, 2.5)  # focal length over image width: 103 to 23 degrees
 
 
@@ -270,7 +271,12 @@ def _judge_camera(pairs: PairSet, split: SplitFacts) -> list[Finding]:
         return [Finding("note", "intrinsics", message)]
     size = f"{camera.width}x{camera.height}"
     low, high = PLAUSIBLE_FOCAL
-    if size not in split.sizes or not low < camera.fx / camera.width < high:
+    # Images that were made smaller since the calibration are still that camera's, a crop of them is not.
+    shapes = [width / height for width, height in (map(int, seen.split("x")) for seen in split.sizes)]
+    if (
+        not any(abs(shape * camera.height / camera.width - 1) < SAME_SHAPE for shape in shapes)
+        or not low < camera.fx / camera.width < high
+    ):
         message = f"{split.split}: a camera of {size} and focal length {camera.fx:g} px doesn't fit these images"
         return [Finding("error", "intrinsics", message)]
     return []

@@ -84,7 +84,7 @@ class Teacher(Closing):
         if self.kind == "metric":
             if self.intrinsics is None or camera is None:
                 return DepthFit()
-            return DepthFit(scale=self.intrinsics.depth_factor(camera.fx * width / camera.width, height, width))
+            return DepthFit(scale=self.depth_factor(camera.fx * width / camera.width, height, width))
         valid = truth_m > 0
         if np.count_nonzero(valid) < FEWEST_PIXELS:
             raise LightDepthError(
@@ -92,6 +92,19 @@ class Teacher(Closing):
                 "depth, and this image has none; use a metric teacher for images without depth."
             )
         return fit_alignment(resize_depth(prediction, height, width)[valid], truth_m[valid], "scale-shift", self.kind)
+
+    def depth_factor(self, focal_px: float, height: int, width: int) -> float:
+        """Return what depth of a (height, width) image is multiplied with for a camera of this focal length.
+
+        Raises:
+            LightDepthError: the teacher doesn't know the focal length that it was trained with.
+        """
+        if self.intrinsics is None:
+            raise LightDepthError(
+                f"{self.source} doesn't say which focal length it was trained with, so its depth can't be scaled to "
+                "another; leave --focal-px away, or use another teacher."
+            )
+        return self.intrinsics.depth_factor(focal_px, height, width)
 
     def close(self) -> None:
         """Free the model."""
