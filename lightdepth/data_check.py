@@ -272,11 +272,9 @@ def _judge_camera(pairs: PairSet, split: SplitFacts) -> list[Finding]:
     size = f"{camera.width}x{camera.height}"
     low, high = PLAUSIBLE_FOCAL
     # Images that were made smaller since the calibration are still that camera's, a crop of them is not.
-    shapes = [width / height for width, height in (map(int, seen.split("x")) for seen in split.sizes)]
-    if (
-        not any(abs(shape * camera.height / camera.width - 1) < SAME_SHAPE for shape in shapes)
-        or not low < camera.fx / camera.width < high
-    ):
+    sizes = [tuple(map(int, seen.split("x"))) for seen in split.sizes]
+    fits = any(abs(width / height * camera.height / camera.width - 1) < SAME_SHAPE for width, height in sizes)
+    if not (fits and low < camera.fx / camera.width < high):
         message = f"{split.split}: a camera of {size} and focal length {camera.fx:g} px doesn't fit these images"
         return [Finding("error", "intrinsics", message)]
     return []

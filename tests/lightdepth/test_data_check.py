@@ -69,6 +69,21 @@ def test_bytes_taken_for_millimetres_are_caught_in_one_line(write_kaggle, tmp_pa
     assert test.median_m / train.median_m > 20
 
 
+@pytest.mark.parametrize(
+    ("camera", "fits"),
+    [
+        ("525 525 319.5 239.5 640 480", True),  # calibrated at twice the size of these images
+        ("525 525 319.5 179.5 640 360", False),
+        ("5250 5250 319.5 239.5 640 480", False),
+    ],
+)
+def test_a_camera_fits_its_images_made_smaller_and_not_those_of_another_shape(demo, camera, fits):
+    for split in ("train", "test"):
+        path = demo / f"{split}.txt"
+        path.write_text(f"# intrinsics: {camera}\n{path.read_text()}")
+    assert (("intrinsics", "error") not in findings(demo)) == fits
+
+
 def lose_color(root):
     files(root, "train")[1][0].unlink()
 

@@ -128,6 +128,14 @@ def test_a_csv_can_be_named_itself(tmp_path, write_kaggle):
     assert len(load_pairs(folder / "nyu2_train.csv", "train")) == 4
 
 
+def test_the_packaging_knows_its_camera_and_another_csv_does_not(tmp_path, write_kaggle):
+    folder = write_kaggle(tmp_path / "kaggle")
+    camera = load_pairs(folder, "train").intrinsics
+    assert (camera.fx, camera.width, camera.height) == (518.858, 640, 480)
+    csv_path = next(folder.rglob("nyu2_test.csv"))
+    assert load_pairs(csv_path.rename(csv_path.with_name("mine.csv")), "test").intrinsics is None
+
+
 def test_a_csv_row_whose_file_is_missing_is_refused_before_training(tmp_path, write_kaggle):
     folder = write_kaggle(tmp_path / "kaggle")
     first = next((folder / "data" / "nyu2_train").rglob("0.jpg"))

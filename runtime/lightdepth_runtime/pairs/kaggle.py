@@ -6,10 +6,12 @@ from pathlib import Path
 from ..errors import LightDepthError
 from .depth_png import FilePair
 from .files import check_all_exist
+from .labelled_mat import NYU_INTRINSICS
 from .pair import PairSet
 
 __all__ = ["find_csv", "load_kaggle"]
 
+_NYU = "nyu2_"  # what the packaging's own csv files are called: of another csv the camera is unknown
 _LEVEL = "data"  # the csv says data/nyu2_train/...; users unpack with and without that folder
 
 
@@ -47,7 +49,8 @@ def load_kaggle(csv_path: Path, split: str, *, missing_ok: bool = False) -> Pair
         pairs.append(FilePair(color, Path(color).parent.name, base / color, base / depth, "densedepth"))
     if not missing_ok:
         check_all_exist(pairs, csv_path)
-    return PairSet("kaggle", csv_path.parent, split, pairs)
+    camera = NYU_INTRINSICS if csv_path.name.startswith(_NYU) else None
+    return PairSet("kaggle", csv_path.parent, split, pairs, camera)
 
 
 def _find_base(csv_path: Path, first: str) -> tuple[Path, bool]:
