@@ -71,11 +71,12 @@ def test_depth_that_is_no_number_or_beyond_millimetres_is_left_out():
 
 
 def test_a_focal_length_scales_depth_and_stands_in_the_list(photos, tmp_path):
-    write_pseudo_labels(Ramp(), [photos], tmp_path / "out", focal_px=1000.0)
+    write_pseudo_labels(Ramp(), [photos], tmp_path / "out", focal_px=250.0)
     pairs = load_pairs(tmp_path / "out", "train")
     frame = pairs.pairs[0].read()
+    # Half the focal length in pixels of an image a quarter as wide: half the field of view.
     np.testing.assert_allclose(frame.depth_m, 2 * (1 + frame.image[..., 0] / 64), atol=0.0006)
-    assert pairs.intrinsics == Intrinsics(1000.0, 1000.0, 319.5, 239.5, 640, 480)
+    assert pairs.intrinsics == Intrinsics(250.0, 250.0, 79.5, 59.5, 160, 120)
 
 
 def test_an_interrupted_call_goes_on_and_its_list_appears_last(photos, tmp_path):
