@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import cast
@@ -14,7 +14,6 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list, set_seed
 from timm.utils.model_ema import ModelEmaV3
-from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from lightdepth_runtime.errors import LightDepthError
@@ -25,12 +24,10 @@ from lightdepth_runtime.progress import track
 from lightdepth_runtime.protocol import get_protocol
 from lightdepth_runtime.spec import SIZE_DIVISOR
 
-from .checkpoint import Checkpoint, build_model, save_checkpoint
+from .checkpoint import build_model, save_checkpoint
 from .config import TrainConfig
-from .data import Lessons, Sample, build_loader
-from .distillation import FeatureStudent, FromTeacher, FromTruth, Objective
-from .encoder import feature_channels
-from .losses import DepthLoss
+from .data import Sample, build_loader
+from .distillation import FeatureStudent
 from .model import LightDepth
 from .optimiser import build_optimiser, build_schedule
 from .processes import check_processes, describe_batch, share_batch_norm
@@ -40,8 +37,7 @@ from .run_log import draw_validation, log_epoch
 from .run_record import read_record, record_run
 from .run_state import Stateful
 from .stepper import Progress, Stepper
-from .teacher import Teacher, load_feature_teacher
-from .teacher_cache import cache_folder, label_pairs
+from .teaching import ask_teacher, choose_objective
 from .torch_backend import TorchBackend
 
 __all__ = ["train"]
@@ -106,8 +102,6 @@ class _Training:
         self.config = config
         self.spec = describe(config, network, training)
         self.progress = Progress()
-        self.teacher_id: str | None = None
-        self.taught: Checkpoint | None = None
         self._prepare(network, training)
         self._open_folder(training, resume=resume)
         self.say(
@@ -124,7 +118,7 @@ class _Training:
             self.validation,
             processes=self.accelerator.num_processes,
             effective_batch=self.config.batch_size * self.accelerator.num_processes * self.config.accumulate,
-            teacher=self.teacher_id,
+            teacher=self.teaching.teacher_id if self.teaching else None,
         )
         if not resume:
             if self.accelerator.is_main_process:
@@ -144,7 +138,8 @@ class _Training:
                 f"BatchNorm can't train on one {SIZE_DIVISOR}x{SIZE_DIVISOR} image at a time; use a larger batch_size "
                 "or input size."
             )
-        lessons = self._ask_teacher(training) if config.distill_from else None
+        self.teaching = ask_teacher(config, training, self.accelerator, self.say)
+        lessons = self.teaching.lessons if self.teaching else None
         loader, self.sampler = build_loader(
             training.pairs, self.spec, config, lessons, pin_memory=self.accelerator.device.type == "cuda"
         )
@@ -152,7 +147,7 @@ class _Training:
         self.ema = ModelEmaV3(network, decay=config.ema_decay, use_warmup=True)
         if config.sync_batchnorm:
             share_batch_norm(network, self.accelerator)
-        objective, student = self._choose_objective(network)
+        objective, student = choose_objective(config, network, self.teaching, self.accelerator)
         if config.compile:
             student.compile()
         maps = student.maps if isinstance(student, FeatureStudent) else None
@@ -175,41 +170,6 @@ class _Training:
             self.progress,
             config.clip_norm,
         )
-
-    def _ask_teacher(self, training: PairSet) -> Lessons:
-        """Have the teacher predict every training image that its cache lacks."""
-        config = self.config
-        assert config.distill_from is not None
-        self.taught = load_feature_teacher(config.distill_from) if config.feature_weight else None
-        with Teacher(config.distill_from, threads=config.num_threads) as teacher:
-            self.teacher_id = teacher.id
-            folder = cache_folder(config.teacher_cache)
-            self.say(f"Teacher: {teacher.source}; its predictions are kept in {folder}")
-            labels = label_pairs(
-                teacher,
-                training,
-                folder,
-                share=(self.accelerator.process_index, self.accelerator.num_processes),
-                progress=lambda numbers: track(numbers, "Asking the teacher", len(numbers)),
-            )
-        return Lessons(labels, self.taught.spec if self.taught else None)
-
-    def _choose_objective(self, network: LightDepth) -> tuple[Objective, nn.Module]:
-        """Return the objective and what is trained for it: the network, or the network with maps of its features."""
-        config = self.config
-        loss = DepthLoss(config.loss, config.silog_lambda, config.gradient_weight, config.l1_weight, config.rmse_weight)
-        if not config.distill_from:
-            return FromTruth(loss), network
-        if self.taught is None:
-            return FromTeacher(loss, config.teacher_weight), network
-        encoder = self.taught.model.encoder.to(self.accelerator.device).eval()
-
-        def features(image: Tensor) -> Sequence[Tensor]:
-            with self.accelerator.autocast():
-                return encoder(image)
-
-        student = FeatureStudent(network, feature_channels(network.encoder), feature_channels(encoder))
-        return FromTeacher(loss, config.teacher_weight, config.feature_weight, features), student
 
     def run(self) -> RunFolder:
         """Train the epochs that are left."""
