@@ -75,9 +75,8 @@ def write_pseudo_labels(
     for job in progress(jobs):
         depth_path = output / f"{job.stem}_depth.png"
         try:
-            if not depth_path.exists() or focal_px is not None:
-                image = read_image(job.path)
-                sizes.add(image.shape[:2])
+            image = read_image(job.path)
+            sizes.add(image.shape[:2])
             if not depth_path.exists():
                 depth_m = label_image(teacher, image, most_disagreement=most_disagreement, focal_px=focal_px)
                 write_bytes(depth_path, encode_png(depth_as_mm(depth_m)))
