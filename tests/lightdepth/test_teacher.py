@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import numpy as np
@@ -166,6 +167,21 @@ def test_a_relative_teacher_is_fitted_to_each_images_truth(tiny_depth_anything, 
             # float16 predictions: 11 bits
             np.testing.assert_allclose([label.fit.scale, label.fit.shift], solution, rtol=0.02, atol=1e-4)
             assert np.median(label.read()) == pytest.approx(np.median(frame.depth_m[seen]), rel=0.5)
+
+
+def test_a_metric_depth_anything_is_taken_at_its_word_and_needs_no_truth(
+    tiny_depth_anything, exported_once, tum, tmp_path
+):
+    folder = tmp_path / "metric"
+    shutil.copytree(tiny_depth_anything, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "depth_estimation_type": "metric", "max_depth": 20}))
+    image = load_pairs(tum, "train").pairs[0].read().image
+    with Teacher(str(folder), "cpu", 1) as teacher:
+        assert teacher.kind == "metric"
+        prediction = teacher(image)
+        assert 0 < prediction.min() < prediction.max() < 20
+        assert teacher.fit(prediction, image, np.zeros(image.shape[:2], np.float32), CAMERA) == DepthFit()
 
 
 def test_a_relative_teacher_without_truth_is_refused_with_the_reason(tiny_depth_anything, exported_once, tum, tmp_path):
