@@ -179,6 +179,29 @@ def test_one_damaged_message_is_left_out_and_counted(write_bag, tmp_path, estima
     assert len([topic for topic, _, _ in read_back(output) if topic == "/lightdepth/depth"]) == 5
 
 
+@pytest.mark.parametrize("damage", ["stamp", "time"])
+def test_a_message_with_times_that_no_recording_can_repeat_is_left_out(write_bag, tmp_path, estimator, damage):
+    bag = write_bag(tmp_path / "damaged", "sqlite3", topics=("color", "info"))
+    (file,) = bag.glob("*.db3")
+    with sqlite3.connect(file) as database:
+        rows = database.execute(
+            "SELECT messages.id, data FROM messages JOIN topics ON topic_id = topics.id WHERE name = ?", (COLOR,)
+        ).fetchall()
+        number, content = rows[2]
+        latest = (2**31 - 1).to_bytes(4, "little") + b"\xff\xff\xff\xff"  # seconds, and over four billion nanoseconds
+        changed = content[:4] + latest + content[12:] if damage == "stamp" else content
+        database.execute("UPDATE messages SET data = ? WHERE id = ?", (changed, number))
+        if damage == "time":
+            database.execute("UPDATE messages SET timestamp = 'noon' WHERE id = ?", (number,))
+    database.close()
+    with (
+        RecordingSource(bag, COLOR) as source,
+        pytest.raises(LightDepthError, match=r"1 of 6 messages were left out; .* which no clock says"),
+    ):
+        infer_stream(estimator, source, [RecordingSink(tmp_path / "depth")])
+    assert len([topic for topic, _, _ in read_back(tmp_path / "depth") if topic == "/lightdepth/depth"]) == 5
+
+
 def test_an_encoding_that_is_no_color_is_an_error_at_once(write_bag, tmp_path, estimator):
     bag = write_bag(tmp_path / "yuv", encoding="yuv422")
     with RecordingSource(bag, COLOR) as source, pytest.raises(LightDepthError, match="'yuv422'; colour images need"):

@@ -100,7 +100,8 @@ class Recording(Closing):
 
     def rate(self, topic: str) -> float | None:
         """Return how many images a second a topic has on average, by the length of the recording; None for one."""
-        duration_s, count = self._reader.duration / NANOSECONDS, self.image_topics[topic]
+        with self._damage_named():
+            duration_s, count = self._reader.duration / NANOSECONDS, self.image_topics[topic]
         return (count - 1) / duration_s if count > 1 and duration_s > 0 else None
 
     def images(self, topics: Sequence[str]) -> Iterator[ImageMessage]:

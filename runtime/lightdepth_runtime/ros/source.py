@@ -8,10 +8,12 @@ from typing import Any
 from ..closing import Closing
 from ..errors import LightDepthError
 from ..frames import Frame
-from .message import calibrated, decode_color
-from .recording import Recording
+from .message import NANOSECONDS, calibrated, decode_color
+from .recording import ImageMessage, Recording
 
 __all__ = ["RecordedFrame", "RecordingSource"]
+
+END_NS = 2**31 * NANOSECONDS  # ROS 2's stamps count seconds in 32 bits with a sign
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +53,9 @@ class RecordingSource(Closing):
         damaged, first = 0, ""  # of the errors only a sentence: each would keep its message alive
         for number, image in enumerate(self._recording.images([self.topic])):
             try:
-                pixels = decode_color(image.message, f"{self._recording.path}, {self.topic} at {image.name}")
+                name = f"{self._recording.path}, {self.topic} at {image.name}"
+                _check_times(image, name)
+                pixels = decode_color(image.message, name)
             except LightDepthError as error:
                 if number == 0:
                     raise
@@ -67,3 +71,11 @@ class RecordingSource(Closing):
     def close(self) -> None:
         """Close the recording."""
         self._recording.close()
+
+
+def _check_times(image: ImageMessage, name: str) -> None:
+    """Refuse a message whose times no recording can repeat: only damage makes such."""
+    received_ns = image.received_ns
+    if not -END_NS <= image.stamp_ns < END_NS or not isinstance(received_ns, int) or received_ns < 0:
+        times = f"stamped {image.stamp_ns} ns and received {received_ns!r} ns"
+        raise LightDepthError(f"{name} is damaged: {times}, which no clock says. Leave the message out.")
