@@ -5,6 +5,7 @@ OpenCV is imported on first use, so that importing the runtime costs numpy alone
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -131,6 +132,14 @@ class FrameBuffers:
     def __init__(self, height: int, width: int) -> None:
         self.plane = np.empty((height, width), np.uint8)
         self._resized: dict[int, NDArray[np.uint8]] = {}
+        self._half = np.empty((0, 0, 3), np.uint8)
+
+    def half(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the array for a frame (H, W, C) at half its size; kept while frames are of one size."""
+        shape = frame.shape[0] // 2, frame.shape[1] // 2, frame.shape[2]
+        if self._half.shape != shape:
+            self._half = np.empty(shape, np.uint8)
+        return self._half
 
     def resized(self, channels: int) -> NDArray[np.uint8]:
         """Return the array for a resized frame: (height, width, channels), without the last axis for one channel."""
@@ -167,7 +176,7 @@ def preprocess(
     frame = check_frame(image)
     size = spec.input_height, spec.input_width
     buffers = buffers or FrameBuffers(*size)
-    resized = resize_rgb(frame, *size, out=buffers.resized(frame.shape[2]))
+    resized = resize_rgb(frame, *size, out=buffers.resized(frame.shape[2]), half=buffers.half)
     if out is None:
         out = np.empty((3, *size), np.float32)
     tables = _normalisation_tables(spec.mean, spec.std)
@@ -178,15 +187,26 @@ def preprocess(
 
 
 def resize_rgb(
-    image: NDArray[np.uint8], height: int, width: int, out: NDArray[np.uint8] | None = None
+    image: NDArray[np.uint8],
+    height: int,
+    width: int,
+    out: NDArray[np.uint8] | None = None,
+    half: Callable[[NDArray[np.uint8]], NDArray[np.uint8] | None] = lambda _: None,
 ) -> NDArray[np.uint8]:
     """Resize (h, w, C) to (height, width, C): area averaging when both sides shrink (no aliasing), else bilinear.
+
+    Large images are halved first, into the array that `half` gives for them: 2x2 means cost little, fractional areas of
+    all pixels three times as much. The border between two output pixels then weighs pairs of pixels alike, which changes
+    the mean by rounding.
 
     Returns the image itself where it has that size, and OpenCV's (height, width) for one channel that is resized.
     """
     cv2 = import_cv2()
     if image.shape[:2] == (height, width):
         return image
+    if _halves_first(image, height, width):
+        image = cv2.resize(_packed(image), None, half(image), 0.5, 0.5, cv2.INTER_AREA)
+        image = image if image.ndim == 3 else image[:, :, None]
     shrinks = height <= image.shape[0] and width <= image.shape[1]
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cv2.resize(_packed(image), (width, height), dst=out, interpolation=interpolation)
@@ -201,6 +221,13 @@ def resize_depth(depth_m: NDArray[np.float32], height: int, width: int) -> NDArr
     if depth_m.shape == (height, width):
         return depth_m
     return cv2.resize(depth_m, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _halves_first(image: NDArray[np.uint8], height: int, width: int) -> bool:
+    """Say whether 2x2 means come first: both sides even, three times too large or more, and not by whole numbers."""
+    rows, columns = image.shape[:2]
+    is_whole = rows % height == 0 and columns % width == 0  # OpenCV is fast at these by itself
+    return rows % 2 == columns % 2 == 0 and rows >= 3 * height and columns >= 3 * width and not is_whole
 
 
 def _packed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

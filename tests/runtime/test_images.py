@@ -22,6 +22,7 @@ from lightdepth_runtime.images import (
     resize_depth,
     resize_rgb,
 )
+from lightdepth_runtime.pairs import load_pairs
 from lightdepth_runtime.spec import ModelSpec
 
 SPEC = ModelSpec(name="test", input_height=64, input_width=96, parameters=0)
@@ -251,3 +252,32 @@ def test_depth_is_resized_linearly_and_left_alone_at_its_size():
     depth_m = np.float32([[1, 3]])
     assert resize_depth(depth_m, 1, 2) is depth_m
     np.testing.assert_allclose(resize_depth(depth_m, 1, 4), [[1, 1.5, 2.5, 3]])
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("size", [(720, 1280), (1080, 1920)])
+def test_a_large_frame_is_halved_first_and_stays_near_one_step(tum, size, channels):
+    frame = cv2.resize(load_pairs(tum, "train").pairs[0].read().image, size[::-1], interpolation=cv2.INTER_CUBIC)
+    frame = frame[:, :, :channels] if channels < 4 else np.dstack([frame, frame[:, :, 0]])
+    frame = np.ascontiguousarray(frame)
+    asked = []
+
+    def half(image):
+        asked.append(np.empty((image.shape[0] // 2, image.shape[1] // 2, channels), np.uint8))
+        return asked[-1]
+
+    resized = resize_rgb(frame, 192, 256, half=half).reshape(192, 256, channels)
+    one_step = cv2.resize(frame, (256, 192), interpolation=cv2.INTER_AREA).reshape(192, 256, channels)
+    difference = np.abs(resized.astype(int) - one_step)
+    assert difference.mean() < 0.3
+    assert difference.max() <= 5  # at the sharpest edges
+    assert len(asked) == 1
+    assert asked[0].std() > 0  # the given array was used
+
+
+@pytest.mark.parametrize("size", [(480, 640), (960, 1280), (721, 1280), (500, 1280)])
+def test_other_frames_are_resized_in_one_step_to_the_last_bit(size):
+    frame = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    target = (192, 256) if size != (960, 1280) else (96, 128)
+    expected = cv2.resize(frame, target[::-1], interpolation=cv2.INTER_AREA)
+    assert np.array_equal(resize_rgb(frame, *target), expected)
