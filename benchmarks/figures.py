@@ -22,7 +22,11 @@ DPI = 110
 
 
 @app.command()
-def curves(runs: list[Path], output: Annotated[Path, typer.Option()]) -> None:
+def curves(
+    runs: list[Path],
+    output: Annotated[Path, typer.Option()],
+    beside: Annotated[bool, typer.Option("--beside", help="Runs to compare: all begin at epoch 1.")] = False,
+) -> None:
     """Draw loss and validation RMSE of each epoch; a run that started from another's weights stands behind it."""
     figure = Figure((9, 3.2), dpi=DPI, layout="constrained")
     for axis, key, label in zip(
@@ -32,7 +36,7 @@ def curves(runs: list[Path], output: Annotated[Path, typer.Option()]) -> None:
         for run in runs:
             values = [row[key] for row in validated_epochs(run)]
             axis.plot(range(first, first + len(values)), values, linewidth=1.8, label=run.name)
-            first += len(values)
+            first += 0 if beside else len(values)
         axis.set(xlabel="Epoch", title=label, ylim=(0, None))
         axis.grid(alpha=0.3)
         if len(runs) > 1:
