@@ -3,29 +3,36 @@
 Run: python benchmarks/kill_test.py [--moments 20] [--json FILE]
 
 Each moment is a `kill -9` of a training process: in a step, in a write of the training state or of a checkpoint, in
-validation, or at any time. One process takes all of them in turn, each resumed by the next. At its end the weights,
-the averaged weights and the metrics must equal, bit by bit, those of a run that nothing disturbed. CPU, FP32, on real
-pairs that ship with the package.
+validation, between the metrics and the state, or whenever a random time is over. One process takes all of them in turn,
+each resumed by the next. At its end the weights, the averaged weights, the optimiser and the metrics must equal, bit by
+bit, those of a run that nothing disturbed. CPU, FP32, on real pairs that ship with the package.
+
+Each process is a fork of a server that has imported the training and done nothing else: importing costs more than all
+the steps that are killed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
-import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+import threading
+import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 
 import lightdepth
 from lightdepth.config import TrainConfig, load_config
+from lightdepth.data import Sample
 from lightdepth.run_folder import RunFolder
 from lightdepth.run_log import log_epoch
 from lightdepth.stepper import Stepper
@@ -37,22 +44,25 @@ from lightdepth_runtime.machine import describe_machine
 from lightdepth_runtime.pairs import PairSet, load_pairs
 
 SCHEMA = "lightdepth.kill_test/1"
-PLACES = ("step", "state", "checkpoint", "validation", "metrics")
+PLACES = ("step", "state", "checkpoint", "validation", "metrics", "any time")
 SETTINGS = (
     "encoder=resnet10t", "encoder_weights=none", "decoder_channels=[8, 8, 8, 8]", "image_height=64", "image_width=96",
-    "batch_size=2", "num_workers=0", "num_threads=1", "precision=fp32", "warmup_share=0.2",
+    "batch_size=2", "num_workers=0", "num_threads=1", "precision=fp32", "warmup_share=0.2", "accumulate=2",
 )  # fmt: skip
 TRAINING_PAIRS, VALIDATION_PAIRS = 6, 2
 TIMES = ("seconds", "images_per_s")
-STEPS_PER_EPOCH = TRAINING_PAIRS // 2
+# How often a place is passed in about two epochs: three optimiser steps of two and one batch, twelve files of a state.
+PASSAGES = {"step": 4, "state": 24, "checkpoint": 3, "validation": 2, "metrics": 2}
+EPOCHS_OF_ANY_TIME = 2
 
 
 @dataclass(frozen=True)
 class Moment:
-    """Where to kill: on the `count`-th passage through a place after the start or resume."""
+    """Where to kill: on the `passage`-th passage through a place after the start or resume, or after a time."""
 
     place: str
-    count: int
+    passage: int = 1
+    delay_s: float = 0.0  # from the first step, where the place is any
 
 
 def main() -> None:
@@ -61,71 +71,76 @@ def main() -> None:
     parser.add_argument("--moments", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, default=None)
-    parser.add_argument("--work-in", type=Path, default=None, help=argparse.SUPPRESS)
-    parser.add_argument("--epochs", type=int, default=None, help=argparse.SUPPRESS)
-    parser.add_argument("--kill", default=None, help=argparse.SUPPRESS)  # in a child: place,count
     arguments = parser.parse_args()
-    if arguments.kill is not None:
-        place, count = arguments.kill.split(",")
-        run_child(arguments.work_in, arguments.epochs, Moment(place, int(count)))
-        return
     result = run_test(arguments.moments, arguments.seed)
     if arguments.json:
         write_json(arguments.json, result)
-    print(json.dumps({key: result[key] for key in ("kills", "places", "identical", "differences")}))
+    print(json.dumps({key: result[key] for key in ("kills", "identical", "differences", "seconds")}))
     sys.exit(0 if result["identical"] else 1)
 
 
-def run_test(moments: int, seed: int) -> dict[str, object]:
+def run_test(moments: int, seed: int) -> dict[str, Any]:  # Any: a JSON object
     """Train once undisturbed and once with kills; compare."""
     generator = random.Random(seed)
-    # An epoch is passed only where a kill lets it end: two of three kills do, so that they spread over the run.
-    epochs = max(3, moments)
+    epochs = max(3, moments)  # a kill lets less than one epoch end
+    started = time.monotonic()
+    kills: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        whole, killed = Path(folder) / "whole", Path(folder) / "killed"
-        train(settings(epochs), whole, pairs=pairs())
-        places: dict[str, int] = {}
-        kills = 0
+        whole, killed = RunFolder(Path(folder) / "whole"), RunFolder(Path(folder) / "killed")
+        run_process(whole.path, epochs, None)
+        epoch_s = min(row["seconds"] for row in whole.read_metrics())
         for number in range(moments):
-            place = PLACES[number % len(PLACES)]
-            most = {"step": 2 * STEPS_PER_EPOCH, "state": 30}.get(place, 2)
-            moment = Moment(place, generator.randint(1, most))
-            if start_child(killed, epochs, moment):
-                kills += 1
-                places[place] = places.get(place, 0) + 1
-                print(f"{number + 1}/{moments}: killed in {place}, passage {moment.count}", file=sys.stderr)
-        train(settings(epochs), killed, pairs=pairs(), resume=True)
-        differences = compare(RunFolder(whole), RunFolder(killed))
+            moment = draw_moment(PLACES[number % len(PLACES)], epoch_s, generator)
+            if not run_process(killed.path, epochs, moment):
+                break  # it came to its end before
+            kills.append({**asdict(moment), "finished_epochs": len(killed.read_metrics())})
+            print(f"{number + 1}/{moments}: {kills[-1]}", file=sys.stderr, flush=True)
+        run_process(killed.path, epochs, None)
+        differences = compare(whole, killed)
     return {
         "schema": SCHEMA,
         "lightdepth_version": __version__,
         "machine": describe_machine().to_dict(),
+        "settings": SETTINGS,
         "epochs": epochs,
-        "kills": kills,
-        "places": places,
-        "identical": not differences and kills > 0,
+        "steps_per_epoch": -(-TRAINING_PAIRS // 4),
+        "kills": len(kills),
+        "moments": kills,
+        "identical": not differences and len(kills) == moments,
         "differences": differences,
+        "seconds": round(time.monotonic() - started),
     }
 
 
-def start_child(folder: Path, epochs: int, moment: Moment) -> bool:
-    """Run a training process until it kills itself; False where it came to its end before."""
-    command = [sys.executable, __file__, "--work-in", str(folder), "--epochs", str(epochs)]
-    ended = subprocess.run([*command, "--kill", f"{moment.place},{moment.count}"], stderr=subprocess.DEVNULL)
-    if ended.returncode not in (0, -9):
-        raise SystemExit(f"the training failed with code {ended.returncode} instead of being killed")
-    return ended.returncode == -9
+def draw_moment(place: str, epoch_s: float, generator: random.Random) -> Moment:
+    """Choose a random passage through a place, or a random time."""
+    if place in PASSAGES:
+        return Moment(place, generator.randint(1, PASSAGES[place]))
+    return Moment(place, delay_s=generator.uniform(0, EPOCHS_OF_ANY_TIME * epoch_s))
 
 
-def run_child(folder: Path, epochs: int, moment: Moment) -> None:
+def run_process(folder: Path, epochs: int, moment: Moment | None) -> bool:
+    """Train or resume in a process of its own; return whether it was killed."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["lightdepth.train"])
+    process = context.Process(target=train_until, args=(folder, epochs, moment))
+    process.start()
+    process.join()
+    if process.exitcode not in (0, -9):
+        raise SystemExit(f"the training failed with code {process.exitcode} instead of being killed")
+    return process.exitcode == -9
+
+
+def train_until(folder: Path, epochs: int, moment: Moment | None) -> None:
     """Train or resume, with the kill planted."""
-    plant(moment)
+    if moment:
+        plant(moment)
     train(settings(epochs), folder, pairs=pairs(), resume=(folder / "config.yaml").exists())
 
 
 def plant(moment: Moment) -> None:
     """Let this process be killed on passing a place for the n-th time."""
-    left = [moment.count]
+    left = [moment.passage]
 
     def passed() -> None:
         left[0] -= 1
@@ -143,6 +158,16 @@ def plant(moment: Moment) -> None:
             original_update(self, names)
 
         Stepper._update = update
+    elif moment.place == "any time":
+        original_call = Stepper.__call__
+        clock = threading.Timer(moment.delay_s, os.kill, (os.getpid(), 9))
+
+        def call(self: Stepper, batch: Sample) -> float | None:
+            if not clock.is_alive():
+                clock.start()
+            return original_call(self, batch)
+
+        Stepper.__call__ = call
     elif moment.place == "state":  # each file of a state is a passage: between writing, summing and renaming
         original_flush = run_state._flush
 
@@ -186,10 +211,30 @@ def compare(one: RunFolder, other: RunFolder) -> list[str]:
     for name in ("best", "last"):
         first, second = (load_file(run.path / f"{name}.safetensors") for run in (one, other))
         found += [f"{name}: {key}" for key in first if not torch.equal(first[key], second[key])]
-    states = [load_file(run.states()[-1] / "model.safetensors") for run in (one, other)]
-    found += [f"state: {key}" for key in states[0] if not torch.equal(states[0][key], states[1][key])]
+    one_state, other_state = (run.states()[-1] for run in (one, other))
+    found += [path.name for path in sorted(one_state.iterdir()) if not is_same_file(path, other_state / path.name)]
     rows = [[{k: v for k, v in row.items() if k not in TIMES} for row in run.read_metrics()] for run in (one, other)]
     return found + ([] if rows[0] == rows[1] else ["metrics.jsonl"])
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Compare two files of a training state by their bytes, or by the values that PyTorch reads from them."""
+    if one.read_bytes() == other.read_bytes():
+        return True
+    if one.suffix == ".json":  # the checksums of the others
+        return True
+    return is_same(*(torch.load(path, weights_only=False) for path in (one, other)))  # this script's own files
+
+
+def is_same(one: Any, other: Any) -> bool:  # Any: nested values of a training state
+    """Compare nested values bit by bit."""
+    if isinstance(one, torch.Tensor | np.ndarray):
+        return torch.equal(torch.as_tensor(one), torch.as_tensor(other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(is_same, one, other))
+    return one == other
 
 
 def settings(epochs: int) -> TrainConfig:
