@@ -10,18 +10,19 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
-from transformers.utils import logging as hf_logging
 
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.protocol import DepthKind
 from lightdepth_runtime.spec import IMAGENET_MEAN, IMAGENET_STD
 
 from .checkpoint import count_parameters
+
+if TYPE_CHECKING:  # else every training and each of its data workers would import transformers
+    from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation
 
 __all__ = [
     "DEPTH_ANYTHING_SMALL",
@@ -73,6 +74,8 @@ class DepthAnything:
 
 def small_config() -> DepthAnythingConfig:
     """Describe Depth Anything V2 Small: a DINOv2-small backbone and a DPT head, 24,785,089 parameters."""
+    from transformers import DepthAnythingConfig, Dinov2Config
+
     backbone = Dinov2Config(
         hidden_size=384,
         num_hidden_layers=12,
@@ -103,6 +106,8 @@ def load_depth_anything(weights: str) -> DepthAnything:
         LightDepthError: the hub is out of reach, the folder is missing, of another architecture, or damaged.
     """
     if weights == "random":
+        from transformers import DepthAnythingForDepthEstimation
+
         with torch.random.fork_rng():
             torch.manual_seed(RANDOM_SEED)
             return _describe(DepthAnythingForDepthEstimation(small_config()), "random", Preprocessing())
@@ -171,6 +176,9 @@ def _download() -> Path:
 
 def _load_folder(folder: Path) -> DepthAnythingForDepthEstimation:
     """Load a folder in transformers' format; every tensor must be there and fit."""
+    from transformers import DepthAnythingForDepthEstimation
+    from transformers.utils import logging as hf_logging
+
     kind = _read_json(folder / "config.json", folder).get("model_type")
     if kind != MODEL_TYPE:
         raise LightDepthError(
@@ -181,7 +189,7 @@ def _load_folder(folder: Path) -> DepthAnythingForDepthEstimation:
     hf_logging.disable_progress_bar()
     try:
         loaded = cast(
-            tuple[DepthAnythingForDepthEstimation, dict[str, Any]],  # Any: lists of tensor names
+            "tuple[DepthAnythingForDepthEstimation, dict[str, Any]]",  # Any: lists of tensor names
             DepthAnythingForDepthEstimation.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, output_loading_info=True, dtype=torch.float32
             ),

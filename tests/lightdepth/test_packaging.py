@@ -52,3 +52,9 @@ def test_the_three_versions_are_one():
 def test_import_works_where_others_are_absent(package, banned):
     blocked = "; ".join(f"sys.modules[{name!r}] = None" for name in banned)
     subprocess.run([sys.executable, "-c", f"import sys; {blocked}; import {package}"], check=True)
+
+
+def test_training_and_its_workers_leave_transformers_alone():
+    """It costs seconds and memory in each data worker, and only Depth Anything needs it."""
+    code = "import sys; import lightdepth.train, lightdepth.data; sys.exit('transformers' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
