@@ -31,7 +31,9 @@ def export_command(
         Path | None, typer.Option("--output", "-o", help="The FP32 file; the others are named after it.")
     ] = None,
     fp16: Annotated[bool, typer.Option("--fp16", help="FP16 too, with FP32 input, output and head.")] = False,
-    int8: Annotated[bool, typer.Option("--int8", help="INT8 too, calibrated on --data's training split.")] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="INT8 too, a file for TensorRT and one for x86 CPUs, calibrated on --data.")
+    ] = False,
     data: Annotated[Path | None, typer.Option(help="Pairs to judge on; default: the demo's.")] = None,
     pairs: Annotated[int, typer.Option(min=1, help="How many of them, evenly spread.")] = 32,
     input_size: Annotated[
@@ -53,6 +55,7 @@ def export_command(
 ) -> None:
     """Write ONNX files, and engines where possible, that are proven to keep the checkpoint's accuracy."""
     from lightdepth_export.artifacts import ExportOptions
+    from lightdepth_export.forms import purpose
 
     from .export import export_checkpoint
     from .run_folder import newest_run
@@ -82,5 +85,6 @@ def export_command(
         say=print,
     )
     for path in result.paths():
-        print(f"Wrote {path}")
+        use = purpose(path.name)
+        print(f"Wrote {path}" + f" ({use})" * bool(use))
     print(result.engine_note)

@@ -15,9 +15,17 @@ from .graph_backend import open_graph
 from .int8 import quantize_int8
 from .preprocessing import embed_preprocessing
 
-__all__ = ["FP16_STEP", "FP32_STEP", "Form", "fp16_form", "fp32_form", "int8_forms"]
+__all__ = ["FP16_STEP", "FP32_STEP", "Form", "fp16_form", "fp32_form", "int8_forms", "purpose"]
 
 FP32_STEP, FP16_STEP = "onnx-fp32", "fp16-simulated"
+# What a file is for, by the end of its name; the longest that fits.
+_PURPOSES = {
+    ".onnx": "FP32, for any device",
+    ".fp16.onnx": "FP16, for TensorRT and GPUs",
+    ".int8.onnx": "INT8, for TensorRT alone",
+    ".int8.cpu.onnx": "INT8, for x86 CPUs: ONNX Runtime, or --device openvino",
+    ".parity.json": "what was measured",
+}
 
 
 @dataclass(frozen=True)
@@ -70,3 +78,10 @@ def int8_forms(
         Form("int8-tensorrt", ".int8.onnx", for_tensorrt, for_tensorrt, fuse=False),
         Form("int8-cpu", ".int8.cpu.onnx", for_cpu, for_cpu),
     ]
+
+
+def purpose(name: str) -> str:
+    """Say what an export's file is for, by its name."""
+    plain = name.replace(".frame.onnx", ".onnx")
+    text = next((text for end, text in reversed(_PURPOSES.items()) if plain.endswith(end)), "")
+    return f"{text}; takes a camera's frame" if plain != name else text

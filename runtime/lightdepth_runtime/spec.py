@@ -146,6 +146,7 @@ class ModelSpec:
     unit: str = "m"
     kind: str = "metric depth"
     precision: Precision = "fp32"
+    quantized_for: str | None = None  # of INT8: "tensorrt" or "cpu", whose arithmetic differs
     training_data: str = "not trained"
     intrinsics: Intrinsics | None = None
     calibration: DepthCalibration | None = None

@@ -10,6 +10,7 @@ from lightdepth_export.graph_backend import open_graph
 from lightdepth_export.int8 import quantize_int8
 from lightdepth_export.metadata import spec_of
 from lightdepth_export.onnx_export import trace_onnx
+from lightdepth_runtime.backends import open_backend
 from lightdepth_runtime.errors import LightDepthError
 
 # An untrained network on synthetic images: what a trained one loses is measured on real pairs by the export itself.
@@ -97,7 +98,7 @@ def test_weights_are_quantized_by_channel(each_quantized):
 def test_the_spec_says_int8_and_the_argument_is_left_alone(tiny_fp32, batches, spec):
     before = tiny_fp32.SerializeToString()
     model = quantize_int8(tiny_fp32, batches, target="cpu").model
-    assert spec_of(model) == spec.with_changes(precision="int8")
+    assert spec_of(model) == spec.with_changes(precision="int8", quantized_for="cpu")
     assert tiny_fp32.SerializeToString() == before
 
 
@@ -154,3 +155,16 @@ def test_the_quantizer_is_silent(tiny_fp32, batches, capfd, caplog):
 def test_both_files_pass_the_checker(each_quantized):
     onnx.checker.check_model(each_quantized.model, full_check=True)
     assert Counter(n.op_type for n in each_quantized.model.graph.node)["QuantizeLinear"] > 0
+
+
+@pytest.mark.parametrize("device", ["cpu", "openvino"])
+def test_a_cpu_computes_its_own_file_rightly_and_refuses_tensorrts(quantized, tiny_fp32, batches, tmp_path, device):
+    if device == "openvino":
+        pytest.importorskip("openvino")
+    for target, made in quantized.items():
+        onnx.save_model(made.model, str(tmp_path / f"{target}.onnx"))
+    backend, reference = open_backend(tmp_path / "cpu.onnx", device, 1), open_graph(tiny_fp32)
+    loss = np.mean([np.abs(backend.run(b) - reference.run(b)) / reference.run(b) for b in batches])
+    assert 0 < loss < LOSS
+    with pytest.raises(LightDepthError, match=r"INT8 for TensorRT, and a CPU would .* open the \.int8\.cpu\.onnx"):
+        open_backend(tmp_path / "tensorrt.onnx", device, 1)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..spec import SPEC_KEY, ModelSpec
-from .onnx_runtime import LARGEST_BATCH
+from .onnx_runtime import LARGEST_BATCH, check_for_cpu
 
 __all__ = ["OpenVinoBackend", "compile_openvino", "open_openvino"]
 
@@ -48,8 +48,8 @@ def open_openvino(path: Path, threads: int | None = None) -> OpenVinoBackend:
     """Open an ONNX file with the spec in its metadata.
 
     Raises:
-        LightDepthError: OpenVINO missing, not an ONNX file, damaged, without LightDepth metadata, or with another
-            graph's.
+        LightDepthError: OpenVINO missing, not an ONNX file, damaged, without LightDepth metadata or with another
+            graph's, or INT8 for TensorRT.
     """
     if path.suffix.lower() != ".onnx":
         raise LightDepthError(f"OpenVINO opens .onnx files, not {path.name!r}; export the model first.")
@@ -66,6 +66,7 @@ def open_openvino(path: Path, threads: int | None = None) -> OpenVinoBackend:
             f"{path} takes {inputs} and gives {outputs}, but its metadata says {spec.input_name!r} and "
             f"{spec.output_name!r}; export it again."
         )
+    check_for_cpu(path, spec)
     return OpenVinoBackend(_compile(core, model, threads), spec)
 
 
