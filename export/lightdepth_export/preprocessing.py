@@ -2,8 +2,8 @@
 
 Area averaging and bilinear interpolation are linear in each axis, so both become a MatMul by precomputed weights. Area
 averaging repeats itself: 480 rows to 192 is 96 times the same 5 rows to 2, so that MatMul is by a 2x5 matrix. The sums
-are rounded to whole grey levels as OpenCV's are. It agrees with OpenCV but for ties and for its 11-bit bilinear
-weights: at most `TOLERANCE_GREY_LEVELS` at a pixel.
+are rounded to whole grey levels as OpenCV's are. It agrees with OpenCV but for ties, for its 11-bit bilinear weights
+and for the rounding between the halving of a large image and the rest: at most `TOLERANCE_GREY_LEVELS` at a pixel.
 """
 
 from math import gcd
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.images import halves_first
 from lightdepth_runtime.spec import ModelSpec
 
 from .metadata import embed_spec, spec_of
@@ -83,8 +84,9 @@ def _before(spec: ModelSpec, height: int, width: int) -> tuple[list[onnx.NodePro
     """Build frame -> network input."""
     target_height, target_width = spec.input_height, spec.input_width
     area = target_height <= height and target_width <= width  # the rule of images.resize_rgb
-    rows = _repeated_block(resize_weights(height, target_height, area=area))  # (b, a)
-    columns = _repeated_block(resize_weights(width, target_width, area=area))  # (d, c)
+    weights_of = _halving_weights if halves_first(height, width, target_height, target_width) else resize_weights
+    rows = _repeated_block(weights_of(height, target_height, area=area))  # (b, a)
+    columns = _repeated_block(weights_of(width, target_width, area=area))  # (d, c)
     mean, std = np.array(spec.mean), np.array(spec.std)
     weights = {
         "frame_rows": rows.astype(np.float32),
@@ -139,10 +141,16 @@ def _after(spec: ModelSpec, height: int, width: int) -> tuple[list[onnx.NodeProt
     return nodes, [numpy_helper.from_array(value, name) for name, value in weights.items()]
 
 
+def _halving_weights(size: int, target: int, *, area: bool) -> NDArray[np.float64]:
+    """Return the weights (target, size) of halving an axis and then resizing it."""
+    return resize_weights(size // 2, target, area=area) @ resize_weights(size, size // 2, area=True)
+
+
 def _repeated_block(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the block (b, a) that stands repeated along the diagonal of (target, size), or all of it if none does."""
     target, size = weights.shape
-    count = gcd(target, size)
-    block = weights[: target // count, : size // count]
-    repeats = np.allclose(np.kron(np.eye(count), block), weights, atol=1e-12)
-    return block if repeats else weights
+    for count in (gcd(target, size), gcd(target, size // 2)):  # the second where the axis is halved first
+        block = weights[: target // count, : size // count]
+        if size % count == 0 and np.allclose(np.kron(np.eye(count), block), weights, atol=1e-12):
+            return block
+    return weights

@@ -27,6 +27,7 @@ __all__ = [
     "as_rgb",
     "check_frame",
     "decode_image",
+    "halves_first",
     "preprocess",
     "read_bytes",
     "read_image",
@@ -156,6 +157,7 @@ def preprocess(
     *,
     channel_order: ChannelOrder = "rgb",
     buffers: FrameBuffers | None = None,
+    colors: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.float32]:
     """Turn a frame into the network's float32 (3, input_height, input_width) input.
 
@@ -168,6 +170,7 @@ def preprocess(
         out: a C-contiguous float32 array of the result's shape to write into.
         channel_order: of the image.
         buffers: of the network's size, so that nothing of a frame's size is allocated.
+        colors: uint8 (1, 256, 3), what each value of each of the image's channels becomes before it is normalised.
 
     Raises:
         LightDepthError: an array that is no image.
@@ -182,6 +185,8 @@ def preprocess(
     tables = _normalisation_tables(spec.mean, spec.std)
     for plane, channel, table in zip(out, _channels(frame, channel_order), tables, strict=True):
         values = resized if resized.ndim == 2 else cv2.extractChannel(resized, channel, dst=buffers.plane)
+        if colors is not None:
+            table = table[colors[0, :, channel]]  # two look-ups in one
         cv2.LUT(values, table, dst=plane)  # (h, w) uint8 -> (h, w) float32, one table look-up a pixel
     return out
 
@@ -196,15 +201,15 @@ def resize_rgb(
     """Resize (h, w, C) to (height, width, C): area averaging when both sides shrink (no aliasing), else bilinear.
 
     Large images are halved first, into the array that `half` gives for them: 2x2 means cost little, fractional areas of
-    all pixels three times as much. The border between two output pixels then weighs pairs of pixels alike, which changes
-    the mean by rounding.
+    all pixels three times as much. The border between two output pixels then weighs pairs of pixels alike, and halving
+    rounds: up, by an eighth of a grey level on average.
 
     Returns the image itself where it has that size, and OpenCV's (height, width) for one channel that is resized.
     """
     cv2 = import_cv2()
     if image.shape[:2] == (height, width):
         return image
-    if _halves_first(image, height, width):
+    if halves_first(*image.shape[:2], height, width):
         image = cv2.resize(_packed(image), None, half(image), 0.5, 0.5, cv2.INTER_AREA)
         image = image if image.ndim == 3 else image[:, :, None]
     shrinks = height <= image.shape[0] and width <= image.shape[1]
@@ -223,9 +228,11 @@ def resize_depth(depth_m: NDArray[np.float32], height: int, width: int) -> NDArr
     return cv2.resize(depth_m, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def _halves_first(image: NDArray[np.uint8], height: int, width: int) -> bool:
-    """Say whether 2x2 means come first: both sides even, three times too large or more, and not by whole numbers."""
-    rows, columns = image.shape[:2]
+def halves_first(rows: int, columns: int, height: int, width: int) -> bool:
+    """Say whether 2x2 means come first where (rows, columns) is resized to (height, width).
+
+    So it is where both sides are even and three times too large or more, but not by whole numbers.
+    """
     is_whole = rows % height == 0 and columns % width == 0  # OpenCV is fast at these by itself
     return rows % 2 == columns % 2 == 0 and rows >= 3 * height and columns >= 3 * width and not is_whole
 

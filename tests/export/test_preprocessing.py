@@ -14,7 +14,8 @@ from lightdepth_runtime.images import preprocess
 from lightdepth_runtime.opencv import import_cv2
 
 # (frame, network): a Kinect and larger cameras shrink by area averaging; smaller or narrower ones are interpolated
-SHRINKING = [((480, 640), (192, 256)), ((480, 640), (64, 96)), ((720, 1280), (192, 256)), ((241, 323), (64, 96))]
+SHRINKING = [((480, 640), (192, 256)), ((480, 640), (96, 128)), ((720, 1280), (256, 448)), ((241, 323), (64, 96))]
+HALVED = [((480, 640), (64, 96)), ((720, 1280), (192, 256))]
 GROWING = [((60, 80), (64, 96)), ((480, 90), (64, 96))]
 # What one grey level in some pixels does to the depth of an untrained network at 1 to 4 m.
 DEPTH_TOLERANCE_M = 0.02
@@ -73,6 +74,18 @@ def test_area_averaging_equals_opencvs_but_for_ties(resized, images, frame_size,
     error = grey_level_error(*resized(*network_size), frame_size, images(*frame_size))
     assert error.max() < TOLERANCE_GREY_LEVELS + 1e-3
     assert (error > 0.5).mean() < 0.001
+
+
+@pytest.mark.parametrize(("frame_size", "network_size"), HALVED)
+def test_halving_first_stays_within_the_stated_tolerance_and_in_small_matrices(
+    resized, images, frame_size, network_size
+):
+    fp32, sized = resized(*network_size)
+    error = grey_level_error(fp32, sized, frame_size, images(*frame_size))
+    assert error.max() < TOLERANCE_GREY_LEVELS + 1e-3
+    assert error.mean() < 0.2  # halving rounds up by an eighth of a level, which moves about one pixel in seven
+    weights = {w.name: w.dims for w in embed_preprocessing(fp32, *frame_size).graph.initializer}
+    assert weights["frame_rows"][1] < frame_size[0] / 2
 
 
 @pytest.mark.parametrize(("frame_size", "network_size"), GROWING)
