@@ -16,22 +16,29 @@ from numpy.typing import NDArray
 from lightdepth_runtime.bench import BenchResult
 from lightdepth_runtime.bench_cli import (
     BenchOptions,
-    DeviceOption,
     ImageOption,
     JsonOption,
     MemoryOption,
     ReportOption,
     RoundsOption,
     ThreadsOption,
+    plan_rows,
     read_frame,
     run_bench,
     show_bench,
 )
+from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import SHIPPED_MODEL
 
 __all__ = ["Rival", "bench_command", "bench_models", "export_untrained"]
 
+TORCH = "torch"  # a device of this command alone: the runtime has no torch
+
 Say = Callable[[str], None]
+DeviceOption = Annotated[
+    list[str],
+    typer.Option("--device", help="auto, cpu, cuda, tensorrt, openvino or torch; repeat it for a row of each."),
+]
 
 
 def bench_command(
@@ -43,7 +50,7 @@ def bench_command(
         str | None, typer.Option(help="The baseline's weights: hub (default), random, or a folder.")
     ] = None,
     image: ImageOption = None,
-    device: DeviceOption = "auto",
+    device: DeviceOption = ["auto"],  # noqa: B006  # Typer's default of a list; never changed
     threads: ThreadsOption = None,
     rounds: RoundsOption = 15,
     memory: MemoryOption = True,
@@ -53,7 +60,7 @@ def bench_command(
     """Time models against each other in one interleaved run, beside Depth Anything V2 where asked."""
     frame, frame_name = read_frame(image)
     rival = Rival(against, against_weights) if against or against_weights else None
-    options = BenchOptions(device, threads, rounds, memory)
+    options = BenchOptions(tuple(device), threads, rounds, memory)
     result = bench_models(models or [], frame, rival, frame_name=frame_name, options=options, say=print)
     show_bench(result, json_path, report)
 
@@ -75,14 +82,14 @@ def bench_models(
     options: BenchOptions | None = None,
     say: Say = lambda _: None,
 ) -> BenchResult:
-    """Time models and a baseline through one backend: checkpoints are exported to FP32 ONNX for the run.
+    """Time models and a baseline side by side: checkpoints are exported to FP32 ONNX, but for the device `torch`.
 
     Args:
         models: model files; none stands for the shipped model and an untrained resnet18, for its latency.
         frame: uint8 RGB (H, W, 3).
         rival: a baseline; it becomes the first row, which ratios compare with.
         frame_name: what the frame is, for the record.
-        options: device, threads and rounds of every model.
+        options: devices, threads and rounds. Each model gets a row on each device; on `torch` only checkpoints do.
         say: receives a line about each model that is exported for the run.
 
     Raises:
@@ -93,25 +100,33 @@ def bench_models(
 
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lightdepth-")))
-        paths: list[Path] = []
+        options = options or BenchOptions()
+        runtimes = [device for device in options.devices if device != TORCH]
+        rows: list[tuple[Path, str]] = []
         if rival is not None:
             check_baseline_name(rival.name or DEPTH_ANYTHING_SMALL)
             baseline = stack.enter_context(Baseline(rival.weights or "hub"))
             say(f"Exporting {baseline.model.name} ({baseline.model.weights} weights) for ONNX Runtime")
-            paths.append(baseline.export(frame.shape[0], frame.shape[1]))
+            exported = baseline.export(frame.shape[0], frame.shape[1])
+            rows += plan_rows([exported], runtimes or ["auto"])
             if baseline.is_random:
                 say("Its weights are random: latency, size and memory mean something, its output does not.")
         if not models:
             if SHIPPED_MODEL.is_file():
-                paths.append(SHIPPED_MODEL)
+                rows += plan_rows([SHIPPED_MODEL], runtimes)
             say("No model given: resnet18 at 480x640 joins with random weights, for latency alone.")
-            paths.append(export_untrained("resnet18", folder))
+            rows += plan_rows([export_untrained("resnet18", folder)], runtimes)
         for number, model in enumerate(models):
             if model.suffix == ".safetensors":
-                say(f"Exporting {model.name} to FP32 ONNX, so that every row runs on the same backend")
+                rows += [(model, "auto")] if TORCH in options.devices else []
+                if not runtimes:
+                    continue
+                say(f"Exporting {model.name} to FP32 ONNX for {', '.join(runtimes)}")
                 model = _export_checkpoint(model, folder / str(number))
-            paths.append(model)
-        return run_bench(paths, frame, frame_name=frame_name, options=options or BenchOptions())
+            rows += plan_rows([model], runtimes)
+        if not rows:
+            raise LightDepthError("On --device torch only checkpoints (.safetensors) run; name one, or another device.")
+        return run_bench(rows, frame, frame_name=frame_name, options=options)
 
 
 def export_untrained(preset: str, folder: Path) -> Path:

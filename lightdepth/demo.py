@@ -116,6 +116,6 @@ def _draw(estimator: DepthEstimator, test: PairSet, output: Path) -> None:
 def _bench(model: Path, test: PairSet, say: Say) -> BenchResult:
     frame = test.pairs[0].read().image
     rival = Rival(DEPTH_ANYTHING_SMALL, "random")
-    options = BenchOptions("cpu", None, BENCH_ROUNDS, False)
+    options = BenchOptions(("cpu",), None, BENCH_ROUNDS, False)
     name = f"demo test image, {frame.shape[1]}x{frame.shape[0]}"
     return bench_models([model], frame, rival, frame_name=name, options=options, say=say)

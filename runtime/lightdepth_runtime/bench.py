@@ -13,6 +13,7 @@ from . import __version__
 from .backends import open_backend
 from .baseline import BaselineSpec, baseline_input, is_baseline, open_baseline
 from .errors import LightDepthError
+from .gpu_readings import GpuProbe, GpuReadings, measure_gpu, open_gpu_probe
 from .images import preprocess, resize_depth
 from .machine import CpuWatch, describe_machine, load_average, usable_cores
 from .peak_memory import measure_fresh_run
@@ -95,6 +96,7 @@ class BenchRow:
     cold_start_ms: float | None
     matmul_share: float | None
     scores: dict[str, Any] | None  # Any: a JSON object, the eval result that the file was released with
+    gpu: GpuReadings | None  # of the network alone, running by itself after the rounds
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,7 @@ def bench(
     threads: int | None = None,
     frame_name: str = "frame",
     matmul_gflops: float | None = None,
+    open_probe: Callable[[], GpuProbe] = open_gpu_probe,
     progress: Progress = iter,
 ) -> BenchResult:
     """Time the models on one frame, in turns.
@@ -175,6 +178,7 @@ def bench(
         threads: what the models were opened with, for the record.
         frame_name: what the frame is, for the record.
         matmul_gflops: what the machine reaches in a matrix product with as many threads.
+        open_probe: opens what the GPU's power, clocks and temperature are read with, where a row runs on one.
         progress: wraps the rounds.
     """
     schedule = schedule or Schedule()
@@ -184,8 +188,9 @@ def bench(
     timings = time_interleaved([*networks, *whole], schedule, progress=progress)
     samples, whole_samples = timings[: len(networks)], timings[len(networks) :]
     others = watch.others_share()
-    timed_twice = zip(contestants, samples, whole_samples, strict=True)
-    rows = tuple(_row(contestant, timed, calls, matmul_gflops) for contestant, timed, calls in timed_twice)
+    readings, source = _read_gpu(contestants, networks, open_probe)
+    timed_twice = zip(contestants, samples, whole_samples, readings, strict=True)
+    rows = tuple(_row(contestant, timed, calls, matmul_gflops, gpu) for contestant, timed, calls, gpu in timed_twice)
     settings = {
         "threads": threads or usable_cores(),
         **asdict(schedule),
@@ -194,6 +199,7 @@ def bench(
         "matmul_gflops": matmul_gflops,
         "timed": "the network alone, batch 1",
         "peak_memory": PEAK_MEMORY_METHOD,
+        "gpu_readings": source,
         "load_average_before": load,
         "cpu_share_of_others": None if others is None else round(others, 3),
     }
@@ -207,7 +213,28 @@ def _call(contestant: Contestant, frame: NDArray[np.uint8]) -> Callable[[], obje
     return lambda: contestant.backend.run(batch)
 
 
-def _row(contestant: Contestant, timed: Samples, whole: Samples, matmul_gflops: float | None) -> BenchRow:
+def _read_gpu(
+    contestants: Sequence[Contestant], networks: Sequence[Callable[[], object]], open_probe: Callable[[], GpuProbe]
+) -> tuple[list[GpuReadings | None], str]:
+    """Return the readings of each model that runs on a GPU, and where they come from or why there are none."""
+    on_gpu = [contestant.backend.device != "cpu" for contestant in contestants]
+    none: list[GpuReadings | None] = [None] * len(contestants)
+    if not any(on_gpu):
+        return none, "none: no model ran on a GPU"
+    try:
+        probe = open_probe()
+    except LightDepthError as error:
+        return none, f"none: {error}"
+    try:
+        pairs = zip(networks, on_gpu, strict=True)
+        return [measure_gpu(network, probe) if there else None for network, there in pairs], probe.source
+    finally:
+        probe.close()
+
+
+def _row(
+    contestant: Contestant, timed: Samples, whole: Samples, matmul_gflops: float | None, gpu: GpuReadings | None
+) -> BenchRow:
     spec, backend = contestant.backend.spec, contestant.backend
     p50 = timed.percentile_ms(50)
     on_cpu = backend.device == "cpu"  # the matrix product is the processor's
@@ -231,6 +258,7 @@ def _row(contestant: Contestant, timed: Samples, whole: Samples, matmul_gflops: 
         cold_start_ms=contestant.cold_start_ms,
         matmul_share=_divide(reached_gflops, matmul_gflops),
         scores=dict(spec.scores) or None if isinstance(spec, ModelSpec) else None,
+        gpu=gpu,
     )
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "RoundsOption",
     "ThreadsOption",
     "bench_command",
+    "plan_rows",
     "read_frame",
     "run_bench",
     "show_bench",
@@ -41,7 +42,9 @@ __all__ = [
 FRAME_HEIGHT, FRAME_WIDTH = 480, 640
 
 ImageOption = Annotated[Path | None, typer.Option(help="A frame to run on; without it, a generated 640x480 one.")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or openvino.")]
+DeviceOption = Annotated[
+    list[str], typer.Option("--device", help="auto, cpu, cuda, tensorrt or openvino; repeat it for a row of each.")
+]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads of every model; the cores by default.")]
 RoundsOption = Annotated[int, typer.Option(min=1, help="Rounds in which every model gets its turn.")]
 MemoryOption = Annotated[
@@ -57,7 +60,7 @@ ReportOption = Annotated[
 class BenchOptions:
     """What holds for every model of a bench; without `threads` the usable cores."""
 
-    device: str = "auto"
+    devices: tuple[str, ...] = ("auto",)
     threads: int | None = None
     rounds: int = 15
     memory: bool = True
@@ -66,7 +69,7 @@ class BenchOptions:
 def bench_command(
     models: Annotated[list[Path], typer.Argument(help="Model files to time; the first is what ratios compare with.")],
     image: ImageOption = None,
-    device: DeviceOption = "auto",
+    device: DeviceOption = ["auto"],  # noqa: B006  # Typer's default of a list; never changed
     threads: ThreadsOption = None,
     rounds: RoundsOption = 15,
     memory: MemoryOption = True,
@@ -75,19 +78,25 @@ def bench_command(
 ) -> None:
     """Time models against each other in one interleaved run: latency, throughput, size, memory, ratios."""
     frame, frame_name = read_frame(image)
-    options = BenchOptions(device, threads, rounds, memory)
-    show_bench(run_bench(models, frame, frame_name=frame_name, options=options), json_path, report)
+    options = BenchOptions(tuple(device), threads, rounds, memory)
+    result = run_bench(plan_rows(models, options.devices), frame, frame_name=frame_name, options=options)
+    show_bench(result, json_path, report)
+
+
+def plan_rows(models: Sequence[Path], devices: Sequence[str]) -> list[tuple[Path, str]]:
+    """Return each row's file and device: every model on every device; an engine once, on the GPU it was built for."""
+    return [(model, device) for model in models for device in (["auto"] if model.suffix == ".engine" else devices)]
 
 
 def run_bench(
-    models: Sequence[Path], frame: NDArray[np.uint8], *, frame_name: str, options: BenchOptions
+    rows: Sequence[tuple[Path, str]], frame: NDArray[np.uint8], *, frame_name: str, options: BenchOptions
 ) -> BenchResult:
-    """Open the models with the same device and threads, time them, show progress, close them."""
+    """Open each row's file on its device, with the same threads, time them, show progress, close them."""
     threads = options.threads or usable_cores()
     contestants = []
     try:
-        for path in track(models, "Loading", len(models)):
-            contestants.append(open_contestant(path, options.device, threads, memory=options.memory))
+        for path, device in track(rows, "Loading", len(rows)):
+            contestants.append(open_contestant(path, device, threads, memory=options.memory))
             backend = contestants[-1].backend
             if reason := getattr(backend, "device_reason", None):
                 print(f"{path.name}: device {backend.device}, {reason}")

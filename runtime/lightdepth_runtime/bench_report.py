@@ -6,7 +6,7 @@ from typing import Any
 
 from .atomic import make_folder, write_text
 from .bench import BenchResult, BenchRow, unique_labels
-from .bench_table import ratio_lines
+from .bench_table import GPU_LABELS, gpu_cells, ratio_lines
 from .report import Cell, Point, box, command_box, heading, number, page, paragraph, plots, scatter_svg, table
 
 __all__ = ["bench_html", "machine_box", "write_bench_report"]
@@ -40,6 +40,9 @@ def bench_html(result: BenchResult, command: Sequence[str]) -> str:
         heading("Speed and size"),
         table(COLUMNS, rows, label="Speed and size of each model"),
     ]
+    if any(row.gpu for row in result.rows):
+        measured = [[label, *gpu_cells(row.gpu)] for label, row in zip(labels, result.rows, strict=True)]
+        parts += [heading("Power and clocks", 3), table(("model", *GPU_LABELS), measured, label="Power and clocks")]
     if result.ratios:
         parts += [heading("Ratios", 3), *(paragraph(line, "quiet") for line in ratio_lines(result))]
     parts += _accuracy(labels, result.rows)

@@ -3,8 +3,9 @@
 from rich.table import Table
 
 from .bench import BenchResult, BenchRow, Ratio
+from .gpu_readings import GpuReadings
 
-__all__ = ["bench_table", "ratio_lines"]
+__all__ = ["GPU_LABELS", "bench_table", "gpu_cells", "ratio_lines"]
 
 LABELS = (
     "backend",
@@ -24,6 +25,8 @@ LABELS = (
     "weights",
 )
 
+GPU_LABELS = ("power, W", "energy a frame, mJ", "GPU clock, MHz", "GPU temperature, C", "clock limited by")
+
 
 def bench_table(result: BenchResult) -> Table:
     """Lay the models out as columns, so that the table fits a terminal of 80."""
@@ -34,7 +37,27 @@ def bench_table(result: BenchResult) -> Table:
     columns = [_cells(row) for row in result.rows]
     for label, *values in zip(LABELS, *columns, strict=True):
         table.add_row(label, *values)
+    if any(row.gpu for row in result.rows):
+        for label, *values in zip(GPU_LABELS, *(gpu_cells(row.gpu) for row in result.rows), strict=True):
+            table.add_row(label, *values)
     return table
+
+
+def gpu_cells(gpu: GpuReadings | None) -> tuple[str, ...]:
+    """Return the texts under `GPU_LABELS`."""
+    if gpu is None:
+        return ("not on a GPU",) + ("",) * (len(GPU_LABELS) - 1)
+    return (
+        _number(gpu.power_w, ".0f"),
+        _number(gpu.energy_per_frame_mj, ".1f"),
+        _number(gpu.sm_clock_mhz, ".0f"),
+        _number(gpu.temperature_c, ".0f"),
+        ", ".join(gpu.throttled_by) or "nothing",
+    )
+
+
+def _number(value: float | None, form: str) -> str:
+    return "not told" if value is None else format(value, form)
 
 
 def ratio_lines(result: BenchResult) -> list[str]:

@@ -210,7 +210,8 @@ def resize_rgb(
     if image.shape[:2] == (height, width):
         return image
     if halves_first(*image.shape[:2], height, width):
-        image = cv2.resize(_packed(image), None, half(image), 0.5, 0.5, cv2.INTER_AREA)
+        size = image.shape[1] // 2, image.shape[0] // 2
+        image = cv2.resize(_packed(image), size, dst=half(image), interpolation=cv2.INTER_AREA)
         image = image if image.ndim == 3 else image[:, :, None]
     shrinks = height <= image.shape[0] and width <= image.shape[1]
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from lightdepth.bench import Rival, bench_models
@@ -49,3 +50,19 @@ def test_a_missing_model_is_named(tmp_path):
     frame = np.zeros((48, 64, 3), np.uint8)
     with pytest.raises(LightDepthError, match=r"absent\.onnx"):
         bench_models([tmp_path / "absent.onnx"], frame, frame_name="f", options=BenchOptions(memory=False))
+
+
+def test_a_checkpoint_runs_in_pytorch_beside_its_export(checkpoint, tmp_path):
+    path, _ = checkpoint
+    output = tmp_path / "bench.json"
+    arguments = ["bench", str(path), "--device", "torch", "--device", "cpu", "--rounds", "1", "--threads", "1"]
+    answer = CliRunner().invoke(app, [*arguments, "--no-memory", "--json", str(output)], catch_exceptions=False)
+    assert answer.exit_code == 0
+    backends = [row["backend"] for row in json.loads(output.read_text())["rows"]]
+    assert backends == [f"torch {'cuda' if torch.cuda.is_available() else 'cpu'}", "onnxruntime cpu"]
+
+
+def test_pytorch_alone_needs_a_checkpoint(tmp_path):
+    frame = np.zeros((48, 64, 3), np.uint8)
+    with pytest.raises(LightDepthError, match=r"only checkpoints \(\.safetensors\) run"):
+        bench_models([tmp_path / "m.onnx"], frame, frame_name="f", options=BenchOptions(("torch",), memory=False))

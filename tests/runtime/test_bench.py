@@ -1,4 +1,5 @@
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -7,8 +8,10 @@ from lightdepth_runtime import bench as bench_module
 from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.baseline import BaselineSpec
 from lightdepth_runtime.bench import Contestant, bench
+from lightdepth_runtime.bench_report import bench_html
 from lightdepth_runtime.bench_table import bench_table, ratio_lines
 from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.gpu_readings import GpuSample, measure_gpu
 from lightdepth_runtime.matmul_peak import measure_matmul_gflops
 from lightdepth_runtime.spec import ModelSpec
 from lightdepth_runtime.timing import Schedule
@@ -18,7 +21,7 @@ QUICK = Schedule(rounds=2, warm_up_calls=1, turn_ms=0.01)
 ROW_KEYS = {
     "model", "parameters", "gmacs", "size_bytes", "backend", "precision", "input_height", "input_width",
     "latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "images_per_s", "peak_memory_bytes", "weights", "scores",
-    "call_ms_p50", "cold_start_ms", "matmul_share",
+    "call_ms_p50", "cold_start_ms", "matmul_share", "gpu",
 }  # fmt: skip
 
 
@@ -136,3 +139,48 @@ def test_the_whole_call_gives_depth_of_the_frames_size(ours, rival):
 
 def test_the_matrix_product_is_measured_in_a_process_of_its_own():
     assert 0.1 < measure_matmul_gflops(1) < 10_000
+
+
+class Probe:
+    """A GPU that takes 5 W and counts its energy."""
+
+    source = "fake"
+    closed = False
+
+    def sample(self):
+        return GpuSample(5.0, 900.0, 55.0, ("SwPowerCap",))
+
+    def energy_mj(self):
+        return None
+
+    def close(self):
+        self.closed = True
+
+
+def test_models_on_a_gpu_get_its_readings_and_those_on_the_cpu_none(ours, rival, monkeypatch):
+    monkeypatch.setattr(bench_module, "measure_gpu", partial(measure_gpu, seconds=0.2))
+    rival.backend.device = "cuda"
+    probe = Probe()
+    result = bench([rival, ours], FRAME, QUICK, open_probe=lambda: probe)
+    on_gpu, on_cpu = result.to_dict()["rows"]
+    assert on_cpu["gpu"] is None
+    assert (on_gpu["gpu"]["power_w"], on_gpu["gpu"]["throttled_by"]) == (5.0, ["SwPowerCap"])
+    assert result.settings["gpu_readings"] == "fake"
+    assert probe.closed
+    texts = [list(column.cells) for column in bench_table(result).columns]
+    assert "energy a frame, mJ" in texts[0]
+    assert "SwPowerCap" in texts[1]
+    assert "not on a GPU" in texts[2]
+    assert "SwPowerCap" in bench_html(result, ["lightdepth", "bench"])
+
+
+def test_a_gpu_that_tells_nothing_leaves_the_reason(ours):
+    def none():
+        raise LightDepthError("NVML gives no GPU readings here (no driver).")
+
+    ours.backend.device = "cuda"
+    result = bench([ours], FRAME, QUICK, open_probe=none)
+    assert result.rows[0].gpu is None
+    assert result.settings["gpu_readings"] == "none: NVML gives no GPU readings here (no driver)."
+    ours.backend.device = "cpu"
+    assert bench([ours], FRAME, QUICK).settings["gpu_readings"] == "none: no model ran on a GPU"

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -8,7 +9,7 @@ from typer.testing import CliRunner
 
 from lightdepth_runtime import LightDepthError
 from lightdepth_runtime.baseline import BASELINE_KEY, BaselineSpec
-from lightdepth_runtime.bench_cli import read_frame
+from lightdepth_runtime.bench_cli import plan_rows, read_frame
 from lightdepth_runtime.cli import app
 from lightdepth_runtime.peak_memory import measure_fresh_run, measure_peak_memory
 from lightdepth_runtime.spec import SPEC_KEY, ModelSpec
@@ -86,3 +87,19 @@ def test_the_frame_is_named_without_its_folders(tum):
     frame, name = read_frame(next((tum / "freiburg3_cabinet").glob("*_rgb.jpg")))
     assert name.endswith(f"{frame.shape[1]}x{frame.shape[0]}")
     assert "/" not in name
+
+
+def test_one_run_times_a_model_on_several_devices(ours, tmp_path):
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    path = tmp_path / "bench.json"
+    arguments = ["bench", str(ours), "--device", "cpu", "--device", "openvino", "--rounds", "1", "--threads", "1"]
+    answer = CliRunner().invoke(app, [*arguments, "--no-memory", "--json", str(path)], catch_exceptions=False)
+    assert answer.exit_code == 0
+    assert [row["backend"] for row in json.loads(path.read_text())["rows"]] == ["onnxruntime cpu", "openvino cpu"]
+    assert "ours onnxruntime cpu / ours openvino cpu: latency" in answer.output
+
+
+def test_an_engine_is_one_row_whatever_the_devices():
+    onnx_path, engine = Path("m.onnx"), Path("m.engine")
+    rows = plan_rows([onnx_path, engine], ["cpu", "cuda"])
+    assert rows == [(onnx_path, "cpu"), (onnx_path, "cuda"), (engine, "auto")]
