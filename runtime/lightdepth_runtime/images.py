@@ -209,7 +209,7 @@ def resize_rgb(
     cv2 = import_cv2()
     if image.shape[:2] == (height, width):
         return image
-    if halves_first(*image.shape[:2], height, width):
+    if halves_first(image.shape[0], image.shape[1], height, width):
         size = image.shape[1] // 2, image.shape[0] // 2
         image = cv2.resize(_packed(image), size, dst=half(image), interpolation=cv2.INTER_AREA)
         image = image if image.ndim == 3 else image[:, :, None]
