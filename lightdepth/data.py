@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.images import preprocess
 from lightdepth_runtime.opencv import import_cv2
 from lightdepth_runtime.pairs import Pair, PairSet, scenes_of
 from lightdepth_runtime.spec import ModelSpec
@@ -69,6 +68,15 @@ class TrainingPairs(Dataset[Sample]):
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         """Return one pair under a random view."""
+        return self._read(key, torch.empty(3, self._spec.input_height, self._spec.input_width))
+
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Sample:
+        """Return a batch, as PyTorch's loader asks for it; images are written into it rather than stacked after."""
+        image = torch.empty(len(keys), 3, self._spec.input_height, self._spec.input_width)
+        return collate([self._read(key, out) for key, out in zip(keys, image, strict=True)], image)
+
+    def _read(self, key: tuple[int, int], image: Tensor) -> Sample:
+        """Write one pair's image into `image` (3, H, W); return it with the rest."""
         number, index = key
         pair = self._pairs[index]
         rng = np.random.default_rng((self._seed, number, index))
@@ -76,20 +84,21 @@ class TrainingPairs(Dataset[Sample]):
         height, width = frame.depth_m.shape
         view = draw_view(height, width, self._settings, rng)
         size = self._spec.input_height, self._spec.input_width
-        image = torch.from_numpy(preprocess(view.image(frame.image, *size), self._spec))
+        view.network_input(frame.image, self._spec, image.numpy())
         depth_m = self._as_tensor(view.depth(frame.depth_m, *size))
         teacher_m = teacher_image = None
         if self._lessons:
             label_m = self._lessons.labels[index].read()
             teacher_m = self._as_tensor(view.dense_depth(label_m, height, width, *size))
             if teacher := self._lessons.network:
-                seen = view.image(frame.image, teacher.input_height, teacher.input_width)
-                teacher_image = torch.from_numpy(preprocess(seen, teacher))
+                teacher_image = torch.from_numpy(view.network_input(frame.image, teacher))
         return Sample(image, depth_m, teacher_m, teacher_image, [pair.name])
 
     def _as_tensor(self, depth_m: NDArray[np.float32]) -> Tensor:
         """Leave out what is beyond the range that is trained: (H, W) -> (1, H, W)."""
-        return torch.from_numpy(np.where(depth_m < self._spec.max_depth_m, depth_m, np.float32(0)))[None]
+        if not depth_m.max() < self._spec.max_depth_m:  # NaN too
+            depth_m = np.where(depth_m < self._spec.max_depth_m, depth_m, np.float32(0))
+        return torch.from_numpy(depth_m)[None]
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
@@ -117,21 +126,31 @@ def limit_worker_threads(_worker: int) -> None:
     import_cv2().setNumThreads(1)
 
 
-def collate(samples: Sequence[Sample]) -> Sample:
-    """Stack samples along a new first dimension.
+def collate(samples: Sequence[Sample], image: Tensor | None = None) -> Sample:
+    """Stack samples along a new first dimension; `image` holds their images where they are side by side already.
 
     Raises:
         LightDepthError: no sample has a valid depth, of its own or of a teacher's.
     """
     names = [name for sample in samples for name in sample.names]
-    depth_m, teacher_m = _stack([s.depth_m for s in samples]), _stack([s.teacher_m for s in samples])
-    if not any(depth is not None and (depth > 0).any() for depth in (depth_m, teacher_m)):
+    depths = (depth for sample in samples for depth in (sample.depth_m, sample.teacher_m) if depth is not None)
+    if not any((depth > 0).any() for depth in depths):
         raise LightDepthError(
             f"A training batch has no valid depth: {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}; "
             "check the depth files' unit and remove empty ones."
         )
-    image = torch.stack([s.image for s in samples])
-    return Sample(image, cast(Tensor, depth_m), teacher_m, _stack([s.teacher_image for s in samples]), names)
+    return Sample(
+        torch.stack([s.image for s in samples]) if image is None else image,
+        torch.stack([s.depth_m for s in samples]),
+        _stack([s.teacher_m for s in samples]),
+        _stack([s.teacher_image for s in samples]),
+        names,
+    )
+
+
+def _as_it_is(batch: Sample) -> Sample:
+    """Pass on what `TrainingPairs` has collated; a lambda couldn't be sent to a worker."""
+    return batch
 
 
 def _stack(tensors: Sequence[Tensor | None]) -> Tensor | None:
@@ -156,7 +175,7 @@ def build_loader(
         batch_size=config.batch_size,
         sampler=sampler,
         num_workers=config.num_workers,
-        collate_fn=collate,
+        collate_fn=_as_it_is,
         worker_init_fn=limit_worker_threads,
         drop_last=len(pairs) >= config.batch_size,  # BatchNorm over a batch of one is noise
         # Seeds worker processes. A generator of its own leaves the global one, which dropout draws from, as it was

@@ -3,10 +3,11 @@ import numpy as np
 import pytest
 import torch
 
-from lightdepth.augment import Augmentation
+from lightdepth.augment import Augmentation, draw_view
 from lightdepth.config import load_config
 from lightdepth.data import EpochSampler, Sample, TrainingPairs, build_loader, collate, split_scenes
 from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.images import preprocess
 from lightdepth_runtime.pairs import load_pairs, scenes_of
 from lightdepth_runtime.spec import ModelSpec
 
@@ -121,3 +122,21 @@ def test_one_scene_cannot_be_split(pairs):
         LightDepthError, match=r"3 training pairs in one scene .*val_fraction needs two; give --val-data"
     ):
         split_scenes(one, 0.1, seed=0)
+
+
+def test_a_batch_holds_the_samples_that_are_read_one_by_one(pairs):
+    training = TrainingPairs(pairs.pairs, SPEC, Augmentation(), seed=0)
+    keys = [(0, 2), (1, 0), (0, 1)]
+    batch, samples = training.__getitems__(keys), [training[key] for key in keys]
+    assert torch.equal(batch.image, torch.stack([sample.image for sample in samples]))
+    assert torch.equal(batch.depth_m, torch.stack([sample.depth_m for sample in samples]))
+    assert batch.names == [name for sample in samples for name in sample.names]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_colours_and_normalisation_in_one_look_up_equal_one_after_the_other(pairs, seed):
+    frame = pairs.pairs[0].read()
+    view = draw_view(*frame.depth_m.shape, Augmentation(), np.random.default_rng(seed))
+    np.testing.assert_array_equal(
+        view.network_input(frame.image, SPEC), preprocess(view.image(frame.image, 64, 96), SPEC)
+    )
