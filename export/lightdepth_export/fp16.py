@@ -40,7 +40,7 @@ def to_fp16(fp32: onnx.ModelProto) -> onnx.ModelProto:
     _insert_casts(graph, head)
     del graph.value_info[:]
     model = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
-    embed_spec(model, spec.with_changes(precision="fp16"))
+    embed_spec(model, spec.with_changes(precision="fp16", scores={}))  # nobody scored this file
     onnx.checker.check_model(model, full_check=True)
     return model
 

@@ -97,7 +97,7 @@ def quantize_int8(
             say(f"INT8 for {target}: {kept[-1][0]} to {kept[-1][-1]} kept in FP32, AbsRel to FP32 {error:.2g}")
     kept_nodes = {name for block in kept for name in block}
     convolutions = tuple(n.name for n in fp32.graph.node if n.op_type == "Conv" and n.name in kept_nodes)
-    embed_spec(model, spec.with_changes(precision="int8", quantized_for=target))
+    embed_spec(model, spec.with_changes(precision="int8", quantized_for=target, scores={}))  # nobody scored it
     onnx.checker.check_model(model)
     return QuantizedModel(model, target, convolutions, error)
 

@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from lightdepth_export.fp16 import to_fp16
-from lightdepth_export.metadata import spec_of
+from lightdepth_export.metadata import embed_spec, spec_of
 from lightdepth_runtime.errors import LightDepthError
 
 
@@ -66,6 +66,13 @@ def test_the_spec_says_fp16_and_the_argument_is_left_alone(fp32, spec):
     before = fp32.SerializeToString()
     assert spec_of(to_fp16(fp32)) == spec.with_changes(precision="fp16")
     assert fp32.SerializeToString() == before
+
+
+def test_scores_of_the_fp32_file_are_not_claimed(fp32, spec):
+    scored = copy_of(fp32)
+    embed_spec(scored, spec.with_changes(scores={"rmse_m": 0.5}))
+    assert spec_of(to_fp16(scored)).scores == {}
+    assert spec_of(scored).scores == {"rmse_m": 0.5}
 
 
 def test_the_file_halves(fp32, fp16):
