@@ -18,7 +18,13 @@ from lightdepth_runtime.baseline import BASELINE_KEY, BaselineBackend, BaselineS
 from lightdepth_runtime.closing import Closing
 from lightdepth_runtime.errors import LightDepthError
 
-from .depth_anything import DEPTH_ANYTHING_SMALL, DepthAnything, depth_anything_size, load_depth_anything
+from .depth_anything import (
+    DEPTH_ANYTHING_SMALL,
+    HUB_REPOSITORIES,
+    DepthAnything,
+    depth_anything_size,
+    load_depth_anything,
+)
 from .macs import count_gmacs
 
 __all__ = ["Baseline", "check_baseline_name", "export_baseline"]
@@ -34,8 +40,10 @@ class Baseline(Closing):
             inverse_depth = baseline(image)  # uint8 RGB (H, W, 3) -> float32 (h, w)
     """
 
-    def __init__(self, weights: str, *, device: str = "auto", threads: int | None = None) -> None:
-        self.model = load_depth_anything(weights)
+    def __init__(
+        self, weights: str, name: str = DEPTH_ANYTHING_SMALL, *, device: str = "auto", threads: int | None = None
+    ) -> None:
+        self.model = load_depth_anything(weights, name)
         self._device, self._threads = device, threads
         self._folder = tempfile.TemporaryDirectory(prefix="lightdepth-")
         self._open: dict[tuple[int, int], BaselineBackend] = {}
@@ -74,10 +82,8 @@ def check_baseline_name(name: str) -> None:
     Raises:
         LightDepthError: an unknown name.
     """
-    if name != DEPTH_ANYTHING_SMALL:
-        raise LightDepthError(
-            f"Unknown baseline {name!r}; --against takes {DEPTH_ANYTHING_SMALL} (other sizes: --against-weights PATH)."
-        )
+    if name not in HUB_REPOSITORIES:
+        raise LightDepthError(f"Unknown baseline {name!r}; --against takes {', '.join(HUB_REPOSITORIES)}.")
 
 
 def export_baseline(model: DepthAnything, height: int, width: int, path: Path) -> BaselineSpec:

@@ -45,7 +45,9 @@ def bench_command(
     models: Annotated[
         list[Path] | None, typer.Argument(help="Model files. Without any: the shipped model and an untrained resnet18.")
     ] = None,
-    against: Annotated[str | None, typer.Option(help="Add a baseline: depth-anything-v2-small.")] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Add a baseline: depth-anything-v2-small, -base, -large ...")
+    ] = None,
     against_weights: Annotated[
         str | None, typer.Option(help="The baseline's weights: hub (default), random, or a folder.")
     ] = None,
@@ -104,8 +106,9 @@ def bench_models(
         runtimes = [device for device in options.devices if device != TORCH]
         rows: list[tuple[Path, str]] = []
         if rival is not None:
-            check_baseline_name(rival.name or DEPTH_ANYTHING_SMALL)
-            baseline = stack.enter_context(Baseline(rival.weights or "hub"))
+            name = rival.name or DEPTH_ANYTHING_SMALL
+            check_baseline_name(name)
+            baseline = stack.enter_context(Baseline(rival.weights or "hub", name))
             say(f"Exporting {baseline.model.name} ({baseline.model.weights} weights) for ONNX Runtime")
             exported = baseline.export(frame.shape[0], frame.shape[1])
             rows += plan_rows([exported], runtimes or ["auto"])

@@ -98,7 +98,7 @@ def _rival_opener(
     from .baselines import Baseline, check_baseline_name
 
     check_baseline_name(against)
-    return lambda _, threads: Baseline(weights, threads=threads)
+    return lambda _, threads: Baseline(weights, against, threads=threads)
 
 
 def foreign_entrant(backend: BaselineBackend) -> Entrant:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # else every training and each of its data workers would impo
 
 __all__ = [
     "DEPTH_ANYTHING_SMALL",
+    "HUB_REPOSITORIES",
     "DepthAnything",
     "Preprocessing",
     "depth_anything_size",
@@ -35,7 +36,15 @@ __all__ = [
 
 DEPTH_ANYTHING_SMALL = "depth-anything-v2-small"
 SMALL_PARAMETERS = 24_785_089
-HUB_REPOSITORY = "depth-anything/Depth-Anything-V2-Small-hf"
+# Names on the command line, and where their weights are. Base and Large are licensed CC BY-NC 4.0, Small Apache-2.0.
+HUB_REPOSITORIES = {
+    DEPTH_ANYTHING_SMALL: "depth-anything/Depth-Anything-V2-Small-hf",
+    "depth-anything-v2-base": "depth-anything/Depth-Anything-V2-Base-hf",
+    "depth-anything-v2-large": "depth-anything/Depth-Anything-V2-Large-hf",
+    "depth-anything-v2-metric-indoor-small": "depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf",
+    "depth-anything-v2-metric-indoor-base": "depth-anything/Depth-Anything-V2-Metric-Indoor-Base-hf",
+    "depth-anything-v2-metric-indoor-large": "depth-anything/Depth-Anything-V2-Metric-Indoor-Large-hf",
+}
 HUB_FILES: list[str] = ["config.json", "preprocessor_config.json", "model.safetensors"]
 HUB_TIMEOUT_S = 10
 MODEL_TYPE = "depth_anything"
@@ -95,25 +104,28 @@ def small_config() -> DepthAnythingConfig:
     )
 
 
-def load_depth_anything(weights: str) -> DepthAnything:
+def load_depth_anything(weights: str, name: str = DEPTH_ANYTHING_SMALL) -> DepthAnything:
     """Load Depth Anything V2.
 
     Args:
-        weights: "hub" (Small, from the Hugging Face hub or its local cache), "random" (Small, for speed and size
-            alone), or a local folder in transformers' format, of any size.
+        weights: "hub" (from the Hugging Face hub or its local cache), "random" (Small, for speed and size alone), or a
+            local folder in transformers' format, of any size.
+        name: of `HUB_REPOSITORIES`, which of them the hub is asked for.
 
     Raises:
         LightDepthError: the hub is out of reach, the folder is missing, of another architecture, or damaged.
     """
     if weights == "random":
+        if name != DEPTH_ANYTHING_SMALL:
+            raise LightDepthError(f"Random weights are made for {DEPTH_ANYTHING_SMALL} alone, not for {name}.")
         from transformers import DepthAnythingForDepthEstimation
 
         with torch.random.fork_rng():
             torch.manual_seed(RANDOM_SEED)
             return _describe(DepthAnythingForDepthEstimation(small_config()), "random", Preprocessing())
-    folder = _download() if weights == "hub" else Path(weights)
-    network = _load_folder(folder)
-    return _describe(network, "hub" if weights == "hub" else folder.name, _read_preprocessing(folder))
+    folder = _download(name) if weights == "hub" else Path(weights)
+    model = _describe(_load_folder(folder), folder.name, _read_preprocessing(folder))
+    return replace(model, name=name, weights="hub") if weights == "hub" else model
 
 
 def depth_anything_size(height: int, width: int, settings: Preprocessing) -> tuple[int, int]:
@@ -153,24 +165,25 @@ class _DepthOnly(nn.Module):
         return self.network(pixel_values=image).predicted_depth  # (1, 3, h, w) -> (1, h, w)
 
 
-def _download() -> Path:
+def _download(name: str) -> Path:
     """Return the folder of the hub's files, from the local cache where they are there."""
+    repository = HUB_REPOSITORIES[name]
     from huggingface_hub import get_hf_file_metadata, hf_hub_url, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(HUB_REPOSITORY, allow_patterns=HUB_FILES, local_files_only=True))
+        return Path(snapshot_download(repository, allow_patterns=HUB_FILES, local_files_only=True))
     except LocalEntryNotFoundError:
         pass
     try:
         # One request without the hub's own retries: out of reach is said after a second, not after a minute.
-        get_hf_file_metadata(hf_hub_url(HUB_REPOSITORY, HUB_FILES[0]), timeout=HUB_TIMEOUT_S)
-        return Path(snapshot_download(HUB_REPOSITORY, allow_patterns=HUB_FILES))
+        get_hf_file_metadata(hf_hub_url(repository, HUB_FILES[0]), timeout=HUB_TIMEOUT_S)
+        return Path(snapshot_download(repository, allow_patterns=HUB_FILES))
     except Exception as error:  # the hub's client and its transport raise many classes
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
         raise LightDepthError(
-            f"The weights of {HUB_REPOSITORY} can't be fetched ({reason}); pass --against-weights random to compare "
-            "speed and size alone, or --against-weights PATH with a folder that holds them."
+            f"The weights of {repository} can't be fetched ({reason}); pass --against-weights PATH with a folder that "
+            f"holds them, or --against-weights random to compare speed and size of {DEPTH_ANYTHING_SMALL} alone."
         ) from error
 
 

@@ -16,7 +16,7 @@ from lightdepth_runtime.protocol import DepthFit, DepthKind, fit_alignment
 from lightdepth_runtime.spec import Intrinsics
 
 from .checkpoint import Checkpoint, load_checkpoint
-from .depth_anything import DEPTH_ANYTHING_SMALL
+from .depth_anything import HUB_REPOSITORIES
 
 __all__ = ["Teacher", "load_feature_teacher"]
 
@@ -27,7 +27,7 @@ class Teacher(Closing):
     """A LightDepth model of any kind, or Depth Anything V2, asked for the depth of one frame after another.
 
     Args:
-        source: a LightDepth model file; `depth-anything-v2-small` (from the hub); or a folder with Depth Anything V2's
+        source: a LightDepth model file; a name of `HUB_REPOSITORIES`; or a folder with Depth Anything V2's
             weights in transformers' format, relative or metric.
         device: as `DepthEstimator.load` takes it.
         threads: of the CPU.
@@ -41,18 +41,20 @@ class Teacher(Closing):
         self.source = source
         self.intrinsics: Intrinsics | None = None
         self.kind: DepthKind = "metric"
-        if source == DEPTH_ANYTHING_SMALL or path.is_dir():
+        if source in HUB_REPOSITORIES or path.is_dir():
             from .baselines import Baseline
 
-            weights = "hub" if source == DEPTH_ANYTHING_SMALL else source
-            self._model = Baseline(weights, device=device, threads=threads)
+            if source in HUB_REPOSITORIES:
+                self._model = Baseline("hub", source, device=device, threads=threads)
+            else:
+                self._model = Baseline(source, device=device, threads=threads)
             self.kind = self._model.model.kind
             self.id = self._model.model.digest()
             return
         if not path.is_file():
             raise LightDepthError(
-                f"No teacher at {source}: name a LightDepth model file, {DEPTH_ANYTHING_SMALL}, or a folder with Depth "
-                "Anything V2's weights in transformers' format."
+                f"No teacher at {source}: name a LightDepth model file, a folder with Depth Anything V2's weights in "
+                f"transformers' format, or one of {', '.join(HUB_REPOSITORIES)}."
             )
         self._model = DepthEstimator.load(path, device, threads)
         self.intrinsics = self._model.spec.intrinsics

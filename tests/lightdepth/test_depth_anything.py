@@ -75,8 +75,15 @@ def test_a_hub_out_of_reach_names_the_other_two_ways(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub._snapshot_download.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(LightDepthError, match=r"random.*PATH"):
+    with pytest.raises(LightDepthError, match=r"V2-Small-hf can't be fetched .*PATH.*random"):
         load_depth_anything("hub")
+    with pytest.raises(LightDepthError, match=r"V2-Metric-Indoor-Large-hf can't be fetched .*PATH"):
+        load_depth_anything("hub", "depth-anything-v2-metric-indoor-large")
+
+
+def test_random_weights_of_another_size_are_refused():
+    with pytest.raises(LightDepthError, match="for depth-anything-v2-small alone, not for depth-anything-v2-base"):
+        load_depth_anything("random", "depth-anything-v2-base")
 
 
 def test_arithmetic_is_counted_without_changing_the_network():
