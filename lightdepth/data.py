@@ -1,9 +1,10 @@
 """Feed training: augmented pairs as tensors, in an order that seed and epoch decide alone."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from lightdepth_runtime.spec import ModelSpec
 
 from .augment import Augmentation, draw_view
 from .config import TrainConfig
+from .frames import TrainingFrames, collate_frames, no_valid_depth
 from .teacher_cache import TeacherLabel
 
 __all__ = [
@@ -135,10 +137,7 @@ def collate(samples: Sequence[Sample], image: Tensor | None = None) -> Sample:
     names = [name for sample in samples for name in sample.names]
     depths = (depth for sample in samples for depth in (sample.depth_m, sample.teacher_m) if depth is not None)
     if not any((depth > 0).any() for depth in depths):
-        raise LightDepthError(
-            f"A training batch has no valid depth: {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}; "
-            "check the depth files' unit and remove empty ones."
-        )
+        raise no_valid_depth(names)
     return Sample(
         torch.stack([s.image for s in samples]) if image is None else image,
         torch.stack([s.depth_m for s in samples]),
@@ -166,16 +165,24 @@ def build_loader(
     lessons: Lessons | None = None,
     *,
     pin_memory: bool,
-) -> tuple[DataLoader[Sample], EpochSampler]:
-    """Build the loader of augmented batches, and the sampler whose `epoch` decides their order."""
+) -> tuple[DataLoader[Any], EpochSampler]:  # Any: Sample, or FrameBatch
+    """Build the loader of batches, and the sampler whose `epoch` decides their order.
+
+    The batches are augmented samples, or with `augment_on` "device" whole frames, which `DeviceAugmentation` takes.
+    """
     sampler = EpochSampler(len(pairs), config.seed, config.passes_per_epoch)
     settings = Augmentation(config.zoom_max, config.zoom_share, config.flip, config.color_jitter)
+    dataset: Dataset[Any] = TrainingPairs(pairs, spec, settings, config.seed, lessons)  # Any: of either kind
+    stack: Callable[[Any], Any] = _as_it_is
+    if config.augment_on == "device":
+        dataset = TrainingFrames(pairs, spec, settings, config.seed, lessons)
+        stack = partial(collate_frames, max_depth_m=spec.max_depth_m)
     loader = DataLoader(
-        TrainingPairs(pairs, spec, settings, config.seed, lessons),
+        dataset,
         batch_size=config.batch_size,
         sampler=sampler,
         num_workers=config.num_workers,
-        collate_fn=_as_it_is,
+        collate_fn=stack,
         worker_init_fn=limit_worker_threads,
         drop_last=len(pairs) >= config.batch_size,  # BatchNorm over a batch of one is noise
         # Seeds worker processes. A generator of its own leaves the global one, which dropout draws from, as it was

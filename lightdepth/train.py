@@ -27,7 +27,9 @@ from lightdepth_runtime.spec import SIZE_DIVISOR
 from .checkpoint import build_model, save_checkpoint
 from .config import TrainConfig
 from .data import Sample, build_loader
+from .device_augment import DeviceAugmentation
 from .distillation import FeatureStudent
+from .frames import FrameBatch
 from .model import LightDepth
 from .optimiser import build_optimiser, build_schedule
 from .processes import check_processes, describe_batch, share_batch_norm
@@ -143,6 +145,7 @@ class _Training:
         loader, self.sampler = build_loader(
             training.pairs, self.spec, config, lessons, pin_memory=self.accelerator.device.type == "cuda"
         )
+        self.augment = DeviceAugmentation(self.spec, lessons.network if lessons else None)
         network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in torch's stub
         self.ema = ModelEmaV3(network, decay=config.ema_decay, use_warmup=True)
         if config.sync_batchnorm:
@@ -243,7 +246,8 @@ class _Training:
     def _batches(self) -> Iterable[Sample]:
         """Yield batches; an error inside a worker loses the traceback that PyTorch puts before it."""
         try:
-            yield from self.loader
+            for batch in self.loader:
+                yield self.augment(batch) if isinstance(batch, FrameBatch) else batch
         except LightDepthError as error:
             sentence = str(error).strip().splitlines()[-1]
             raise LightDepthError(sentence.removeprefix(f"{LightDepthError.__module__}.LightDepthError: ")) from error
