@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,9 @@ def save_checkpoint(path: Path, model: LightDepth, spec: ModelSpec, config: Trai
 def load_checkpoint(path: Path) -> Checkpoint:
     """Rebuild the network from a checkpoint; the spec gets the file's SHA-256.
 
+    Config keys of another version are left out with a warning: the network's own are all it needs. Resuming a run is
+    another matter, and refuses them.
+
     Raises:
         LightDepthError: missing, not a LightDepth checkpoint, damaged, or tensors of other shapes than its config's
             network.
@@ -104,7 +108,15 @@ def _read_config(path: Path, text: str) -> TrainConfig:
         raise LightDepthError(f"{path} holds a config that is not JSON ({error}); the file is damaged.") from error
     if not isinstance(values, dict):
         raise LightDepthError(f"{path} holds a config that is a {type(values).__name__}; the file is damaged.")
-    return check_config(values)
+    unknown = [key for key in values if key not in TrainConfig.model_fields]
+    if unknown:
+        # How it was trained is no longer of use; whether its network can still be built, the tensors' shapes say.
+        warnings.warn(
+            f"{path} was trained with config keys that this version doesn't know ({', '.join(unknown)}); they are left "
+            "out.",
+            stacklevel=3,
+        )
+    return check_config({key: value for key, value in values.items() if key not in unknown})
 
 
 def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

@@ -25,7 +25,7 @@ def _size(text: str) -> tuple[int, int]:
 
 def export_command(
     checkpoint: Annotated[
-        Path | None, typer.Argument(help="A run's .safetensors; default: the newest run's best.")
+        Path | None, typer.Argument(help="A run's folder (its best) or a .safetensors; default: the newest run.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The FP32 file; the others are named after it.")
@@ -58,11 +58,12 @@ def export_command(
     from lightdepth_export.forms import purpose
 
     from .export import export_checkpoint
-    from .run_folder import newest_run
+    from .run_folder import best_checkpoint, newest_run
 
     if checkpoint is None:
         checkpoint = newest_run().best
         print(f"Exporting the newest run: {checkpoint}")
+    checkpoint = best_checkpoint(checkpoint)
     options = ExportOptions(
         fp16=fp16,
         int8=int8,

@@ -15,7 +15,7 @@ from .config import TrainConfig, load_config
 from .run_record import RunRecord
 from .run_state import Stateful, load_state, save_state, saved_states
 
-__all__ = ["RunFolder", "newest_run", "newest_state"]
+__all__ = ["RunFolder", "best_checkpoint", "newest_run", "newest_state"]
 
 # A resumed run may use other hardware and folders; every other key changes what is trained.
 FREE_ON_RESUME = frozenset({"num_threads", "num_workers", "teacher_cache"})
@@ -130,6 +130,22 @@ class RunFolder:
     def write_metrics(self, rows: list[Mapping[str, float]]) -> None:
         """Replace `metrics.jsonl` atomically."""
         write_text(self.metrics_path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def best_checkpoint(path: Path) -> Path:
+    """Return a run folder's best checkpoint; a path that is no folder is returned as it is.
+
+    Raises:
+        LightDepthError: a folder without one.
+    """
+    if not path.is_dir():
+        return path
+    best = RunFolder(path).best
+    if not best.exists():
+        raise LightDepthError(
+            f"{path} has no {best.name}; name a run that has finished an epoch, or a .safetensors file."
+        )
+    return best
 
 
 def newest_run(runs: Path = Path("runs")) -> RunFolder:

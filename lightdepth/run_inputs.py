@@ -1,5 +1,7 @@
 """What a training run is made of: its pairs, what its checkpoints will be, the precision this machine can give."""
 
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +20,27 @@ from .macs import count_gmacs
 from .source import source_commit
 from .unlabelled import UnlabelledImage, load_unlabelled
 
-__all__ = ["Say", "check_not_empty", "describe", "load_training_data", "silent", "usable_precision"]
+__all__ = ["Say", "check_compiler", "check_not_empty", "describe", "load_training_data", "silent", "usable_precision"]
 
 Say = Callable[[str], None]
 
 
 def silent(_text: str) -> None:
     """Say nothing."""
+
+
+def check_compiler() -> None:
+    """Refuse `compile` where there is nothing to compile with, before the first step fails in PyTorch's depths.
+
+    Raises:
+        LightDepthError: no C++ compiler where torch.compile looks for one.
+    """
+    name = os.environ.get("CXX", "g++")
+    if shutil.which(name) is None:
+        raise LightDepthError(
+            f"compile: true needs a C++ compiler, and there is no {name}; install one (apt install g++), name it in "
+            "the variable CXX, or set compile to false."
+        )
 
 
 def load_training_data(config: TrainConfig) -> tuple[PairSet, PairSet | None]:

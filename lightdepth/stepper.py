@@ -62,8 +62,10 @@ class Stepper:
     ema: ModelEmaV3
     progress: Progress
     clip_norm: float
+    batches_per_epoch: int
 
     def __post_init__(self) -> None:
+        self._position = 0  # of the next batch in its epoch
         self._spoiled = False  # a batch of the present group had no finite loss
         # A forward pass on bad values poisons BatchNorm's running statistics before its loss is known.
         self._buffers = list(self.model.buffers())
@@ -80,6 +82,7 @@ class Stepper:
         """
         with self.accelerator.accumulate(self.model):
             value = self._gather(batch)
+            self._position = (self._position + 1) % self.batches_per_epoch
             finite = math.isfinite(value)
             if not finite:
                 self._skip(f"The loss is {value}", batch.names)
@@ -95,8 +98,14 @@ class Stepper:
         # The mean over the processes is NaN everywhere when it is in one, so that all of them leave the batch out.
         value = float(self.accelerator.reduce(loss.detach(), "mean"))  # pyright: ignore[reportArgumentType]  # a tensor
         if math.isfinite(value) and not self._spoiled:
-            self.accelerator.backward(loss)
+            self.accelerator.backward(loss * self._group_factor())
         return value
+
+    def _group_factor(self) -> float:
+        """Return by how much accumulation divides too far: an epoch's last group may have fewer batches."""
+        most = self.accelerator.gradient_accumulation_steps
+        batches = min(most, self.batches_per_epoch - self._position // most * most)
+        return most / batches
 
     def _update(self, names: list[str]) -> None:
         """Step the optimiser with the gathered gradients, unless they are not finite."""

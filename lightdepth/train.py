@@ -34,7 +34,7 @@ from .model import LightDepth
 from .optimiser import build_optimiser, build_schedule
 from .processes import check_processes, describe_batch, share_batch_norm
 from .run_folder import RunFolder
-from .run_inputs import Say, check_not_empty, describe, load_training_data, silent, usable_precision
+from .run_inputs import Say, check_compiler, check_not_empty, describe, load_training_data, silent, usable_precision
 from .run_log import draw_validation, log_epoch
 from .run_record import read_record, record_run
 from .run_state import Stateful
@@ -152,6 +152,7 @@ class _Training:
             share_batch_norm(network, self.accelerator)
         objective, student = choose_objective(config, network, self.teaching, self.accelerator)
         if config.compile:
+            check_compiler()
             student.compile()
         maps = student.maps if isinstance(student, FeatureStudent) else None
         optimiser = build_optimiser(network, config, maps)
@@ -172,6 +173,7 @@ class _Training:
             self.ema,
             self.progress,
             config.clip_norm,
+            len(self.loader),
         )
 
     def run(self) -> RunFolder:

@@ -143,7 +143,7 @@ def test_tensors_of_another_network_are_refused_with_both_shapes(saved, change, 
     [
         (CONFIG_KEY, "{", "config that is not JSON"),
         (CONFIG_KEY, "[]", "config that is a list"),
-        (CONFIG_KEY, json.dumps({"encodr": "x"}), "did you mean 'encoder'"),
+        (CONFIG_KEY, json.dumps({"epochs": "x"}), "Config key 'epochs'"),
         (SPEC_KEY, "{}", "spec can't be read"),
     ],
 )
@@ -170,3 +170,16 @@ def test_a_checkpoint_runs_on_known_devices_only(saved):
         with pytest.raises(LightDepthError, match="no CUDA device here"):
             open_checkpoint(saved[2], "cuda", None)
         assert open_checkpoint(saved[2], "auto", 1).device == "cpu"
+
+
+def test_a_config_key_that_was_removed_since_is_warned_of_and_left_out(saved, config, tmp_path):
+    model, _, path = saved
+    metadata = metadata_of(path)
+    values = {**json.loads(metadata[CONFIG_KEY]), "old_key": 1}
+    older = tmp_path / "older.safetensors"
+    save_file(load_file(path), older, metadata={**metadata, CONFIG_KEY: json.dumps(values)})
+    with pytest.warns(UserWarning, match=r"older.safetensors was trained with config keys .* \(old_key\)"):
+        loaded = load_checkpoint(older)
+    assert loaded.config == config
+    for key, tensor in model.state_dict().items():
+        assert torch.equal(loaded.model.state_dict()[key], tensor), key

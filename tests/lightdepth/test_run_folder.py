@@ -7,7 +7,7 @@ from accelerate import Accelerator
 
 from lightdepth import run_state
 from lightdepth.config import load_config
-from lightdepth.run_folder import RunFolder, newest_run, newest_state
+from lightdepth.run_folder import RunFolder, best_checkpoint, newest_run, newest_state
 from lightdepth.run_state import KEPT_STATES
 from lightdepth_runtime.errors import LightDepthError
 
@@ -183,3 +183,18 @@ def test_the_newest_run_is_found_by_its_files(tmp_path):
     os.utime(tmp_path / "early" / "config.yaml", (2e9, 2e9))  # started later, no finished epoch yet
     assert newest_state(tmp_path).path.name == "early"
     assert newest_run(tmp_path).path.name == "late"
+
+
+def test_a_run_folder_stands_for_its_best_checkpoint(tmp_path):
+    with pytest.raises(LightDepthError, match=r"has no best.safetensors; name a run"):
+        best_checkpoint(tmp_path)
+    best = tmp_path / "best.safetensors"
+    best.touch()
+    assert best_checkpoint(tmp_path) == best
+    assert best_checkpoint(best) == best
+
+
+def test_a_run_with_a_config_key_that_was_removed_since_is_not_resumed(tmp_path):
+    (tmp_path / "config.yaml").write_text("old_key: 1\n")
+    with pytest.raises(LightDepthError, match="Unknown config key 'old_key'"):
+        RunFolder(tmp_path).check_same_config(load_config(None))
