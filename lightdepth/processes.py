@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import cast
+from typing import Any, cast
 
 import torch
-import torch.distributed.nn.functional as collective
+import torch.distributed
 from accelerate import Accelerator
 from timm.layers.norm_act import BatchNormAct2d, convert_sync_batchnorm
 from torch import Tensor, nn
@@ -86,12 +86,12 @@ def _normalise(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     values = x.float()
     ones = values.new_full((1,), values.numel() / values.shape[1])
     sums = torch.cat([values.sum((0, 2, 3)), ones])  # (C + 1,)
-    sums = collective.all_reduce(sums)
+    sums = cast(Tensor, _Sum.apply(sums))
     count = sums[-1].detach()
     batch_mean = sums[:-1] / count  # (C,)
     centred = values - batch_mean[None, :, None, None]
     # Centred before it is squared: E[x^2] - E[x]^2 loses its digits where the mean is large.
-    batch_variance = collective.all_reduce(centred.square().sum((0, 2, 3))) / count
+    batch_variance = cast(Tensor, _Sum.apply(centred.square().sum((0, 2, 3)))) / count
     with torch.no_grad():
         momentum = 0.1 if norm.momentum is None else norm.momentum
         mean.lerp_(batch_mean.detach(), momentum)
@@ -100,3 +100,19 @@ def _normalise(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
             norm.num_batches_tracked.add_(1)
     scale = norm.weight * torch.rsqrt(batch_variance + norm.eps)
     return (centred * scale[None, :, None, None] + norm.bias[None, :, None, None]).to(x.dtype)
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; so is its gradient, since each process's loss depends on it."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ARG004  # Any: autograd's context, not needed
+        total = values.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ARG004  # Any: the same
+        total = gradients[0].clone()
+        torch.distributed.all_reduce(total)
+        return total
