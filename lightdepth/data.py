@@ -147,7 +147,7 @@ def collate(samples: Sequence[Sample], image: Tensor | None = None) -> Sample:
     )
 
 
-def _as_it_is(batch: Sample) -> Sample:
+def _as_it_is(batch: Any) -> Sample:  # Any: PyTorch's types don't know of batches from `__getitems__`
     """Pass on what `TrainingPairs` has collated; a lambda couldn't be sent to a worker."""
     return batch
 
