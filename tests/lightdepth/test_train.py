@@ -400,3 +400,10 @@ def test_training_lowers_the_loss(tum, tmp_path):
     config = settings(tum, "epochs=8", "zoom_max=1", "color_jitter=0", "flip=false", "learning_rate=3e-3")
     losses = [row["loss"] for row in train(config, tmp_path / "run").read_metrics()]
     assert losses[-1] < 0.7 * losses[0]
+
+
+def test_compiling_without_a_compiler_is_one_sentence(tum, tmp_path, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    message = refusal(settings(tum, "compile=true"), tmp_path / "run")
+    assert "needs a C++ compiler, and there is no no-such-compiler; install one" in message
+    assert not (tmp_path / "run").exists()
