@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +26,11 @@ from numpy.typing import NDArray
 from lightdepth.baselines import Baseline, export_baseline
 from lightdepth.bench import export_untrained
 from lightdepth_runtime.atomic import write_json
-from lightdepth_runtime.backends.openvino import OpenVinoBackend, compile_openvino
-from lightdepth_runtime.bench import BenchResult, BenchRow, Contestant, bench, open_contestant
+from lightdepth_runtime.bench import BenchResult, BenchRow, bench, open_contestant
 from lightdepth_runtime.bench_cli import read_frame
 from lightdepth_runtime.bench_table import bench_table
 from lightdepth_runtime.machine import usable_cores
 from lightdepth_runtime.progress import track
-from lightdepth_runtime.spec import ModelSpec
 from lightdepth_runtime.timing import Schedule
 
 RESULT = Path(__file__).parent / "results" / "latency_cpu.json"
@@ -90,10 +88,7 @@ def _export(folder: Path) -> list[Path]:
 def _measure(paths: list[Path], frame: NDArray[np.uint8], frame_name: str, threads: int, rounds: int) -> BenchResult:
     contestants = [open_contestant(path, "cpu", threads) for path in track(paths, "Loading", len(paths))]
     if importlib.util.find_spec("openvino"):
-        for path, contestant in list(zip(paths, contestants, strict=True)):
-            spec = cast(ModelSpec, contestant.backend.spec)  # of a baseline too: the backend runs whatever is compiled
-            backend = OpenVinoBackend(compile_openvino(path, threads), spec)
-            contestants.append(Contestant(backend, path.stat().st_size, None))
+        contestants += [open_contestant(path, "openvino", threads, memory=False) for path in paths]
     else:
         print("OpenVINO is not installed, so only ONNX Runtime is measured (pip install openvino).")
 

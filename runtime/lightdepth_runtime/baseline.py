@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
@@ -94,31 +96,42 @@ class BaselineSpec:
 
 
 class BaselineBackend:
-    """A foreign network in ONNX Runtime."""
+    """A foreign network in ONNX Runtime, or in OpenVINO where its spec is in the file."""
 
     name = "onnxruntime"
 
     def __init__(
         self, path: Path, device: str = "auto", threads: int | None = None, spec: BaselineSpec | None = None
     ) -> None:
+        if device == "openvino" and spec is None:
+            self._open_openvino(path, threads)
+            return
         session, self.device = open_session(path, device, threads)
-        self._session: onnxruntime.InferenceSession | None = session
+        self._infer: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = partial(self._run_session, session)
         if spec is not None:
             _check_graph(path, session, spec)
             self.spec = spec
             return
-        text = session.get_modelmeta().custom_metadata_map.get(BASELINE_KEY)
-        if text is None:
-            raise LightDepthError(f"{path} has no baseline metadata, so its input and output are unknown.")
-        self.spec = BaselineSpec.from_json(text)
+        self.spec = _read_metadata(path, session.get_modelmeta().custom_metadata_map.get(BASELINE_KEY))
+
+    def _open_openvino(self, path: Path, threads: int | None) -> None:
+        from .backends.openvino import compile_openvino
+
+        model, text = compile_openvino(path, threads, BASELINE_KEY)
+        self.name, self.device, self.spec = "openvino", "cpu", _read_metadata(path, text)
+        output = model.output(self.spec.output_name)
+        self._infer = lambda batch: model(batch)[output]
+
+    def _run_session(self, session: onnxruntime.InferenceSession, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        return cast(  # onnxruntime's stub allows for sparse outputs, which no depth network has
+            NDArray[np.float32], session.run([self.spec.output_name], {self.spec.input_name: batch})[0]
+        )
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map (1, 3, H, W) to the network's own output, as it is."""
-        if self._session is None:
+        if self._infer is None:
             raise LightDepthError("This baseline was closed; open it again.")
-        return cast(  # onnxruntime's stub allows for sparse outputs, which no depth network has
-            NDArray[np.float32], self._session.run([self.spec.output_name], {self.spec.input_name: batch})[0]
-        )
+        return self._infer(batch)
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Predict one frame: uint8 RGB (H, W, 3) -> float32 (h, w) of the spec's `kind`, at the network's own size."""
@@ -127,7 +140,13 @@ class BaselineBackend:
 
     def close(self) -> None:
         """Drop the session."""
-        self._session = None
+        self._infer = None
+
+
+def _read_metadata(path: Path, text: str | None) -> BaselineSpec:
+    if text is None:
+        raise LightDepthError(f"{path} has no baseline metadata, so its input and output are unknown.")
+    return BaselineSpec.from_json(text)
 
 
 def open_baseline(path: Path, device: str = "auto", threads: int | None = None) -> BaselineBackend:

@@ -89,13 +89,15 @@ def test_the_frame_is_named_without_its_folders(tum):
     assert "/" not in name
 
 
-def test_one_run_times_a_model_on_several_devices(ours, tmp_path):
+def test_one_run_times_models_and_baselines_on_several_devices(ours, rival, tmp_path):
     pytest.importorskip("openvino", reason="OpenVINO is not installed")
     path = tmp_path / "bench.json"
-    arguments = ["bench", str(ours), "--device", "cpu", "--device", "openvino", "--rounds", "1", "--threads", "1"]
-    answer = CliRunner().invoke(app, [*arguments, "--no-memory", "--json", str(path)], catch_exceptions=False)
+    arguments = ["bench", str(ours), str(rival), "--device", "cpu", "--device", "openvino", "--rounds", "1"]
+    answer = CliRunner().invoke(app, [*arguments, "--threads", "1", "--json", str(path)], catch_exceptions=False)
     assert answer.exit_code == 0
-    assert [row["backend"] for row in json.loads(path.read_text())["rows"]] == ["onnxruntime cpu", "openvino cpu"]
+    rows = json.loads(path.read_text())["rows"]
+    assert [row["backend"] for row in rows] == ["onnxruntime cpu", "openvino cpu"] * 2
+    assert all(row["peak_memory_bytes"] > 0 for row in rows)
     assert "ours onnxruntime cpu / ours openvino cpu: latency" in answer.output
 
 

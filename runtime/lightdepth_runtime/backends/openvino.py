@@ -15,7 +15,7 @@ from .onnx_runtime import LARGEST_BATCH, check_for_cpu
 
 __all__ = ["OpenVinoBackend", "compile_openvino", "open_openvino"]
 
-_SPEC_PATH = ["framework", SPEC_KEY]  # where OpenVINO's ONNX reader keeps metadata_props
+_METADATA = "framework"  # where OpenVINO's ONNX reader keeps metadata_props
 
 
 class OpenVinoBackend:
@@ -55,11 +55,11 @@ def open_openvino(path: Path, threads: int | None = None) -> OpenVinoBackend:
         raise LightDepthError(f"OpenVINO opens .onnx files, not {path.name!r}; export the model first.")
     core = _core()
     model = _read(core, path)
-    if not model.has_rt_info(_SPEC_PATH):
+    if not model.has_rt_info([_METADATA, SPEC_KEY]):
         raise LightDepthError(
             f"{path} has no LightDepth metadata, so its input and unit are unknown; write it with `lightdepth export`."
         )
-    spec = ModelSpec.from_json(model.get_rt_info(_SPEC_PATH).astype(str))
+    spec = ModelSpec.from_json(model.get_rt_info([_METADATA, SPEC_KEY]).astype(str))
     inputs, outputs = ([tensor.any_name for tensor in tensors] for tensors in (model.inputs, model.outputs))
     if inputs != [spec.input_name] or outputs != [spec.output_name]:
         raise LightDepthError(
@@ -70,14 +70,19 @@ def open_openvino(path: Path, threads: int | None = None) -> OpenVinoBackend:
     return OpenVinoBackend(_compile(core, model, threads), spec)
 
 
-def compile_openvino(path: Path, threads: int | None = None) -> Any:  # Any: openvino's stubs are incomplete
-    """Compile any ONNX file in FP32, tuned for the latency of single frames.
+def compile_openvino(
+    path: Path, threads: int | None, metadata_key: str
+) -> tuple[Any, str | None]:  # Any: openvino's stubs are incomplete
+    """Compile any ONNX file in FP32, tuned for the latency of single frames; return the metadata under a key with it.
 
     Raises:
         LightDepthError: OpenVINO missing, or a damaged file.
     """
     core = _core()
-    return _compile(core, _read(core, path), threads)
+    model = _read(core, path)
+    key = [_METADATA, metadata_key]
+    text = model.get_rt_info(key).astype(str) if model.has_rt_info(key) else None
+    return _compile(core, model, threads), text
 
 
 def _core() -> Any:
