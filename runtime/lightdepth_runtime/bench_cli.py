@@ -14,7 +14,7 @@ from rich.console import Console
 from .atomic import write_json
 from .bench import BenchResult, bench, open_contestant
 from .bench_report import write_bench_report
-from .bench_table import bench_table, ratio_lines
+from .bench_table import bench_tables, ratio_lines
 from .images import read_image
 from .machine import describe_machine, usable_cores
 from .matmul_peak import measure_matmul_gflops
@@ -116,7 +116,8 @@ def run_bench(
 def show_bench(result: BenchResult, json_path: Path | None, report: Path | None = None) -> None:
     """Print the table, the machine, the ratios and the warnings; write the JSON and the report where asked."""
     console = Console()
-    console.print(bench_table(result))
+    for table in bench_tables(result):
+        console.print(table)
     console.print(
         f"{describe_machine().describe()}; {result.settings['threads']} threads", highlight=False, soft_wrap=True
     )

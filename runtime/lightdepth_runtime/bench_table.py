@@ -1,11 +1,15 @@
 """A bench as a table for people."""
 
+from collections.abc import Sequence
+
 from rich.table import Table
 
 from .bench import BenchResult, BenchRow, Ratio
 from .gpu_readings import GpuReadings
 
-__all__ = ["GPU_LABELS", "bench_table", "gpu_cells", "ratio_lines"]
+__all__ = ["GPU_LABELS", "bench_table", "bench_tables", "gpu_cells", "ratio_lines"]
+
+MOST_COLUMNS = 3
 
 LABELS = (
     "backend",
@@ -28,17 +32,24 @@ LABELS = (
 GPU_LABELS = ("power, W", "energy a frame, mJ", "GPU clock, MHz", "GPU temperature, C", "clock limited by")
 
 
-def bench_table(result: BenchResult) -> Table:
-    """Lay the models out as columns, so that the table fits a terminal of 80."""
+def bench_tables(result: BenchResult) -> list[Table]:
+    """Lay the models out as columns, three a table, so that each fits a terminal of 80."""
+    starts = range(0, len(result.rows), MOST_COLUMNS)
+    return [bench_table(result, result.rows[start : start + MOST_COLUMNS]) for start in starts]
+
+
+def bench_table(result: BenchResult, rows: Sequence[BenchRow] | None = None) -> Table:
+    """Lay some of the models out as columns of one table; all by default."""
+    rows = result.rows if rows is None else rows
     table = Table(title="The network alone, batch 1", title_justify="left")
     table.add_column("", no_wrap=True)
-    for row in result.rows:
+    for row in rows:
         table.add_column(row.model, justify="right", overflow="fold")
-    columns = [_cells(row) for row in result.rows]
+    columns = [_cells(row) for row in rows]
     for label, *values in zip(LABELS, *columns, strict=True):
         table.add_row(label, *values)
     if any(row.gpu for row in result.rows):
-        for label, *values in zip(GPU_LABELS, *(gpu_cells(row.gpu) for row in result.rows), strict=True):
+        for label, *values in zip(GPU_LABELS, *(gpu_cells(row.gpu) for row in rows), strict=True):
             table.add_row(label, *values)
     return table
 

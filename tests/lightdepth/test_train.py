@@ -18,6 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lightdepth import train as train_module
 from lightdepth.checkpoint import load_checkpoint
 from lightdepth.config import load_config
+from lightdepth.losses import DepthLoss
 from lightdepth.train import train
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import load_pairs
@@ -311,14 +312,14 @@ def test_workers_change_nothing_in_the_result(finished, tum, tmp_path):
 
 def break_loss(monkeypatch, broken_calls):
     """Let the loss be NaN in the calls that are named, counted from 1."""
-    original = train_module.DepthLoss.__call__
+    original = DepthLoss.__call__
     calls = []
 
     def broken(self, prediction_m, truth_m):
         calls.append(1)
         return original(self, prediction_m, truth_m) * (math.nan if len(calls) in broken_calls else 1)
 
-    monkeypatch.setattr(train_module.DepthLoss, "__call__", broken)
+    monkeypatch.setattr(DepthLoss, "__call__", broken)
 
 
 def test_losses_that_are_not_finite_stop_the_run_and_keep_the_last_epoch(tum, tmp_path, monkeypatch):

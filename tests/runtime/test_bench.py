@@ -9,7 +9,7 @@ from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.baseline import BaselineSpec
 from lightdepth_runtime.bench import Contestant, bench
 from lightdepth_runtime.bench_report import bench_html
-from lightdepth_runtime.bench_table import bench_table, ratio_lines
+from lightdepth_runtime.bench_table import bench_table, bench_tables, ratio_lines
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.gpu_readings import GpuSample, measure_gpu
 from lightdepth_runtime.matmul_peak import measure_matmul_gflops
@@ -184,3 +184,8 @@ def test_a_gpu_that_tells_nothing_leaves_the_reason(ours):
     assert result.settings["gpu_readings"] == "none: NVML gives no GPU readings here (no driver)."
     ours.backend.device = "cpu"
     assert bench([ours], FRAME, QUICK).settings["gpu_readings"] == "none: no model ran on a GPU"
+
+
+def test_many_rows_are_split_into_tables_of_three(ours):
+    result = bench([ours] * 7, FRAME, QUICK)
+    assert [len(table.columns) - 1 for table in bench_tables(result)] == [3, 3, 1]

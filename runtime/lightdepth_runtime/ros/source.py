@@ -51,7 +51,9 @@ class RecordingSource(Closing):
     def __iter__(self) -> Iterator[RecordedFrame]:
         camera = None if self._camera_info is None else calibrated(self._camera_info)
         damaged, first = 0, ""  # of the errors only a sentence: each would keep its message alive
+        seen = 0
         for number, image in enumerate(self._recording.images([self.topic])):
+            seen += 1
             try:
                 name = f"{self._recording.path}, {self.topic} at {image.name}"
                 _check_times(image, name)
@@ -64,6 +66,11 @@ class RecordingSource(Closing):
             name = f"{self._stem}_{image.name}" if self.count != 1 else self._stem
             yield RecordedFrame(
                 pixels, image.stamp_ns, name, camera, image.frame_id, image.received_ns, self._camera_info
+            )
+        if self.count is not None and seen < self.count:
+            raise LightDepthError(
+                f"{self._recording.path} says {self.count} messages on {self.topic}, and {seen} can be found; "
+                "its index is damaged, record it again or repair it."
             )
         if damaged:
             raise LightDepthError(f"{damaged} of {self.count} messages were left out; the first: {first}")
