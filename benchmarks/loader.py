@@ -74,7 +74,8 @@ class ReportPairs:
         depth = np.array(Image.open(pair.depth_path))
         depth_m = _metres(depth)
         rng = np.random.default_rng((SEED, *key))
-        view = draw_view(*depth.shape, self.settings if self.has_table else replace(self.settings, color=0), rng)
+        settings = self.settings if self.has_table else replace(self.settings, color=0)
+        view = draw_view(depth.shape[0], depth.shape[1], settings, rng)
         box = view.left, view.top, view.left + view.width, view.top + view.height
         image = image.crop(box).resize(size, Image.Resampling.BILINEAR)
         seen = Image.fromarray(depth_m).crop(box).resize(size, Image.Resampling.NEAREST)
@@ -84,8 +85,8 @@ class ReportPairs:
             depth_m = np.fliplr(depth_m).copy()
         if view.color_table is not None:
             image = image.point(view.color_table[0].T.ravel().tolist())
-        mean, std = np.float32(self.spec.mean), np.float32(self.spec.std)
-        pixels = np.asarray(image, np.float32) / 255
+        mean, std = np.array(self.spec.mean, np.float32), np.array(self.spec.std, np.float32)
+        pixels = np.asarray(image, np.float32) / np.float32(255)
         if not self.has_table:
             pixels = _vary(pixels, self.settings.color, rng)
         normalised = ((pixels - mean) / std).transpose(2, 0, 1)
