@@ -12,10 +12,10 @@ import numpy as np
 import typer
 
 from lightdepth_runtime.atomic import write_json
-from lightdepth_runtime.evaluate import evaluate
-from lightdepth_runtime.metrics import image_metrics
+from lightdepth_runtime.evaluation.evaluate import evaluate
+from lightdepth_runtime.evaluation.metrics import image_metrics
+from lightdepth_runtime.evaluation.protocol import get_protocol
 from lightdepth_runtime.pairs import PairSet, load_pairs
-from lightdepth_runtime.protocol import get_protocol
 
 CANDIDATES_M = np.arange(1.0, 5.0, 0.05)
 EVERY = 5  # of the training pairs; the curve is flat near its minimum

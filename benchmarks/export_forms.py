@@ -23,12 +23,12 @@ import typer
 
 from lightdepth_runtime import DepthEstimator
 from lightdepth_runtime.atomic import write_json
-from lightdepth_runtime.evaluate import evaluate
-from lightdepth_runtime.machine import describe_machine, usable_cores
+from lightdepth_runtime.bench.machine import describe_machine, usable_cores
+from lightdepth_runtime.bench.timing import Schedule, time_interleaved
+from lightdepth_runtime.evaluation.evaluate import evaluate
+from lightdepth_runtime.evaluation.protocol import get_protocol
 from lightdepth_runtime.pairs import PairSet, load_pairs
 from lightdepth_runtime.progress import track
-from lightdepth_runtime.protocol import get_protocol
-from lightdepth_runtime.timing import Schedule, time_interleaved
 
 FRAME = (480, 640)
 # Form in the parity report -> suffix of its file, and whether a CPU computes as its target does.

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from matplotlib.figure import Figure
 
-from lightdepth.panels import draw_panels, error_panel
-from lightdepth.run_folder import RunFolder
+from lightdepth.compare.panels import draw_panels, error_panel
+from lightdepth.runs.folder import RunFolder
 from lightdepth_runtime.atomic import atomic_path
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator

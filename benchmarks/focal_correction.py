@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lightdepth_runtime import CameraIntrinsics, DepthEstimator
 from lightdepth_runtime.atomic import write_json
-from lightdepth_runtime.images import resize_depth
+from lightdepth_runtime.images.preprocess import resize_depth
 from lightdepth_runtime.pairs import load_pairs
 from lightdepth_runtime.progress import track
 

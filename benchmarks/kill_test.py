@@ -32,15 +32,15 @@ from safetensors.torch import load_file
 
 import lightdepth
 from lightdepth.config import TrainConfig, load_config
-from lightdepth.data import Sample
-from lightdepth.run_folder import RunFolder
-from lightdepth.run_log import log_epoch
-from lightdepth.stepper import Stepper
-from lightdepth.train import train
+from lightdepth.data.sample import Sample
+from lightdepth.runs.folder import RunFolder
+from lightdepth.training.log import log_epoch
+from lightdepth.training.stepper import Stepper
+from lightdepth.training.train import train
 from lightdepth_runtime import __version__
 from lightdepth_runtime.atomic import write_json
-from lightdepth_runtime.evaluate import EvalResult
-from lightdepth_runtime.machine import describe_machine
+from lightdepth_runtime.bench.machine import describe_machine
+from lightdepth_runtime.evaluation.evaluate import EvalResult
 from lightdepth_runtime.pairs import PairSet, load_pairs
 
 SCHEMA = "lightdepth.kill_test/1"
@@ -122,7 +122,7 @@ def draw_moment(place: str, epoch_s: float, generator: random.Random) -> Moment:
 def run_process(folder: Path, epochs: int, moment: Moment | None) -> bool:
     """Train or resume in a process of its own; return whether it was killed."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lightdepth.train"])
+    context.set_forkserver_preload(["lightdepth.training.train"])
     process = context.Process(target=train_until, args=(folder, epochs, moment))
     process.start()
     process.join()
@@ -147,8 +147,9 @@ def plant(moment: Moment) -> None:
         if left[0] <= 0:
             os.kill(os.getpid(), 9)
 
-    import lightdepth.train as train_module
-    from lightdepth import checkpoint, run_state
+    import lightdepth.training.train as train_module
+    from lightdepth.checkpoints import checkpoint
+    from lightdepth.runs import state as run_state
 
     if moment.place == "step":
         original_update = Stepper._update

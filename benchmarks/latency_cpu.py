@@ -23,15 +23,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightdepth.baselines import Baseline, export_baseline
+from lightdepth.baselines.baseline import Baseline, export_baseline
 from lightdepth.bench import export_untrained
 from lightdepth_runtime.atomic import write_json
-from lightdepth_runtime.bench import BenchResult, BenchRow, bench, open_contestant
-from lightdepth_runtime.bench_cli import read_frame
-from lightdepth_runtime.bench_table import bench_table
-from lightdepth_runtime.machine import usable_cores
+from lightdepth_runtime.bench.bench import BenchResult, BenchRow, bench, open_contestant
+from lightdepth_runtime.bench.machine import usable_cores
+from lightdepth_runtime.bench.table import bench_table
+from lightdepth_runtime.bench.timing import Schedule
+from lightdepth_runtime.cli.bench import read_frame
 from lightdepth_runtime.progress import track
-from lightdepth_runtime.timing import Schedule
 
 RESULT = Path(__file__).parent / "results" / "latency_cpu.json"
 SAME_INPUT = (476, 644)  # multiples of 14 nearest to 480x640

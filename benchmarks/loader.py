@@ -29,12 +29,13 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image
 
-from lightdepth.augment import Augmentation, draw_view
-from lightdepth.data import Sample, TrainingPairs, collate
-from lightdepth.data_pack import pack_data
+from lightdepth.data.augment import Augmentation, draw_view
+from lightdepth.data.loader import TrainingPairs, collate
+from lightdepth.data.sample import Sample
+from lightdepth.prepare.pack import pack_data
 from lightdepth_runtime.atomic import write_json
+from lightdepth_runtime.bench.machine import describe_machine
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.machine import describe_machine
 from lightdepth_runtime.pairs import MissingSplitError, Pair, PairSet, load_pairs
 from lightdepth_runtime.pairs.depth_png import FilePair
 from lightdepth_runtime.spec import ModelSpec

@@ -16,11 +16,11 @@ from scipy.spatial import KDTree
 
 from lightdepth_runtime import DepthEstimator, __version__
 from lightdepth_runtime.atomic import atomic_path, write_json
-from lightdepth_runtime.images import resize_depth
-from lightdepth_runtime.lens import scaled_intrinsics
+from lightdepth_runtime.images.preprocess import resize_depth
+from lightdepth_runtime.infer.lens import scaled_intrinsics
 from lightdepth_runtime.pairs import load_pairs
 from lightdepth_runtime.pairs.pair import Pair
-from lightdepth_runtime.point_cloud import PointCloud, points_of
+from lightdepth_runtime.sinks.points import PointCloud, points_of
 from lightdepth_runtime.spec import Intrinsics
 
 mpl.use("Agg")

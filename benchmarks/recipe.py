@@ -12,10 +12,10 @@ from typing import Annotated
 import typer
 
 from lightdepth.config import load_config
-from lightdepth.run_folder import RunFolder
-from lightdepth.train import train
+from lightdepth.runs.folder import RunFolder
+from lightdepth.training.train import train
 from lightdepth_runtime.atomic import write_json
-from lightdepth_runtime.machine import describe_machine
+from lightdepth_runtime.bench.machine import describe_machine
 
 BASE = [
     *("model=lite0", "image_height=128", "image_width=160", "epochs=5", "learning_rate=1.5e-3"),

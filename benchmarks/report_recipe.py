@@ -13,15 +13,15 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from lightdepth.checkpoint import load_checkpoint
+from lightdepth.checkpoints.backend import TorchBackend
+from lightdepth.checkpoints.checkpoint import load_checkpoint
 from lightdepth.config import load_config
-from lightdepth.torch_backend import TorchBackend
-from lightdepth.train import train
+from lightdepth.training.train import train
 from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.estimator import DepthEstimator
-from lightdepth_runtime.evaluate import evaluate
+from lightdepth_runtime.evaluation.evaluate import evaluate
+from lightdepth_runtime.evaluation.protocol import get_protocol
 from lightdepth_runtime.pairs import FrameData, Pair, load_pairs
-from lightdepth_runtime.protocol import get_protocol
 
 # 8-bit values are 25.5 a metre; divided by 1000 they are 1000 / 25.5 = 39 times too small.
 SHRINK = np.float32(25.5 / 1000)

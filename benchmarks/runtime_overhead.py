@@ -20,10 +20,10 @@ import typer
 
 from lightdepth_runtime import DepthEstimator
 from lightdepth_runtime.atomic import write_json
-from lightdepth_runtime.images import FrameBuffers, preprocess, resize_depth
-from lightdepth_runtime.machine import describe_machine, usable_cores
+from lightdepth_runtime.bench.machine import describe_machine, usable_cores
+from lightdepth_runtime.bench.timing import Samples, Schedule, time_interleaved
+from lightdepth_runtime.images.preprocess import FrameBuffers, preprocess, resize_depth
 from lightdepth_runtime.progress import track
-from lightdepth_runtime.timing import Samples, Schedule, time_interleaved
 
 FRAMES = ((480, 640), (720, 1280))
 PROCESSES = 7

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lightdepth_runtime import DepthEstimator
 from lightdepth_runtime.atomic import write_json
-from lightdepth_runtime.machine import describe_machine
+from lightdepth_runtime.bench.machine import describe_machine
 from lightdepth_runtime.progress import track
 
 FRAME_SIZES = ((480, 640), (192, 256), (720, 1280), (101, 67))

@@ -15,9 +15,9 @@ from typing import Annotated
 import typer
 
 from lightdepth.config import load_config
-from lightdepth.train import train
+from lightdepth.training.train import train
 from lightdepth_runtime.atomic import write_json
-from lightdepth_runtime.machine import describe_machine
+from lightdepth_runtime.bench.machine import describe_machine
 
 KINDS = {"without": [], "cached depth": ["feature_weight=0"], "cached depth and features": ["feature_weight=1"]}
 

@@ -1,4 +1,4 @@
-"""The `bench` command with PyTorch at hand: checkpoints, untrained networks and the baseline join in."""
+"""A bench with PyTorch at hand: checkpoints, untrained networks and the baseline join in."""
 
 from __future__ import annotations
 
@@ -7,64 +7,20 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 
-from lightdepth_runtime.bench import BenchResult
-from lightdepth_runtime.bench_cli import (
-    BenchOptions,
-    ImageOption,
-    JsonOption,
-    MemoryOption,
-    ReportOption,
-    RoundsOption,
-    ThreadsOption,
-    plan_rows,
-    read_frame,
-    run_bench,
-    show_bench,
-)
+from lightdepth_runtime.bench.bench import BenchResult
+from lightdepth_runtime.cli.bench import BenchOptions, plan_rows, run_bench
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import SHIPPED_MODEL
 
-__all__ = ["Rival", "bench_command", "bench_models", "export_untrained"]
+__all__ = ["Rival", "bench_models", "export_untrained"]
 
 TORCH = "torch"  # a device of this command alone: the runtime has no torch
 
 Say = Callable[[str], None]
-DeviceOption = Annotated[
-    list[str],
-    typer.Option("--device", help="auto, cpu, cuda, tensorrt, openvino or torch; repeat it for a row of each."),
-]
-
-
-def bench_command(
-    models: Annotated[
-        list[Path] | None, typer.Argument(help="Model files. Without any: the shipped model and an untrained resnet18.")
-    ] = None,
-    against: Annotated[
-        str | None, typer.Option(help="Add a baseline: depth-anything-v2-small, -base, -large ...")
-    ] = None,
-    against_weights: Annotated[
-        str | None, typer.Option(help="The baseline's weights: hub (default), random, or a folder.")
-    ] = None,
-    image: ImageOption = None,
-    device: DeviceOption = ["auto"],  # noqa: B006  # Typer's default of a list; never changed
-    threads: ThreadsOption = None,
-    rounds: RoundsOption = 15,
-    memory: MemoryOption = True,
-    json_path: JsonOption = None,
-    report: ReportOption = None,
-) -> None:
-    """Time models against each other in one interleaved run, beside Depth Anything V2 where asked."""
-    frame, frame_name = read_frame(image)
-    rival = Rival(against, against_weights) if against or against_weights else None
-    options = BenchOptions(tuple(device), threads, rounds, memory)
-    result = bench_models(models or [], frame, rival, frame_name=frame_name, options=options, say=print)
-    show_bench(result, json_path, report)
 
 
 @dataclass(frozen=True)
@@ -97,8 +53,8 @@ def bench_models(
     Raises:
         LightDepthError: a model can't be opened, an unknown baseline, or its weights are out of reach.
     """
-    from .baselines import Baseline, check_baseline_name
-    from .depth_anything import DEPTH_ANYTHING_SMALL
+    from .baselines.baseline import Baseline, check_baseline_name
+    from .baselines.depth_anything import DEPTH_ANYTHING_SMALL
 
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lightdepth-")))
@@ -134,12 +90,12 @@ def bench_models(
 
 def export_untrained(preset: str, folder: Path) -> Path:
     """Write the ONNX file of a preset with random weights, at the preset's input size."""
-    from lightdepth_export.onnx_export import export_onnx
+    from lightdepth_export.onnx.trace import export_onnx
     from lightdepth_runtime.spec import ModelSpec
 
-    from .checkpoint import build_model, count_parameters
+    from .checkpoints.checkpoint import build_model, count_parameters
     from .config import check_config
-    from .macs import count_gmacs
+    from .network.macs import count_gmacs
 
     config = check_config({"model": preset, "encoder_weights": "none"})
     network = build_model(config).eval()
@@ -156,10 +112,10 @@ def export_untrained(preset: str, folder: Path) -> Path:
 
 
 def _export_checkpoint(path: Path, folder: Path) -> Path:
-    from lightdepth_export.onnx_export import export_onnx
+    from lightdepth_export.onnx.trace import export_onnx
 
-    from .checkpoint import load_checkpoint
-    from .macs import count_gmacs
+    from .checkpoints.checkpoint import load_checkpoint
+    from .network.macs import count_gmacs
 
     checkpoint = load_checkpoint(path)
     gmacs = count_gmacs(checkpoint.model, checkpoint.spec.input_height, checkpoint.spec.input_width)

@@ -9,11 +9,10 @@ from typing import Annotated, Any, Literal, Self, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.nearest import nearest
+from lightdepth_runtime.errors import LightDepthError, nearest
 from lightdepth_runtime.spec import Intrinsics, check_input_size
 
-from .model import Output
+from .network.model import Output
 
 __all__ = ["PRESETS", "TrainConfig", "load_config"]
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from lightdepth_export.artifacts import ExportOptions, ExportResult, export_model
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.metrics import DepthMetrics
+from lightdepth_runtime.evaluation.metrics import DepthMetrics
 from lightdepth_runtime.pairs import load_pairs
 
-from .checkpoint import load_checkpoint
-from .macs import count_gmacs
-from .torch_backend import TorchBackend
+from .checkpoints.backend import TorchBackend
+from .checkpoints.checkpoint import load_checkpoint
+from .network.macs import count_gmacs
 
 __all__ = ["DEMO_DATA", "export_checkpoint"]
 

@@ -13,17 +13,17 @@ from torch import nn
 from lightdepth_runtime.atomic import make_folder, write_json
 from lightdepth_runtime.backends import Backend, open_backend
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.images import preprocess
+from lightdepth_runtime.images.preprocess import preprocess
 from lightdepth_runtime.pairs import PairSet
 
-from .comparison import Progress, check_frame_parity, check_parity
 from .engine import BatchRange, BuildOptions, can_build_here, engine_for, engine_here
-from .forms import FP16_STEP, Form, fp16_form, fp32_form, int8_forms
-from .fp16_simulation import measure_overflow
-from .frames import FrameSource, check_frames, read_frames
-from .golden import check_golden_folder, write_golden
-from .onnx_export import trace_onnx
-from .parity import ParityReport, ParityThresholds, StepParity, gate
+from .onnx.forms import FP16_STEP, Form, fp16_form, fp32_form, int8_forms
+from .onnx.fp16_simulation import measure_overflow
+from .onnx.trace import trace_onnx
+from .parity.compare import Progress, check_frame_parity, check_parity
+from .parity.frames import FrameSource, check_frames, read_frames
+from .parity.gate import ParityReport, ParityThresholds, StepParity, gate
+from .parity.golden import check_golden_folder, write_golden
 
 __all__ = ["ExportOptions", "ExportResult", "export_model"]
 

@@ -18,11 +18,11 @@ from lightdepth_runtime.backends.engine_file import check_engine_fits, read_engi
 from lightdepth_runtime.backends.tensorrt_module import Flavour, load_tensorrt
 from lightdepth_runtime.errors import LightDepthError
 
-from .engine_builder import BuiltEngine, build_engine
-from .engine_layers import LayerReport, check_precision
-from .engine_options import BatchRange, BuildOptions
-from .engine_progress import BuildProgress, show_progress
-from .engine_save import SavedEngine, build_and_save, engine_path
+from .tensorrt.builder import BuiltEngine, build_engine
+from .tensorrt.layers import LayerReport, check_precision
+from .tensorrt.options import BatchRange, BuildOptions
+from .tensorrt.progress import BuildProgress, show_progress
+from .tensorrt.save import SavedEngine, build_and_save, engine_path
 
 __all__ = [
     "BatchRange",

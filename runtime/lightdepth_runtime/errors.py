@@ -1,7 +1,16 @@
 """The one exception users meet: a sentence that says what was got, what is needed and what to do."""
 
-__all__ = ["LightDepthError"]
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["LightDepthError", "nearest"]
 
 
 class LightDepthError(Exception):
     """A problem the user can act on. The command line prints its text alone and exits with 1."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` for an error's text, or an empty string where no known word is close."""
+    matches = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {matches[0]!r}?" if matches else ""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .backends import Backend, open_backend
 from .closing import Closing
 from .errors import LightDepthError
-from .images import ChannelOrder, FrameBuffers, as_rgb, check_frame, preprocess, resize_depth
+from .images.preprocess import ChannelOrder, FrameBuffers, as_rgb, check_frame, preprocess, resize_depth
 from .spec import ModelSpec
 
 __all__ = ["SHIPPED_MODEL", "DepthEstimator", "Resolution"]

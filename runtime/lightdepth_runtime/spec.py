@@ -16,6 +16,7 @@ __all__ = [
     "SPEC_KEY",
     "CameraIntrinsics",
     "DepthCalibration",
+    "DepthKind",
     "Intrinsics",
     "ModelSpec",
     "Precision",
@@ -28,6 +29,8 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Precision = Literal["fp32", "fp16", "int8"]
+# What a network's output is: metres, or inverse depth up to an unknown scale and shift.
+DepthKind = Literal["metric", "relative-inverse"]
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from lightdepth.model import DepthHead, LightDepth
-from lightdepth_export.fp16 import to_fp16
-from lightdepth_export.frames import Frame
-from lightdepth_export.onnx_export import trace_onnx
+from lightdepth.network.model import DepthHead, LightDepth
+from lightdepth_export.onnx.fp16 import to_fp16
+from lightdepth_export.onnx.trace import trace_onnx
+from lightdepth_export.parity.frames import Frame
 from lightdepth_runtime.spec import ModelSpec
 
 SPEC = ModelSpec(name="small", input_height=64, input_width=96, parameters=1, training_data="noise")
@@ -51,7 +51,7 @@ def settled(network):
 
 def smooth_frames(count=3, height=120, width=160, *, truth=True):
     """Make smooth random images with smooth depth of 1 to 4 m."""
-    from lightdepth_runtime.opencv import import_cv2
+    from lightdepth_runtime.images.opencv import import_cv2
 
     cv2 = import_cv2()
     random = np.random.default_rng(1)
@@ -145,6 +145,6 @@ def frames():
 @pytest.fixture
 def batches(frames):
     """The same, preprocessed: (1, 3, 64, 96) each."""
-    from lightdepth_runtime.images import preprocess
+    from lightdepth_runtime.images.preprocess import preprocess
 
     return [preprocess(frame.image, SPEC)[None] for frame in frames]

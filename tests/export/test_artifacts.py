@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from lightdepth.torch_backend import TorchBackend
+from lightdepth.checkpoints.backend import TorchBackend
 from lightdepth_export.artifacts import ExportOptions, export_model
-from lightdepth_export.metadata import read_spec
-from lightdepth_export.parity import ParityThresholds
+from lightdepth_export.onnx.metadata import read_spec
+from lightdepth_export.parity.gate import ParityThresholds
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
-from lightdepth_runtime.images import read_image
-from lightdepth_runtime.opencv import import_cv2
+from lightdepth_runtime.images.decode import read_image
+from lightdepth_runtime.images.opencv import import_cv2
 
 FP16 = ExportOptions(fp16=True, threads=1)
 IMPOSSIBLE = ExportOptions(fp16=True, threads=1, thresholds=ParityThresholds(fp16_rmse_change=0.0))

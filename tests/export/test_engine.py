@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from lightdepth_export import engine
-from lightdepth_export.metadata import embed_spec
+from lightdepth_export.onnx.metadata import embed_spec
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.spec import ModelSpec
 

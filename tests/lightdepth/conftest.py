@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
 
-from lightdepth import baselines
+from lightdepth.baselines import baseline as baselines
 
 GAIN = 8.0
 

@@ -6,12 +6,12 @@ import torch
 from typer.testing import CliRunner
 
 from lightdepth.bench import Rival, bench_models
-from lightdepth.checkpoint import build_model, count_parameters, save_checkpoint
-from lightdepth.cli import app
+from lightdepth.checkpoints.checkpoint import build_model, count_parameters, save_checkpoint
+from lightdepth.cli.app import app
 from lightdepth.config import check_config
-from lightdepth.macs import count_gmacs
+from lightdepth.network.macs import count_gmacs
 from lightdepth_runtime import LightDepthError, ModelSpec
-from lightdepth_runtime.bench_cli import BenchOptions
+from lightdepth_runtime.cli.bench import BenchOptions
 
 pytestmark = pytest.mark.usefixtures("exported_once")
 

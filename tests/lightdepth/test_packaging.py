@@ -46,7 +46,7 @@ def test_the_three_versions_are_one():
     [
         ("lightdepth_runtime", ("torch", "onnx", "lightdepth", "lightdepth_export", "cv2", "onnxruntime", "typer")),
         ("lightdepth_export.engine", ("torch", "lightdepth")),
-        ("lightdepth.cli", ("torch", "accelerate", "timm", "transformers")),  # infer and eval must start at once
+        ("lightdepth.cli.app", ("torch", "accelerate", "timm", "transformers")),  # infer and eval must start at once
     ],
 )
 def test_import_works_where_others_are_absent(package, banned):
@@ -56,5 +56,6 @@ def test_import_works_where_others_are_absent(package, banned):
 
 def test_training_and_its_workers_leave_transformers_alone():
     """It costs seconds and memory in each data worker, and only Depth Anything needs it."""
-    code = "import sys; import lightdepth.train, lightdepth.data; sys.exit('transformers' in sys.modules)"
+    modules = "lightdepth.training.train, lightdepth.data.loader"
+    code = f"import sys; import {modules}; sys.exit('transformers' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,10 +9,10 @@ import numpy as np
 
 from lightdepth_runtime import DepthEstimator
 from lightdepth_runtime.estimator import SHIPPED_MODEL
-from lightdepth_runtime.evaluate import evaluate
-from lightdepth_runtime.images import read_image
+from lightdepth_runtime.evaluation.evaluate import evaluate
+from lightdepth_runtime.evaluation.protocol import get_protocol
+from lightdepth_runtime.images.decode import read_image
 from lightdepth_runtime.pairs import load_pairs
-from lightdepth_runtime.protocol import get_protocol
 
 ROOT = Path(__file__).parents[2]
 DEMO_DATA = ROOT / "lightdepth" / "demo_data"

@@ -161,7 +161,7 @@ class TensorRTBackend:
             count = f"{smallest}" if smallest == largest else f"{smallest}..{largest}"
             raise LightDepthError(
                 f"This engine takes float32 ({count}, {', '.join(map(str, size))}), got {batch.dtype} {batch.shape}; "
-                "preprocess with lightdepth_runtime.images, or build it with --batch MIN,OPT,MAX."
+                "preprocess with lightdepth_runtime.images.preprocess, or build it with --batch MIN,OPT,MAX."
             )
 
     def _drop(self, attribute: str) -> None:

@@ -4,8 +4,7 @@ import csv
 from pathlib import Path
 
 from ..errors import LightDepthError
-from .depth_png import FilePair
-from .files import check_all_exist
+from .depth_png import FilePair, check_all_exist
 from .labelled_mat import NYU_INTRINSICS
 from .pair import PairSet
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from ..errors import LightDepthError
 from ..spec import Intrinsics
-from .depth_png import FilePair
-from .files import check_all_exist
+from .depth_png import FilePair, check_all_exist
 from .pair import PairSet
 
 __all__ = ["INTRINSICS_MARK", "load_pair_list", "read_intrinsics"]

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LightDepthError
-from ..image_bytes import check_complete
-from ..images import decode_image
-from ..opencv import import_cv2
+from ..images.decode import check_complete, decode_image
+from ..images.opencv import import_cv2
 from ..spec import CameraIntrinsics
 
 __all__ = [

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..atomic import PendingOutput
-from ..frames import Frame
+from ..frames.frame import Frame
 from ..spec import Intrinsics
 from .message import DepthEncoding, encode_depth
 from .recorder import DepthRecorder, check_free, record_depth

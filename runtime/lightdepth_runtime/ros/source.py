@@ -7,7 +7,7 @@ from typing import Any
 
 from ..closing import Closing
 from ..errors import LightDepthError
-from ..frames import Frame
+from ..frames.frame import Frame
 from .message import NANOSECONDS, calibrated, decode_color
 from .recording import ImageMessage, Recording
 

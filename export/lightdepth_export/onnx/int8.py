@@ -1,0 +1,204 @@
+"""Quantize an FP32 ONNX graph to INT8 with QuantizeLinear and DequantizeLinear pairs, calibrated on real images.
+
+TensorRT and x86 CPUs need different files. TensorRT takes symmetric INT8 only and refuses quantized biases. An x86 CPU
+without VNNI adds pairs of products in 16 bits, which 8-bit weights overflow without an error: its file has 7-bit
+weights and unsigned activations, which every x86 CPU computes rightly. TensorRT's file is judged in float, operator by
+operator, since those CPU kernels would give it wrong numbers.
+
+The head stays in FP32. Where the whole network in INT8 loses too much, parts of it are kept in FP32, those first that
+lose most when they alone are quantized. A part is a run of neighbouring layers: what INT8 loses is mostly the rounding
+of activations, and a single layer between two quantized ones gets them rounded all the same.
+"""
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from lightdepth_runtime.errors import LightDepthError
+
+from .backend import open_graph
+from .fp16 import head_nodes
+from .metadata import embed_spec, load_onnx, spec_of
+
+__all__ = ["Int8Target", "QuantizedModel", "quantize_int8"]
+
+Int8Target = Literal["tensorrt", "cpu"]
+Block = tuple[str, ...]  # names of neighbouring nodes
+
+BLOCKS = 8
+MEASURED_IMAGES = 8
+MOST_KEPT_SHARE = 0.5  # past this the file is no INT8 model any more
+
+
+@dataclass(frozen=True)
+class QuantizedModel:
+    """An INT8 graph, the convolutions it keeps in FP32 besides the head, and what it loses on the measured images.
+
+    `abs_rel` is mean |INT8 - FP32| / FP32 over the outputs.
+    """
+
+    model: onnx.ModelProto
+    target: Int8Target
+    kept: tuple[str, ...]
+    abs_rel: float
+
+
+def quantize_int8(
+    fp32: onnx.ModelProto,
+    batches: Sequence[NDArray[np.float32]],
+    *,
+    target: Int8Target,
+    allowed_abs_rel: float = 0.02,
+    say: Callable[[str], None] = lambda _: None,
+) -> QuantizedModel:
+    """Quantize a graph, keeping as little of it in FP32 as `allowed_abs_rel` asks for.
+
+    Args:
+        fp32: what `trace_onnx` returned.
+        batches: preprocessed real images (1, 3, H, W) of the kind that the model will see; 16 to 64 are enough.
+        target: who will run it.
+        allowed_abs_rel: mean |INT8 - FP32| / FP32 of the depth, on a few of the images.
+        say: gets a line about each attempt.
+
+    Raises:
+        LightDepthError: not an FP32 graph, no images, an unknown target, or so sensitive that half would stay FP32.
+    """
+    spec = spec_of(fp32)
+    if spec.precision != "fp32":
+        raise LightDepthError(f"INT8 is made from the FP32 ONNX, but this one is {spec.precision}; give the FP32 file.")
+    if not batches:
+        raise LightDepthError("INT8 is calibrated on real images and got none; give --data a folder of pairs.")
+    if target not in get_args(Int8Target):
+        raise LightDepthError(f"Unknown INT8 target {target!r}; choose one of {', '.join(get_args(Int8Target))}.")
+    with tempfile.TemporaryDirectory(prefix="lightdepth-int8-") as folder:
+        quantizer = _Quantizer(fp32, batches, target, Path(folder))
+        kept: list[Block] = []
+        model = quantizer.quantize(without=kept)
+        error = quantizer.abs_rel(model)
+        say(f"INT8 for {target}: AbsRel to FP32 {error:.2g}")
+        ranked = quantizer.most_sensitive_first() if error > allowed_abs_rel else []
+        while error > allowed_abs_rel:
+            if len(kept) + 1 > MOST_KEPT_SHARE * len(ranked):
+                raise LightDepthError(
+                    f"INT8 for {target} loses {error:.2g} AbsRel with {len(kept)} of {len(ranked)} parts of the "
+                    f"network kept in FP32, past {allowed_abs_rel:g}; use FP16, or calibrate on more images."
+                )
+            kept.append(ranked[len(kept)])
+            model = quantizer.quantize(without=kept)
+            error = quantizer.abs_rel(model)
+            say(f"INT8 for {target}: {kept[-1][0]} to {kept[-1][-1]} kept in FP32, AbsRel to FP32 {error:.2g}")
+    kept_nodes = {name for block in kept for name in block}
+    convolutions = tuple(n.name for n in fp32.graph.node if n.op_type == "Conv" and n.name in kept_nodes)
+    embed_spec(model, spec.with_changes(precision="int8", quantized_for=target, scores={}))  # nobody scored it
+    onnx.checker.check_model(model)
+    return QuantizedModel(model, target, convolutions, error)
+
+
+class _Quantizer:
+    """Calibrates once, then quantizes any choice of blocks."""
+
+    def __init__(
+        self, fp32: onnx.ModelProto, batches: Sequence[NDArray[np.float32]], target: Int8Target, folder: Path
+    ) -> None:
+        self._fp32, self._batches, self._folder = fp32, batches, folder
+        self._target: Int8Target = target
+        head = head_nodes(fp32.graph)
+        self._head = [node.name for i, node in enumerate(fp32.graph.node) if i in head]
+        self._blocks = _blocks([node for i, node in enumerate(fp32.graph.node) if i not in head])
+        self._few = [batches[i * len(batches) // MEASURED_IMAGES] for i in range(min(MEASURED_IMAGES, len(batches)))]
+        self._source = folder / "fp32.onnx"  # given the graph itself, the quantizer would move its weights out of it
+        onnx.save_model(fp32, str(self._source))
+        reference = open_graph(fp32)
+        self._expected = [reference.run(batch) for batch in self._few]
+
+    def quantize(self, *, without: Sequence[Block]) -> onnx.ModelProto:
+        """Quantize the body but for some blocks."""
+        return self._quantize(exclude=[*self._head, *(name for block in without for name in block)])
+
+    def most_sensitive_first(self) -> list[Block]:
+        """Rank blocks by what the depth loses when each is quantized alone."""
+        errors = [self.abs_rel(self._quantize(only=list(block))) for block in self._blocks]
+        return [self._blocks[i] for i in np.argsort(errors)[::-1]]
+
+    def abs_rel(self, model: onnx.ModelProto) -> float:
+        """Return mean |quantized - FP32| / FP32 over a few images."""
+        backend = open_graph(model, fuse=self._target == "cpu")
+        differences = [
+            np.abs(backend.run(batch) - expected) / np.maximum(expected, spec_of(model).min_depth_m)
+            for batch, expected in zip(self._few, self._expected, strict=True)
+        ]
+        return float(np.mean(differences))
+
+    def _quantize(self, *, only: list[str] | None = None, exclude: list[str] | None = None) -> onnx.ModelProto:
+        from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+        on_tensorrt = self._target == "tensorrt"
+        output = self._folder / "quantized.onnx"
+        with _quiet():
+            quantize_static(
+                self._source,
+                output,
+                _images(spec_of(self._fp32).input_name, self._batches),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                reduce_range=not on_tensorrt,
+                activation_type=QuantType.QInt8 if on_tensorrt else QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibration_cache_path=self._folder / "ranges.json",
+                extra_options={
+                    "ActivationSymmetric": on_tensorrt,
+                    "WeightSymmetric": True,
+                    "QuantizeBias": not on_tensorrt,
+                },
+                nodes_to_quantize=only,
+                nodes_to_exclude=exclude,
+            )
+        return load_onnx(output)
+
+
+def _blocks(body: Sequence[onnx.NodeProto]) -> list[Block]:
+    """Cut the nodes, which are in order, into parts of about as many convolutions each."""
+    count = max(1, sum(node.op_type == "Conv" for node in body))
+    blocks: list[list[str]] = [[] for _ in range(min(BLOCKS, count))]
+    seen = 0
+    for node in body:
+        seen += node.op_type == "Conv"
+        blocks[max(0, seen - 1) * len(blocks) // count].append(node.name)
+    return [tuple(block) for block in blocks]
+
+
+def _images(input_name: str, batches: Sequence[NDArray[np.float32]]) -> Any:  # Any: a class made where it is needed
+    """Wrap the images as onnxruntime's calibration asks for them."""
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Images(CalibrationDataReader):
+        """Yield each image once, then None."""
+
+        def __init__(self) -> None:
+            self._rest = iter(batches)
+
+        def get_next(self) -> Any:  # Any: the base class's type leaves out the None that ends it
+            batch = next(self._rest, None)
+            return None if batch is None else {input_name: batch}
+
+    return Images()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the quantizer's advice off the terminal; it speaks through the root logger."""
+    root = logging.getLogger()
+    level = root.level
+    try:
+        root.setLevel(logging.ERROR)
+        yield
+    finally:
+        root.setLevel(level)

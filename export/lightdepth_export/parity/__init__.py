@@ -1,0 +1,1 @@
+"""Proof that an exported file computes what the network computed."""

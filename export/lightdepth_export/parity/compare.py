@@ -1,0 +1,161 @@
+"""Run the same real images through two forms of a network and measure how far they part."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightdepth_runtime.backends import Backend
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.estimator import DepthEstimator
+from lightdepth_runtime.evaluation.metrics import DepthMetrics, image_metrics, mean_metrics
+from lightdepth_runtime.evaluation.protocol import PROTOCOLS, Protocol
+from lightdepth_runtime.images.preprocess import preprocess
+
+from .frames import Frame
+from .gate import StepParity
+
+__all__ = ["Progress", "check_frame_parity", "check_parity"]
+
+Progress = Callable[[Iterable[Frame]], Iterable[Frame]]
+Runner = Callable[[NDArray[np.generic]], NDArray[np.float32]]  # prepared image -> metres (h, w)
+
+
+def check_parity(
+    reference: Backend,
+    candidates: Mapping[str, Backend],
+    frames: Iterable[Frame],
+    *,
+    protocol: Protocol = PROTOCOLS["eigen"],
+    progress: Progress = iter,
+) -> list[StepParity]:
+    """Feed the same preprocessed frames to the reference and to every candidate.
+
+    Args:
+        reference: what is exported, usually the checkpoint in PyTorch.
+        candidates: by the name of their step, such as "onnx-fp32" or "fp16-simulated".
+        frames: read once; ground truth counts where every frame has it.
+        protocol: of the metrics.
+        progress: wraps the frames to show progress.
+
+    Raises:
+        LightDepthError: no frames, or a frame that can't be scored under the protocol.
+    """
+
+    def prepare(frame: Frame) -> NDArray[np.float32]:
+        return preprocess(frame.image, reference.spec)[None]  # (H, W, 3) -> (1, 3, h, w)
+
+    comparisons = [_Comparison(step, backend, _squeezed(backend), protocol) for step, backend in candidates.items()]
+    _compare(_squeezed(reference), prepare, comparisons, progress(frames))
+    return [comparison.result(f"{reference.name} on {reference.device}") for comparison in comparisons]
+
+
+def check_frame_parity(
+    reference: Backend,
+    candidates: Mapping[str, Backend],
+    frames: Iterable[Frame],
+    *,
+    protocol: Protocol = PROTOCOLS["eigen"],
+    progress: Progress = iter,
+) -> list[StepParity]:
+    """Compare candidates that preprocess by themselves with reference and runtime together, at the frame's size.
+
+    Frames of another size than the candidates take are left out. Arguments and errors are those of `check_parity`.
+    """
+    spec = next(iter(candidates.values())).spec
+    fitting = (f for f in progress(frames) if f.image.shape[:2] == (spec.frame_height, spec.frame_width))
+    comparisons = [
+        _Comparison(step, backend, DepthEstimator(backend), protocol, embedded=True)
+        for step, backend in candidates.items()
+    ]
+    _compare(DepthEstimator(reference), lambda frame: frame.image, comparisons, fitting)
+    return [comparison.result(f"{reference.name} on {reference.device}") for comparison in comparisons]
+
+
+def _squeezed(backend: Backend) -> Runner:
+    return lambda batch: backend.run(batch.astype(np.float32, copy=False))[0, 0]  # (1, 1, h, w) -> (h, w)
+
+
+@dataclass
+class _Comparison:
+    """What accumulates over the frames for one candidate."""
+
+    step: str
+    backend: Backend
+    run: Runner
+    protocol: Protocol
+    embedded: bool = False
+    images: int = 0
+    largest_m: float = 0.0
+    sum_m: float = 0.0
+    sum_relative: float = 0.0
+    pixels: int = 0
+    not_finite: int = 0
+    metrics: list[DepthMetrics] = field(default_factory=list)
+    reference_metrics: list[DepthMetrics] = field(default_factory=list)
+
+    def add(self, expected: NDArray[np.float32], got: NDArray[np.float32], frame: Frame) -> None:
+        """Add one frame: both outputs are (h, w) metres."""
+        if got.shape != expected.shape:
+            raise LightDepthError(
+                f"{frame.name}: the exported model answers {got.shape}, the checkpoint {expected.shape}; "
+                "export it again."
+            )
+        finite = np.isfinite(got)
+        bad = int(got.size - np.count_nonzero(finite))
+        difference = np.abs(got[finite].astype(np.float64) - expected[finite])
+        self.images += 1
+        self.largest_m = max(self.largest_m, float(difference.max(initial=0.0)))
+        self.sum_m += float(difference.sum())
+        self.sum_relative += float((difference / np.maximum(expected[finite], self.protocol.min_depth_m)).sum())
+        self.pixels += difference.size
+        self.not_finite += bad
+        if frame.depth_m is not None:
+            self.reference_metrics.append(image_metrics(expected, frame.depth_m, self.protocol, frame.name))
+            if bad == 0:
+                self.metrics.append(image_metrics(got, frame.depth_m, self.protocol, frame.name))
+
+    def result(self, reference: str) -> StepParity:
+        """Return the means."""
+        pixels = max(1, self.pixels)
+        with_truth = len(self.reference_metrics) == self.images
+        return StepParity(
+            self.step,
+            self.backend.spec.precision,
+            reference,
+            f"{self.backend.name} on {self.backend.device}",
+            self.images,
+            self.largest_m,
+            self.sum_m / pixels,
+            self.sum_relative / pixels,
+            self.not_finite,
+            mean_metrics(self.reference_metrics) if with_truth else None,
+            mean_metrics(self.metrics) if with_truth and len(self.metrics) == self.images else None,
+            self.embedded,
+        )
+
+
+def _compare(
+    reference: Runner,
+    prepare: Callable[[Frame], NDArray[np.generic]],
+    comparisons: list[_Comparison],
+    frames: Iterable[Frame],
+) -> None:
+    """Run every frame once through the reference and once through each candidate."""
+    images = 0
+    for frame in frames:
+        images += 1
+        prepared = prepare(frame)
+        expected = reference(prepared)  # (h, w)
+        if not np.isfinite(expected).all():
+            raise LightDepthError(
+                f"{frame.name}: the checkpoint itself gives NaN or infinite depth; train it again before exporting."
+            )
+        for comparison in comparisons:
+            comparison.add(expected, comparison.run(prepared), frame)
+    if images == 0:
+        raise LightDepthError(
+            "Parity is measured on real images and got none of the right size; give --data a folder of pairs, of the "
+            "frame's size where preprocessing is embedded."
+        )

@@ -1,0 +1,47 @@
+"""The real images that an export is judged on: RGB-D pairs, or plain images where there is no ground truth."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.images.decode import read_image
+from lightdepth_runtime.pairs import PairSet, spread_indices
+
+__all__ = ["Frame", "FrameSource", "check_frames", "read_frames"]
+
+FrameSource = PairSet | Sequence[Path]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image, uint8 RGB (H, W, 3), with its ground truth in metres, float32 (H, W), where there is one."""
+
+    name: str
+    image: NDArray[np.uint8]
+    depth_m: NDArray[np.float32] | None
+
+
+def check_frames(source: FrameSource) -> None:
+    """Refuse an empty source before anything is computed."""
+    if len(source) == 0:
+        raise LightDepthError("An export is checked on real images and got none; give --data a folder of pairs.")
+
+
+def read_frames(source: FrameSource, limit: int | None = None) -> Iterator[Frame]:
+    """Read the frames one by one; with a limit, that many of them, spread evenly over the whole.
+
+    Raises:
+        LightDepthError: a file that can't be read.
+    """
+    items = source.pairs if isinstance(source, PairSet) else source
+    for index in spread_indices(len(items), len(items) if limit is None else limit):
+        item = items[index]
+        if isinstance(item, Path):
+            yield Frame(item.name, read_image(item), None)
+        else:
+            data = item.read()
+            yield Frame(item.name, data.image, data.depth_m)

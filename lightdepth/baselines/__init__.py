@@ -1,0 +1,1 @@
+"""Other projects' networks behind one interface."""

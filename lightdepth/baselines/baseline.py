@@ -1,0 +1,137 @@
+"""Run a baseline through ONNX Runtime, as our own models are: one exported file for each input size."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+
+from lightdepth_runtime.atomic import atomic_path
+from lightdepth_runtime.backends.baseline import BASELINE_KEY, BaselineBackend, BaselineSpec, open_baseline
+from lightdepth_runtime.closing import Closing
+from lightdepth_runtime.errors import LightDepthError
+
+from ..network.macs import count_gmacs
+from .depth_anything import (
+    DEPTH_ANYTHING_SMALL,
+    HUB_REPOSITORIES,
+    DepthAnything,
+    depth_anything_size,
+    load_depth_anything,
+)
+
+__all__ = ["Baseline", "check_baseline_name", "export_baseline"]
+
+OPSET = 18  # as LightDepth's own export
+
+
+class Baseline(Closing):
+    """Depth Anything V2 behind one call; its files live in a temporary folder that `close` deletes.
+
+    Example:
+        with Baseline("random", threads=2) as baseline:
+            inverse_depth = baseline(image)  # uint8 RGB (H, W, 3) -> float32 (h, w)
+    """
+
+    def __init__(
+        self, weights: str, name: str = DEPTH_ANYTHING_SMALL, *, device: str = "auto", threads: int | None = None
+    ) -> None:
+        self.model = load_depth_anything(weights, name)
+        self._device, self._threads = device, threads
+        self._folder = tempfile.TemporaryDirectory(prefix="lightdepth-")
+        self._open: dict[tuple[int, int], BaselineBackend] = {}
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the weights were never trained, so that no accuracy may be shown."""
+        return self.model.weights == "random"
+
+    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Predict one frame (H, W, 3) at the size that its own aspect ratio asks for."""
+        size = depth_anything_size(image.shape[0], image.shape[1], self.model.preprocessing)
+        if size not in self._open:
+            self._open[size] = open_baseline(self.export(image.shape[0], image.shape[1]), self._device, self._threads)
+        return self._open[size](image)
+
+    def export(self, frame_height: int, frame_width: int) -> Path:
+        """Write the ONNX file for frames of a size, or return the one that is there."""
+        height, width = depth_anything_size(frame_height, frame_width, self.model.preprocessing)
+        path = Path(self._folder.name) / f"{self.model.name}-{height}x{width}.onnx"
+        if not path.exists():
+            export_baseline(self.model, height, width, path)
+        return path
+
+    def close(self) -> None:
+        """Drop the sessions and delete the files."""
+        for backend in self._open.values():
+            backend.close()
+        self._open.clear()
+        self._folder.cleanup()
+
+
+def check_baseline_name(name: str) -> None:
+    """Refuse a baseline that isn't one.
+
+    Raises:
+        LightDepthError: an unknown name.
+    """
+    if name not in HUB_REPOSITORIES:
+        raise LightDepthError(f"Unknown baseline {name!r}; --against takes {', '.join(HUB_REPOSITORIES)}.")
+
+
+def export_baseline(model: DepthAnything, height: int, width: int, path: Path) -> BaselineSpec:
+    """Write a baseline as one FP32 ONNX file of a fixed input size, with its BaselineSpec inside.
+
+    Raises:
+        LightDepthError: PyTorch can't trace it, or the file can't be written.
+    """
+    spec = BaselineSpec(
+        name=model.name,
+        kind=model.kind,
+        input_height=height,
+        input_width=width,
+        parameters=model.parameters,
+        weights=model.weights,
+        gmacs=count_gmacs(model.network, height, width),
+        mean=model.preprocessing.mean,
+        std=model.preprocessing.std,
+    )
+    traced = _trace(model, spec)
+    traced.metadata_props.add(key=BASELINE_KEY, value=spec.to_json())
+    with atomic_path(path) as temporary:
+        onnx.save_model(traced, str(temporary))
+    return spec
+
+
+def _trace(model: DepthAnything, spec: BaselineSpec) -> onnx.ModelProto:
+    example = torch.zeros(1, 3, spec.input_height, spec.input_width)
+    exporter = logging.getLogger("torch.onnx")
+    level = exporter.level
+    try:
+        exporter.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the exporter's notes on its own internals
+            program = torch.onnx.export(
+                copy.deepcopy(model.network),
+                (example,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[spec.input_name],
+                output_names=[spec.output_name],
+                external_data=False,
+                verbose=False,
+            )
+    except Exception as error:  # torch.export raises dozens of classes
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise LightDepthError(f"PyTorch can't export {model.name} to ONNX ({reason}).") from error
+    finally:
+        exporter.setLevel(level)
+    assert program is not None, "torch.onnx.export returns a program when dynamo=True"
+    return program.model_proto

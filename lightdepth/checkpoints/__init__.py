@@ -1,0 +1,1 @@
+"""Weights on disk with their ModelSpec, and a runtime backend that runs them in PyTorch."""

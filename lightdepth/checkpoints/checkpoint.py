@@ -1,0 +1,133 @@
+"""Checkpoints: one safetensors file with weights, ModelSpec and config; loading runs no code from the file."""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from lightdepth_runtime.atomic import atomic_path
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.spec import SPEC_KEY, ModelSpec
+
+from ..config import TrainConfig, check_config
+from ..network.model import LightDepth
+
+__all__ = ["Checkpoint", "build_model", "count_parameters", "load_checkpoint", "save_checkpoint"]
+
+CONFIG_KEY = "lightdepth_config"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network in evaluation mode, how to feed it, and how it was trained."""
+
+    model: LightDepth
+    spec: ModelSpec
+    config: TrainConfig
+
+
+def build_model(config: TrainConfig) -> LightDepth:
+    """Build the network that a config describes, with the weights it begins with.
+
+    Raises:
+        LightDepthError: weights that can't be had or don't fit.
+    """
+    weights = "none" if config.start_from else config.encoder_weights
+    model = LightDepth(config.encoder, weights, decoder_channels=config.decoder_channels, output=config.output)
+    if config.start_from:
+        path = Path(config.start_from)
+        state = load_checkpoint(path).model.state_dict()
+        _check_shapes(path, _shapes(state), _shapes(model.state_dict()))
+        model.load_state_dict(state)
+    return model
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Count trainable numbers, as the literature does (BatchNorm statistics are not parameters)."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def save_checkpoint(path: Path, model: LightDepth, spec: ModelSpec, config: TrainConfig) -> None:
+    """Write weights and metadata under a temporary name, then rename.
+
+    Raises:
+        LightDepthError: the file can't be written.
+    """
+    state = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
+    metadata = {SPEC_KEY: spec.to_json(), CONFIG_KEY: config.model_dump_json()}
+    with atomic_path(path) as temporary:
+        try:
+            save_file(state, temporary, metadata=metadata)
+        except SafetensorError as error:  # a full disk among others
+            raise LightDepthError(f"Can't write {path} ({error}); free some space or choose another folder.") from error
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Rebuild the network from a checkpoint; the spec gets the file's SHA-256.
+
+    Config keys of another version are left out with a warning: the network's own are all it needs. Resuming a run is
+    another matter, and refuses them.
+
+    Raises:
+        LightDepthError: missing, not a LightDepth checkpoint, damaged, or tensors of other shapes than its config's
+            network.
+    """
+    if not path.is_file():
+        raise LightDepthError(f"No checkpoint at {path}.")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+        state = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise LightDepthError(
+            f"{path} is not a readable safetensors checkpoint ({error}). Train one with `lightdepth train`."
+        ) from error
+    if SPEC_KEY not in metadata or CONFIG_KEY not in metadata:
+        raise LightDepthError(
+            f"{path} has weights but no LightDepth metadata; it was not written by `lightdepth train`."
+        )
+    spec = ModelSpec.from_json(metadata[SPEC_KEY])
+    config = _read_config(path, metadata[CONFIG_KEY])
+    model = build_model(config.model_copy(update={"encoder_weights": "none", "start_from": None}))
+    _check_shapes(path, _shapes(state), _shapes(model.state_dict()))
+    model.load_state_dict(state)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Checkpoint(model.eval(), spec.with_changes(checkpoint_sha256=digest), config)
+
+
+def _read_config(path: Path, text: str) -> TrainConfig:
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise LightDepthError(f"{path} holds a config that is not JSON ({error}); the file is damaged.") from error
+    if not isinstance(values, dict):
+        raise LightDepthError(f"{path} holds a config that is a {type(values).__name__}; the file is damaged.")
+    unknown = [key for key in values if key not in TrainConfig.model_fields]
+    if unknown:
+        # How it was trained is no longer of use; whether its network can still be built, the tensors' shapes say.
+        warnings.warn(
+            f"{path} was trained with config keys that this version doesn't know ({', '.join(unknown)}); they are left "
+            "out.",
+            stacklevel=3,
+        )
+    return check_config({key: value for key, value in values.items() if key not in unknown})
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(tensor.shape) for key, tensor in state.items()}
+
+
+def _check_shapes(path: Path, got: dict[str, tuple[int, ...]], needed: dict[str, tuple[int, ...]]) -> None:
+    """Compare names and shapes before loading, so that the error names the first difference."""
+    for key in (*needed, *got):
+        if got.get(key) != needed.get(key):
+            raise LightDepthError(
+                f"{path} doesn't fit the configured network: {key} is {got.get(key, 'absent')}, "
+                f"needed {needed.get(key, 'absent')}."
+            )

@@ -1,0 +1,1 @@
+"""Models scored on the same pairs, with pictures side by side."""

@@ -1,0 +1,251 @@
+"""Score several models on the same pairs in one pass, each under every alignment that its output allows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightdepth_runtime import __version__
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.evaluation.evaluate import Predictor, predict_views
+from lightdepth_runtime.evaluation.metrics import DepthMetrics
+from lightdepth_runtime.evaluation.protocol import Alignment, Protocol, get_protocol
+from lightdepth_runtime.evaluation.scores import Scorer, Scores
+from lightdepth_runtime.pairs import FrameData, Pair, PairSet
+from lightdepth_runtime.spec import DepthKind
+
+__all__ = ["ComparedFrame", "Comparison", "Entrant", "Row", "compare", "rank"]
+
+SCHEMA = "lightdepth.compare/1"
+METRIC_ALIGNMENTS: tuple[Alignment, ...] = ("none", "median", "scale-shift")
+RELATIVE_ALIGNMENTS: tuple[Alignment, ...] = ("scale-shift",)
+# A model whose accuracy is not shown runs only to be timed; this many frames settle a median.
+FRAMES_FOR_LATENCY = 10
+HIGHER_IS_BETTER = frozenset({"delta1", "delta2", "delta3"})
+METRIC_NAMES = tuple(field.name for field in fields(DepthMetrics))
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A model in the comparison.
+
+    `training` says what it was trained on and `domain` how that relates to the pairs: "in-domain", "zero-shot",
+    "other data" or "untrained". An untrained model is timed; its accuracy would mean nothing and is left out.
+    """
+
+    name: str
+    predictor: Predictor
+    kind: DepthKind
+    parameters: int
+    weights: str
+    training: str
+    domain: str
+
+    @property
+    def alignments(self) -> tuple[Alignment, ...]:
+        """The alignments under which the output has a meaning: a relative model has no metres of its own."""
+        if self.domain == "untrained":
+            return ()
+        return METRIC_ALIGNMENTS if self.kind == "metric" else RELATIVE_ALIGNMENTS
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model under one protocol; no protocol and no metrics where accuracy is not shown."""
+
+    model: str
+    kind: DepthKind
+    domain: str
+    training: str
+    weights: str
+    parameters: int
+    latency_ms_p50: float  # the whole call on a frame: preprocessing, network, resizing
+    protocol: Protocol | None
+    scores: Scores | None
+
+    @property
+    def metrics(self) -> DepthMetrics | None:
+        """The average that the protocol calls its result."""
+        return self.scores.headline(self.protocol.averaging) if self.scores and self.protocol else None
+
+    def to_dict(self) -> dict[str, Any]:  # Any: a JSON object
+        """Return the row with flat metric names; they are null where accuracy is not shown."""
+        described = ("model", "kind", "domain", "training", "weights", "parameters", "latency_ms_p50")
+        metrics = self.metrics.to_dict() if self.metrics else dict.fromkeys(METRIC_NAMES)
+        return {
+            **{name: getattr(self, name) for name in described},
+            "protocol": self.protocol.to_dict() if self.protocol else None,
+            **metrics,
+            **(self.scores.to_dict() if self.scores else {}),
+        }
+
+
+@dataclass(frozen=True)
+class ComparedFrame:
+    """One pair with every model's prediction as it came out, for pictures."""
+
+    name: str
+    scene: str
+    image: NDArray[np.uint8]
+    truth_m: NDArray[np.float32]
+    predictions: dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The table with what it was measured on."""
+
+    data: str
+    packaging: str
+    split: str
+    samples: int
+    rows: tuple[Row, ...]
+    base: Protocol  # what all rows share; their own protocols differ in the alignment alone
+
+    def protocols(self) -> list[Protocol]:
+        """Return the rows' protocols: raw metres first, then each alignment."""
+        found = {row.protocol for row in self.rows if row.protocol is not None}
+        return sorted(found, key=lambda protocol: METRIC_ALIGNMENTS.index(protocol.alignment))
+
+    def winners(self) -> dict[str, dict[str, str]]:
+        """Return, for each protocol id with two models or more, the best model by metric; ties go to none."""
+        best: dict[str, dict[str, str]] = {}
+        for identity, rows in self._by_protocol().items():
+            if len(rows) > 1:
+                ranked = {name: rank(rows, name) for name in METRIC_NAMES}
+                best[identity] = {
+                    name: first.model
+                    for name, (first, second, *_) in ranked.items()
+                    if _value(first, name) != _value(second, name)
+                }
+        return best
+
+    def to_dict(self) -> dict[str, Any]:  # Any: a JSON object
+        """Return schema `lightdepth.compare/1`."""
+        return {
+            "schema": SCHEMA,
+            "lightdepth_version": __version__,
+            "data": {"name": self.data, "packaging": self.packaging, "split": self.split},
+            "samples": self.samples,
+            "rows": [row.to_dict() for row in self.rows],
+            "winners": self.winners(),
+        }
+
+    def _by_protocol(self) -> dict[str, list[Row]]:
+        groups: dict[str, list[Row]] = {}
+        for row in self.rows:
+            if row.protocol is not None:
+                groups.setdefault(row.protocol.id, []).append(row)
+        return groups
+
+
+def compare(
+    entrants: Sequence[Entrant],
+    pairs: PairSet,
+    *,
+    protocol: str = "eigen",
+    keep: Sequence[int] = (),
+    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,  # Any: passes the pairs through
+) -> tuple[Comparison, list[ComparedFrame]]:
+    """Run every model on every pair once and score it under each alignment.
+
+    Args:
+        entrants: the models, with distinct names.
+        pairs: the same for all of them.
+        protocol: the preset whose crop and range count.
+        keep: indices of the pairs whose predictions are returned for pictures.
+        progress: wraps the pairs to show progress.
+
+    Raises:
+        LightDepthError: no pairs, a damaged one, one without valid depth, or an output that is not finite.
+    """
+    if not len(pairs):
+        raise LightDepthError(f"{pairs.root} has no pairs to compare on.")
+    base = get_protocol(protocol)
+    runs = [_Run(entrant, protocol) for entrant in entrants]
+    frames = []
+    for index, pair in enumerate(progress(pairs.pairs)):
+        frame = pair.read()
+        for run in runs:
+            run.take(frame, pair, index)
+        if index in keep:
+            predictions = {run.entrant.name: run.latest for run in runs if run.latest is not None}
+            image, truth_m = base.view(frame.image, frame.depth_m)
+            frames.append(ComparedFrame(pair.name, pair.scene, image, truth_m, predictions))
+    rows = tuple(row for run in runs for row in run.rows())
+    return Comparison(pairs.name, pairs.packaging, pairs.split, len(pairs), rows, base), frames
+
+
+class _Run:
+    """One model's way through the pairs."""
+
+    def __init__(self, entrant: Entrant, protocol: str) -> None:
+        self.entrant = entrant
+        self.latest: NDArray[np.float32] | None = None
+        self._base = get_protocol(protocol)  # alignments share its frames and flips, and so its predictions
+        self._scorers = [Scorer(get_protocol(protocol, alignment), entrant.kind) for alignment in entrant.alignments]
+        self._latencies_ms: list[float] = []
+
+    def take(self, frame: FrameData, pair: Pair, index: int) -> None:
+        """Predict one frame and score it under every alignment."""
+        if not self._scorers and index >= FRAMES_FOR_LATENCY:
+            return
+        views = predict_views(self._timed, frame.image, frame.depth_m, self._base)
+        for prediction, truth_m in views:
+            for scorer in self._scorers:
+                scorer.add(prediction, truth_m, pair.name, pair.scene)
+        self.latest = views[0][0] if self._scorers else None
+
+    def _timed(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        start = time.perf_counter()
+        prediction = self.entrant.predictor(image)
+        self._latencies_ms.append((time.perf_counter() - start) * 1e3)
+        return prediction
+
+    def rows(self) -> list[Row]:
+        """Return one row a protocol, or one without accuracy."""
+        if not self._scorers:
+            return [self._row(None, None)]
+        return [self._row(scorer.protocol, scorer.scores()) for scorer in self._scorers]
+
+    def _row(self, protocol: Protocol | None, scores: Scores | None) -> Row:
+        entrant = self.entrant
+        steady = self._latencies_ms[1:] or self._latencies_ms  # the first call allocates, and exports a baseline
+        return Row(
+            model=entrant.name,
+            kind=entrant.kind,
+            domain=entrant.domain,
+            training=entrant.training,
+            weights=entrant.weights,
+            parameters=entrant.parameters,
+            latency_ms_p50=float(np.median(steady)),
+            protocol=protocol,
+            scores=scores,
+        )
+
+
+def rank(rows: Sequence[Row], metric: str) -> list[Row]:
+    """Order rows from the best to the worst by one metric.
+
+    Raises:
+        LightDepthError: the rows' protocols differ, or one has no accuracy to show.
+    """
+    for row in rows:
+        if row.protocol is None or rows[0].protocol is None:
+            raise LightDepthError(f"{row.model} has random weights and can't be ranked by {metric}; leave it out.")
+        differences = rows[0].protocol.differences(row.protocol)
+        if differences:
+            raise LightDepthError(
+                f"{rows[0].model} and {row.model} can't be ranked by {metric}, their protocols differ "
+                f"({'; '.join(differences)}); score both under one."
+            )
+    return sorted(rows, key=lambda row: _value(row, metric), reverse=metric in HIGHER_IS_BETTER)
+
+
+def _value(row: Row, metric: str) -> float:
+    return getattr(row.metrics, metric)

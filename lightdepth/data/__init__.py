@@ -1,0 +1,1 @@
+"""Training samples: pairs read, augmented and batched."""

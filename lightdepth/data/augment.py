@@ -1,0 +1,125 @@
+"""Augmentation that keeps depth true: image, depth and mask move together, and a zoom divides the depth."""
+
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightdepth_runtime.images.opencv import import_cv2
+from lightdepth_runtime.images.preprocess import preprocess, resize_rgb
+from lightdepth_runtime.spec import ModelSpec
+
+__all__ = ["Augmentation", "View", "draw_view"]
+
+Value = TypeVar("Value", bound=np.generic)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges of the random changes.
+
+    Only `zoom_share` of the frames are zoomed. The others stay whole, as evaluation and cameras give them: with their
+    field of view and, in NYU Depth V2, with the white border that a network that never saw it stumbles over.
+    """
+
+    zoom_max: float = 1.5
+    zoom_share: float = 0.5
+    flip: bool = True
+    color: float = 0.2  # gamma, brightness and each channel vary by up to this share
+
+
+@dataclass(frozen=True)
+class View:
+    """One random look at a frame: which window of it, how far enlarged, mirrored or not, in which colours."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    zoom: float
+    is_mirrored: bool
+    color_table: NDArray[np.uint8] | None  # (1, 256, 3)
+
+    def image(self, image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+        """Return the view of an image (H, W, 3) at (height, width)."""
+        image = self._shape(image, height, width)
+        return image if self.color_table is None else import_cv2().LUT(image, self.color_table)
+
+    def network_input(
+        self, image: NDArray[np.uint8], spec: ModelSpec, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Return the view of an image (H, W, 3) as `preprocess` would; colours and normalisation are one look-up."""
+        return preprocess(self._shape(image, spec.input_height, spec.input_width), spec, out, colors=self.color_table)
+
+    def depth(self, depth_m: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+        """Return the view of measured depth (H, W) at (height, width), 0 where there is no reading.
+
+        Depth is resampled to the nearest reading: interpolation would invent depths at edges and holes. "Exact" takes
+        the middle of each block, where the image's pixel stands; OpenCV's plain nearest takes its corner, half an
+        output pixel beside it.
+        """
+        cv2 = import_cv2()
+        window = np.ascontiguousarray(depth_m[self._window()])
+        resized = cv2.resize(window, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        if self.zoom != 1:
+            resized /= np.float32(self.zoom)
+        return self._mirror(resized)
+
+    def dense_depth(
+        self, depth_m: NDArray[np.float32], frame_height: int, frame_width: int, height: int, width: int
+    ) -> NDArray[np.float32]:
+        """Return the view of depth (h, w) without holes that shows a whole frame (H, W) at another resolution."""
+        cv2 = import_cv2()
+        down, across = depth_m.shape[0] / frame_height, depth_m.shape[1] / frame_width  # map's pixels a frame's pixel
+        step_y, step_x = self.height / height * down, self.width / width * across  # and for each one of the output
+        to_source = np.array(
+            [
+                [step_x, 0, self.left * across + step_x / 2 - 0.5],  # centres of pixels fall on each other
+                [0, step_y, self.top * down + step_y / 2 - 0.5],
+            ]
+        )
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        seen = cv2.warpAffine(depth_m, to_source, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return self._mirror(seen.astype(np.float32, copy=False) / np.float32(self.zoom))
+
+    def _window(self) -> tuple[slice, slice]:
+        return np.s_[self.top : self.top + self.height, self.left : self.left + self.width]
+
+    def _shape(self, image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+        """Crop, enlarge and mirror, colours left as they are."""
+        return self._mirror(resize_rgb(image[self._window()], height, width))
+
+    def _mirror(self, array: NDArray[Value]) -> NDArray[Value]:
+        # OpenCV's flip: numpy copies a mirrored image pixel by pixel, ten times slower.
+        return cast(NDArray[Value], import_cv2().flip(array, 1)) if self.is_mirrored else np.ascontiguousarray(array)
+
+
+def draw_view(height: int, width: int, settings: Augmentation, rng: np.random.Generator) -> View:
+    """Draw a random view of a (height, width) frame.
+
+    A crop that is enlarged z times looks as a camera of the same focal length would see the scene at depth / z, so the
+    depth is divided by z.
+    """
+    window = _random_window(height, width, settings, rng)
+    is_mirrored = settings.flip and rng.random() < 0.5
+    table = _color_table(settings.color, rng) if settings.color > 0 else None
+    return View(*window, width / window[3], is_mirrored, table)
+
+
+def _random_window(
+    height: int, width: int, settings: Augmentation, rng: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """Choose top, left, height and width of a crop with the frame's aspect ratio, or the whole frame."""
+    zoom = np.exp(rng.uniform(0, np.log(settings.zoom_max))) if rng.random() < settings.zoom_share else 1.0
+    crop_height, crop_width = max(1, int(height / zoom)), max(1, int(width / zoom))
+    top, left = int(rng.integers(height - crop_height + 1)), int(rng.integers(width - crop_width + 1))
+    return top, left, crop_height, crop_width
+
+
+def _color_table(strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Vary gamma, brightness and the channels' balance: one look-up table a channel, (1, 256, 3)."""
+    gamma, brightness = rng.uniform(1 - strength, 1 + strength, size=2)
+    balance = rng.uniform(1 - strength / 2, 1 + strength / 2, size=3)
+    curve = (np.arange(256) / 255) ** gamma * brightness * 255  # (256,)
+    return np.clip(np.rint(curve[:, None] * balance), 0, 255).astype(np.uint8)[None]

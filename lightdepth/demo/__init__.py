@@ -1,0 +1,1 @@
+"""The whole line on pairs that ship with the project."""

@@ -1,0 +1,1 @@
+"""The network: a timm encoder and a U-Net decoder."""

@@ -1,0 +1,1 @@
+"""Data before training: check, pack, read from recordings, label."""

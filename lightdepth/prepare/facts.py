@@ -1,0 +1,147 @@
+"""What a look at one RGB-D pair tells: sizes, depth in metres, holes, hashes, how well edges agree."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.images.decode import read_bytes
+from lightdepth_runtime.images.opencv import import_cv2
+from lightdepth_runtime.pairs import FrameData, Pair
+from lightdepth_runtime.pairs.depth_png import SATURATED_8BIT, FilePair, decode_depth
+
+__all__ = ["MAX_SHIFT", "PairFacts", "UnreadablePair", "edge_agreement", "look_at"]
+
+THUMBNAIL = (32, 24)  # width, height: what near duplicates are compared by
+EDGE_WIDTH = 160
+MAX_SHIFT = 6  # in pixels of EDGE_WIDTH: 24 pixels of a frame 640 wide
+SATURATED_16BIT = 65535
+SATURATED_COLOR = 250
+PNG_BITS_BYTE = 24  # of the file: the bit depth in its IHDR chunk
+# Depth steps of 3 % between neighbours at EDGE_WIDTH are outlines; smaller ones are slopes and noise.
+SMALLEST_STEP = 0.03
+
+
+@dataclass(frozen=True)
+class UnreadablePair:
+    """A pair that can't be read, and why."""
+
+    name: str
+    fault: str
+
+
+@dataclass(frozen=True)
+class PairFacts:
+    """One readable pair. Shares are of all pixels; depth in metres; `median_m` is 0 without a reading."""
+
+    name: str
+    scene: str
+    width: int
+    height: int
+    bits: int | None
+    median_m: float
+    least_m: float
+    most_m: float
+    holes: float
+    saturated_depth: float
+    saturated_color: float
+    color_spread: float  # standard deviation of the grey values
+    color_hash: str
+    depth_hash: str
+    thumbnail: NDArray[np.float32]  # (768,) zero mean, unit length
+    edges: NDArray[np.float32]  # (2 MAX_SHIFT + 1, 2 MAX_SHIFT + 1) correlation of depth's and colour's edges by shift
+
+
+def look_at(pair: Pair) -> PairFacts | UnreadablePair:
+    """Read a pair and note what can be checked about it."""
+    try:
+        frame, (bits, saturated, color_hash, depth_hash) = _read(pair)
+    except LightDepthError as error:
+        return UnreadablePair(pair.name, str(error))
+    cv2 = import_cv2()
+    known = frame.depth_m > 0
+    readings = frame.depth_m[known]
+    grey = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
+    thumbnail = cv2.resize(grey, THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
+    thumbnail -= thumbnail.mean()
+    return PairFacts(
+        name=pair.name,
+        scene=pair.scene,
+        width=frame.image.shape[1],
+        height=frame.image.shape[0],
+        bits=bits,
+        median_m=float(np.median(readings)) if readings.size else 0.0,
+        least_m=float(readings.min()) if readings.size else 0.0,
+        most_m=float(readings.max()) if readings.size else 0.0,
+        holes=1 - readings.size / known.size,
+        saturated_depth=saturated,
+        saturated_color=float((frame.image.min(axis=2) >= SATURATED_COLOR).mean()),
+        color_spread=float(grey.std()),
+        color_hash=color_hash,
+        depth_hash=depth_hash,
+        thumbnail=thumbnail / max(float(np.linalg.norm(thumbnail)), 1e-6),
+        edges=edge_agreement(grey, frame.depth_m),
+    )
+
+
+def edge_agreement(grey: NDArray[np.uint8], depth_m: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Correlate the outlines of depth with the edges of colour, for depth shifted by up to MAX_SHIFT either way.
+
+    Element [dy + MAX_SHIFT, dx + MAX_SHIFT] says how well the edges agree when depth is moved by (dx, dy) at a width
+    of 160 pixels. A frame without outlines gives zeros.
+
+    Args:
+        grey: uint8 (H, W).
+        depth_m: float32 (H, W), 0 where there is no reading.
+    """
+    cv2 = import_cv2()
+    size = (EDGE_WIDTH, max(1, round(grey.shape[0] * EDGE_WIDTH / grey.shape[1])))
+    color_edges = _steps(np.log1p(cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.float32)))
+    depth = cv2.resize(depth_m, size, interpolation=cv2.INTER_NEAREST)
+    known = depth > 0
+    outlines = _steps(np.log(np.where(known, depth, 1.0)).astype(np.float32))
+    # A step into a hole is none: both neighbours need a reading.
+    near_hole = cv2.dilate((~known).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    outlines = ((outlines > SMALLEST_STEP) & ~near_hole).astype(np.float32)
+    margin = MAX_SHIFT + 2  # white borders of recordings are edges of no thing
+    result = np.zeros((2 * MAX_SHIFT + 1, 2 * MAX_SHIFT + 1), np.float32)
+    inner = color_edges[margin:-margin, margin:-margin]
+    if inner.size == 0 or inner.std() == 0:
+        return result
+    inner = (inner - inner.mean()) / inner.std()
+    height, width = inner.shape
+    for dy in range(-MAX_SHIFT, MAX_SHIFT + 1):
+        for dx in range(-MAX_SHIFT, MAX_SHIFT + 1):
+            moved = outlines[margin - dy : margin - dy + height, margin - dx : margin - dx + width]
+            spread = float(moved.std())
+            if spread > 0:
+                result[dy + MAX_SHIFT, dx + MAX_SHIFT] = float((inner * (moved - moved.mean())).mean()) / spread
+    return result
+
+
+def _steps(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the largest step to the next pixel right or below, clipped: (h, w)."""
+    across = np.abs(np.diff(values, axis=1, append=values[:, -1:]))
+    down = np.abs(np.diff(values, axis=0, append=values[-1:]))
+    return np.minimum(np.maximum(across, down), 1.0)
+
+
+def _read(pair: Pair) -> tuple[FrameData, tuple[int | None, float, str, str]]:
+    """Return the frame, with bits, share of saturated depth, and the hashes of colour and depth."""
+    if not isinstance(pair, FilePair):
+        frame = pair.read()
+        return frame, (None, 0.0, _hash(frame.image.tobytes()), _hash(frame.depth_m.tobytes()))
+    image, values = pair.read_stored()
+    limit = SATURATED_8BIT if values.dtype == np.uint8 else SATURATED_16BIT
+    saturated = float((values == limit).mean())
+    content = read_bytes(pair.depth_path)
+    facts = content[PNG_BITS_BYTE], saturated, _hash(read_bytes(pair.color_path)), _hash(content)
+    return FrameData(image, decode_depth(values)), facts
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,145 @@
+"""Pack a data set: decode every pair once into large files, so that training only moves bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightdepth_runtime.atomic import atomic_path, make_folder, write_json
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.pairs import MissingSplitError, Pair, PairSet, load_pairs
+from lightdepth_runtime.pairs.depth_png import FilePair
+from lightdepth_runtime.pairs.packed import PACKED_NAME, PACKED_SCHEMA
+
+from ..runs.record import fingerprint
+
+__all__ = ["Packed", "pack_data"]
+
+SPLITS = ("train", "test")
+PAIRS_PER_SHARD = 128  # 640x480: up to 270 MB, little to write again after an interruption
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What packing did."""
+
+    pairs: int
+    shards: int
+    kept_shards: int
+    size_bytes: int
+
+    def line(self) -> str:
+        """Say it in one line."""
+        return (
+            f"{self.pairs} pairs in {self.shards} shards, {self.size_bytes / 1e9:.2f} GB "
+            f"({self.kept_shards} shards were there and whole)"
+        )
+
+
+def pack_data(
+    root: Path,
+    output: Path,
+    *,
+    progress: Callable[[Sequence[Pair], str], Iterable[Pair]] = lambda pairs, _label: pairs,
+) -> Packed:
+    """Write a packed copy of all splits; what an earlier call finished, and is whole, is kept.
+
+    Args:
+        root: what `--data` takes: a folder in any packaging.
+        output: the packed folder, which `--data` takes too.
+        progress: wraps the pairs of a shard to show progress.
+
+    Raises:
+        LightDepthError: no data, a pair that can't be read, or a folder that can't be written.
+    """
+    make_folder(output)
+    splits: dict[str, Any] = {}  # Any: a JSON object
+    sizes: list[int] = []
+    kept = 0
+    total = 0
+    for pairs in _load_splits(root):
+        names = []
+        for start in range(0, len(pairs), PAIRS_PER_SHARD):
+            part = pairs.subset(range(start, min(start + PAIRS_PER_SHARD, len(pairs))), pairs.split)
+            names.append(f"{pairs.split}-{start // PAIRS_PER_SHARD:05d}")
+            source = fingerprint(part)
+            size = _whole_size(output, names[-1], source)
+            kept += size is not None
+            label = f"Packing {names[-1]} ({start + len(part)}/{len(pairs)})"
+            sizes.append(
+                size if size is not None else _write_shard(output, names[-1], source, progress(part.pairs, label))
+            )
+        camera = asdict(pairs.intrinsics) if pairs.intrinsics else None
+        splits[pairs.split] = {"packaging": pairs.packaging, "intrinsics": camera, "shards": names}
+        total += len(pairs)
+    write_json(output / PACKED_NAME, {"schema": PACKED_SCHEMA, "splits": splits})
+    return Packed(total, len(sizes), kept, sum(sizes))
+
+
+def _load_splits(root: Path) -> list[PairSet]:
+    """Return the splits that there are; a fault in one that is there is an error."""
+    found = []
+    for split in SPLITS:
+        try:
+            found.append(load_pairs(root, split))
+        except MissingSplitError:
+            continue
+    if not found:
+        raise LightDepthError(f"No train or test pairs in {root}; see the README's section on data.")
+    return found
+
+
+def _whole_size(folder: Path, name: str, source: str) -> int | None:
+    """Return the size of a shard that was written from the same files and has its SHA-256, else None."""
+    path, meta_path = folder / f"{name}.bin", folder / f"{name}.json"
+    try:
+        meta = json.loads(meta_path.read_text())
+        if meta["source"] != source or path.stat().st_size != meta["size_bytes"]:
+            return None
+        with path.open("rb") as file:
+            return meta["size_bytes"] if hashlib.file_digest(file, "sha256").hexdigest() == meta["sha256"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write_shard(folder: Path, name: str, source: str, pairs: Iterable[Pair]) -> int:
+    """Write frames one after the other, then what is where; returns the size in bytes."""
+    (folder / f"{name}.json").unlink(missing_ok=True)  # never the new bytes with the old index
+    digest = hashlib.sha256()
+    entries = []
+    offset = 0
+    with atomic_path(folder / f"{name}.bin") as temporary, temporary.open("wb") as file:
+        for pair in pairs:
+            image, depth = _decode(pair)
+            content = image.tobytes() + depth.astype(depth.dtype.newbyteorder("<")).tobytes()
+            file.write(content)
+            digest.update(content)
+            entries.append(
+                {
+                    "name": pair.name,
+                    "scene": pair.scene,
+                    "offset": offset,
+                    "height": image.shape[0],
+                    "width": image.shape[1],
+                    "depth_type": depth.dtype.name,
+                }
+            )
+            offset += len(content)
+    meta = {"source": source, "sha256": digest.hexdigest(), "size_bytes": offset, "pairs": entries}
+    write_json(folder / f"{name}.json", meta)
+    return offset
+
+
+def _decode(pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.generic]]:
+    """Return uint8 RGB (H, W, 3) and depth (H, W) as stored, so that the packed pair decodes to the same metres."""
+    if isinstance(pair, FilePair):
+        return pair.read_stored()
+    frame = pair.read()
+    return frame.image, frame.depth_m

@@ -1,0 +1,147 @@
+"""Pseudo-labels: a teacher's depth of images without depth, written as pairs that anyone can train on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightdepth_runtime.atomic import make_folder, write_bytes, write_json, write_text
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.frames.frame import ImageJob
+from lightdepth_runtime.images.decode import read_image
+from lightdepth_runtime.images.preprocess import resize_depth
+from lightdepth_runtime.infer.inputs import plan_jobs
+from lightdepth_runtime.pairs.pair_list import INTRINSICS_MARK
+from lightdepth_runtime.sinks.open import LARGEST_MM, depth_as_mm, encode_png
+
+from ..teacher.teacher import Teacher
+
+__all__ = ["PseudoLabels", "label_image", "write_pseudo_labels"]
+
+SCHEMA = "lightdepth.pseudo_labels/1"
+LIST_NAME = "train.txt"
+RECORD_NAME = "pseudo_labels.json"
+
+
+@dataclass(frozen=True)
+class PseudoLabels:
+    """What was written."""
+
+    list_path: Path
+    images: int
+    written: int  # the others were there already
+    kept_share: float  # of the pixels of what was written
+
+
+def write_pseudo_labels(
+    teacher: Teacher,
+    images: Sequence[Path],
+    output: Path,
+    *,
+    most_disagreement: float = 0.1,
+    focal_px: float | None = None,
+    progress: Callable[[Sequence[ImageJob]], Iterable[ImageJob]] = iter,
+) -> PseudoLabels:
+    """Write `output/NAME_depth.png` for each image, and the pair list `output/train.txt`; images stay where they are.
+
+    An interrupted call goes on where it was. The list appears when all depth is written.
+
+    Args:
+        teacher: a metric model.
+        images: files and folders.
+        output: a folder, created.
+        most_disagreement: see `label_image`.
+        focal_px: the images' focal length in pixels; depth is scaled to it, and the list says it.
+        progress: wraps the images to show progress.
+
+    Raises:
+        LightDepthError: a relative teacher, labels of another teacher or settings in `output`, no images, or images
+            that can't be read (the others are written first).
+    """
+    if teacher.kind != "metric":
+        raise LightDepthError(
+            f"{teacher.source} predicts relative inverse depth: without measured depth its scale and shift can't be "
+            "known; use a metric teacher."
+        )
+    jobs = plan_jobs(images, output)
+    _claim(output, {"teacher": teacher.id, "most_disagreement": most_disagreement, "focal_px": focal_px})
+    lines, shares, sizes, failures = [], [], set(), []
+    for job in progress(jobs):
+        depth_path = output / f"{job.stem}_depth.png"
+        try:
+            image = read_image(job.path)
+            sizes.add(image.shape[:2])
+            if not depth_path.exists():
+                depth_m = label_image(teacher, image, most_disagreement=most_disagreement, focal_px=focal_px)
+                write_bytes(depth_path, encode_png(depth_as_mm(depth_m)))
+                shares.append(float((depth_m > 0).mean()))
+        except LightDepthError as error:
+            failures.append(f"{job.path}: {error}")
+            continue
+        color = os.path.relpath(job.path, output.resolve())
+        lines.append(" ".join(shlex.quote(str(path)) for path in (color, depth_path.name)))
+    if lines:
+        write_text(output / LIST_NAME, "\n".join([*_camera_line(focal_px, sizes), *lines]) + "\n")
+    if failures:
+        raise LightDepthError(
+            f"{len(failures)} of {len(jobs)} images have no label, the others are in {output}; the first: {failures[0]}"
+        )
+    return PseudoLabels(output / LIST_NAME, len(lines), len(shares), float(np.mean(shares)) if shares else 0.0)
+
+
+def label_image(
+    teacher: Teacher, image: NDArray[np.uint8], *, most_disagreement: float = 0.1, focal_px: float | None = None
+) -> NDArray[np.float32]:
+    """Return a metric teacher's depth (H, W) of an image (H, W, 3) in metres, 0 where it isn't sure.
+
+    Depth is the mean of the frame's and its mirror image's. Where the two differ by more than `most_disagreement`, as
+    |ln(a / b)|, or where depth is beyond what 16-bit millimetres hold, nothing is labelled.
+
+    Raises:
+        LightDepthError: a focal length, and a teacher that doesn't know its own.
+    """
+    height, width = image.shape[:2]
+    factor = np.float32(1.0 if focal_px is None else teacher.depth_factor(focal_px, height, width))
+    seen = resize_depth(teacher(image), height, width)
+    mirrored = resize_depth(teacher(np.ascontiguousarray(image[:, ::-1])), height, width)[:, ::-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        disagreement = np.abs(np.log(seen / mirrored))  # NaN and infinity are no agreement
+    depth_m = (seen + mirrored) * (factor / 2)
+    sure = (disagreement <= most_disagreement) & (depth_m > 0) & (depth_m * 1000 <= LARGEST_MM)
+    return np.where(sure, depth_m, np.float32(0))
+
+
+def _claim(output: Path, settings: dict[str, Any]) -> None:
+    """Note what the labels are made with; a folder of other labels is refused."""
+    record = {"schema": SCHEMA, **settings}
+    path = make_folder(output) / RECORD_NAME
+    if path.exists():
+        try:
+            old = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            old = None
+        if old != record:
+            raise LightDepthError(
+                f"{output} holds labels of another teacher or with other settings ({RECORD_NAME}); choose another "
+                "--output."
+            )
+        return
+    if (output / LIST_NAME).exists():
+        raise LightDepthError(f"{output} holds a {LIST_NAME} that is not of pseudo-labels; choose another --output.")
+    write_json(path, record)
+
+
+def _camera_line(focal_px: float | None, sizes: set[tuple[int, int]]) -> list[str]:
+    """Say the camera in the list, where it is known and one for all images."""
+    if focal_px is None or len(sizes) != 1:
+        return []
+    ((height, width),) = sizes
+    return [f"{INTRINSICS_MARK} {focal_px} {focal_px} {(width - 1) / 2} {(height - 1) / 2} {width} {height}"]

@@ -1,0 +1,149 @@
+"""A bench as one HTML page: what ran where, how fast, and what that speed buys in accuracy."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightdepth_runtime.atomic import make_folder, write_text
+from lightdepth_runtime.bench.bench import BenchResult, BenchRow, unique_labels
+from lightdepth_runtime.bench.table import GPU_LABELS, gpu_cells, ratio_lines
+
+from . import Cell, Point, box, command_box, heading, number, page, paragraph, plots, scatter_svg, table
+
+__all__ = ["bench_html", "machine_box", "write_bench_report"]
+
+COLUMNS = (
+    "model", "p50, ms", "p90, ms", "p99, ms", "images/s", "whole call, ms", "cold start, ms", "of matrix peak",
+    "parameters", "GMAC", "file, MB", "peak memory, MB",
+    "input, h x w", "backend", "precision", "weights",
+)  # fmt: skip
+ACCURACY_COLUMNS = ("model", "RMSE, m", "AbsRel", "delta1", "scored on", "protocol")
+
+
+def write_bench_report(folder: Path, result: BenchResult, command: Sequence[str]) -> Path:
+    """Write `bench.html` into a folder and return its path.
+
+    Raises:
+        LightDepthError: the folder can't be written.
+    """
+    path = make_folder(folder) / "bench.html"
+    write_text(path, bench_html(result, command))
+    return path
+
+
+def bench_html(result: BenchResult, command: Sequence[str]) -> str:
+    """Build the page; `command` is what was typed, for the reader to repeat it."""
+    labels = unique_labels(result.rows)
+    rows = [_cells(label, row) for label, row in zip(labels, result.rows, strict=True)]
+    parts = [
+        paragraph(f"{_sentence(str(result.settings['timed']))} Frame: {result.settings['frame']}."),
+        *(paragraph(text, "warn") for text in result.warnings),
+        heading("Speed and size"),
+        table(COLUMNS, rows, label="Speed and size of each model"),
+    ]
+    if any(row.gpu for row in result.rows):
+        measured = [[label, *gpu_cells(row.gpu)] for label, row in zip(labels, result.rows, strict=True)]
+        parts += [heading("Power and clocks", 3), table(("model", *GPU_LABELS), measured, label="Power and clocks")]
+    if result.ratios:
+        parts += [heading("Ratios", 3), *(paragraph(line, "quiet") for line in ratio_lines(result))]
+    parts += _accuracy(labels, result.rows)
+    parts += [heading("How it was measured"), box(_settings(result)), heading("Machine"), machine_box(result.machine)]
+    parts += [heading("Command"), command_box(command)]
+    return page("LightDepth bench", parts)
+
+
+def machine_box(machine: Mapping[str, Any]) -> str:  # Any: a JSON object
+    """Return the fingerprint of `describe_machine().to_dict()` as a box."""
+    memory = machine["memory_bytes"]
+    return box(
+        {
+            "Processor": f"{machine['cpu']}, {machine['usable_cores']} of {machine['physical_cores']} cores usable",
+            "Memory": f"{memory / 2**30:.0f} GiB" if memory else "unknown",
+            "GPU": "; ".join(machine["gpus"]) or "none",
+            "System": f"{machine['os']}, {machine['architecture']}, Python {machine['python']}",
+            "Packages": ", ".join(f"{name} {version}" for name, version in machine["packages"].items()),
+        }
+    )
+
+
+def _cells(label: str, row: BenchRow) -> list[Cell | str]:
+    return [
+        label,
+        number(row.latency_ms_p50, ".1f"),
+        number(row.latency_ms_p90, ".1f"),
+        number(row.latency_ms_p99, ".1f"),
+        number(row.images_per_s, ".3g"),
+        number(row.call_ms_p50, ".1f"),
+        number(row.cold_start_ms, ".0f"),
+        number(row.matmul_share, ".0%"),
+        number(row.parameters or None, ","),
+        number(row.gmacs, ".2f"),
+        number(row.size_bytes, ".1f", scale=1e-6),
+        number(row.peak_memory_bytes, ".0f", scale=1e-6),
+        Cell(f"{row.input_height}x{row.input_width}", row.input_height * row.input_width),
+        row.backend,
+        row.precision,
+        row.weights,
+    ]
+
+
+def _accuracy(labels: Sequence[str], rows: Sequence[BenchRow]) -> list[str]:
+    """Show the scores that files carry: one pair of plots a protocol and data set, since no other figures compare."""
+    known = [(label, row, row.scores) for label, row in zip(labels, rows, strict=True) if row.scores]
+    if not known:
+        return [
+            heading("Accuracy"),
+            paragraph("None of these files carries scores; `lightdepth export --scores` writes them in.", "quiet"),
+        ]
+    cells = [
+        [
+            label,
+            number(scores.get("rmse_m"), ".3f"),
+            number(scores.get("abs_rel"), ".4f"),
+            number(scores.get("delta1"), ".3f"),
+            Cell(_data_name(scores), is_words=True),
+            Cell(_protocol_name(scores), is_words=True),
+        ]
+        for label, _, scores in known
+    ]
+    parts = [
+        heading("Accuracy, as the files state it"),
+        paragraph("Scores that the models were released with; nothing was scored in this run."),
+        table(ACCURACY_COLUMNS, cells, label="Accuracy that the model files state"),
+    ]
+    for terms in dict.fromkeys((_data_name(scores), _protocol_name(scores)) for _, _, scores in known):
+        alike = [(label, row, s) for label, row, s in known if (_data_name(s), _protocol_name(s)) == terms]
+        drawn = [(label, row, float(s["abs_rel"])) for label, row, s in alike if s.get("abs_rel")]
+        if not drawn:
+            continue
+        caption = f"Lower left is better. {terms[0]}, protocol {terms[1]}."
+        latency = [Point(label, row.latency_ms_p50, y) for label, row, y in drawn]
+        size = [Point(label, row.parameters / 1e6, y) for label, row, y in drawn if row.parameters]
+        both = [(latency, "latency p50, ms"), (size, "parameters, millions")]
+        parts.append(plots([(scatter_svg(points, name, "AbsRel"), caption) for points, name in both if points]))
+    return parts
+
+
+def _protocol_name(scores: Mapping[str, Any]) -> str:  # Any: a JSON object
+    protocol = scores.get("protocol", "not stated")
+    return str(protocol.get("id", "not stated") if isinstance(protocol, Mapping) else protocol)
+
+
+def _data_name(scores: Mapping[str, Any]) -> str:  # Any: a JSON object
+    data = scores.get("data", "not stated")
+    return f"{data.get('name')}, {data.get('split')}" if isinstance(data, Mapping) else str(data)
+
+
+def _settings(result: BenchResult) -> dict[str, str]:
+    """Return the settings with readable names, lists joined, what is unknown left out."""
+    shown = {}
+    for name, value in result.settings.items():
+        if value is None or value == []:
+            continue
+        text = ", ".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value)
+        shown[name.replace("_", " ").capitalize()] = text
+    return shown
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "."

@@ -1,0 +1,1 @@
+"""A run's folder, its state for resuming, and the table of runs."""

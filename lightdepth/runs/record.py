@@ -1,0 +1,147 @@
+"""What a run was made with: versions, commit, machine, and a fingerprint of its data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from lightdepth_runtime import __version__
+from lightdepth_runtime.atomic import write_json
+from lightdepth_runtime.bench.machine import describe_machine
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.pairs import PairSet
+from lightdepth_runtime.pairs.depth_png import FilePair
+
+from .commit import source_commit
+
+__all__ = ["DataRecord", "RunRecord", "fingerprint", "read_record", "record_run"]
+
+SCHEMA = "lightdepth.run/1"
+PACKAGES = ("accelerate", "numpy", "opencv-python-headless", "timm", "torch")
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """The pairs of one split: where from, how many, and a SHA-256 over their names and file sizes."""
+
+    root: str
+    packaging: str
+    pairs: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The content of a run folder's `run.json`."""
+
+    lightdepth_version: str
+    source_commit: str
+    packages: dict[str, str]
+    machine: str
+    processes: int
+    effective_batch: int
+    training: DataRecord
+    validation: DataRecord | None
+    teacher: str | None = None  # SHA-256
+
+    def write(self, path: Path) -> None:
+        """Write `run.json` atomically."""
+        write_json(path, {"schema": SCHEMA, **asdict(self)})
+
+    def check_same_data(self, old: RunRecord, say: Callable[[str], object]) -> None:
+        """Refuse to go on with other pairs or another teacher than at first; a changed launch or version is said.
+
+        Raises:
+            LightDepthError: pairs were added, removed, renamed, reordered or replaced, or the teacher was.
+        """
+        for what, then, now in (
+            ("training", old.training, self.training),
+            ("validation", old.validation, self.validation),
+        ):
+            if (then and then.fingerprint) != (now and now.fingerprint):
+                raise LightDepthError(
+                    f"The {what} pairs are not those this run began with ({_count(then)} then, {_count(now)} now, or "
+                    "other names or file sizes); restore them, or start a new run in another --output."
+                )
+        if old.teacher != self.teacher:
+            raise LightDepthError(
+                "The teacher is not the one that this run began with; put its file back, or start a new run in another "
+                "--output."
+            )
+        if old.effective_batch != self.effective_batch:
+            say(
+                f"Effective batch {self.effective_batch} in {self.processes} processes, {old.effective_batch} in "
+                f"{old.processes} before: the result will differ from an uninterrupted run's."
+            )
+        if old.packages != self.packages or old.source_commit != self.source_commit:
+            say("Versions differ from those this run began with: the result may differ in its last digits.")
+
+
+def record_run(
+    training: PairSet,
+    validation: PairSet | None,
+    *,
+    processes: int,
+    effective_batch: int,
+    teacher: str | None = None,
+) -> RunRecord:
+    """Describe a run that is about to start."""
+    return RunRecord(
+        lightdepth_version=__version__,
+        source_commit=source_commit(),
+        packages={name: text for name in PACKAGES if (text := _version(name))},
+        machine=describe_machine().describe(),
+        processes=processes,
+        effective_batch=effective_batch,
+        training=_describe(training),
+        validation=_describe(validation) if validation is not None else None,
+        teacher=teacher,
+    )
+
+
+def read_record(path: Path) -> RunRecord | None:
+    """Read `run.json`; None where a run from before there was one has none.
+
+    Raises:
+        LightDepthError: the file is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        values = json.loads(path.read_text())
+        values.pop("schema")
+        for split in ("training", "validation"):
+            values[split] = DataRecord(**values[split]) if values[split] else None
+        return RunRecord(**values)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LightDepthError(f"{path} is no run's record ({error}); delete it to go on without one.") from error
+
+
+def fingerprint(pairs: PairSet) -> str:
+    """Return a SHA-256 over the names, order and file sizes of pairs: seconds where their content would take hours."""
+    digest = hashlib.sha256()
+    for pair in pairs.pairs:
+        sizes = (
+            [path.stat().st_size for path in (pair.color_path, pair.depth_path)] if isinstance(pair, FilePair) else []
+        )
+        digest.update(f"{pair.name}\t{pair.scene}\t{sizes}\n".encode())
+    return digest.hexdigest()
+
+
+def _describe(pairs: PairSet) -> DataRecord:
+    return DataRecord(pairs.name, pairs.packaging, len(pairs), fingerprint(pairs))
+
+
+def _count(record: DataRecord | None) -> int:
+    return record.pairs if record else 0
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

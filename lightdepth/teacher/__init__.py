@@ -1,0 +1,1 @@
+"""Depth of a larger model as an additional target."""

@@ -1,0 +1,127 @@
+"""A teacher for training: a trained model that predicts depth where the truth has none."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightdepth_runtime.closing import Closing
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.estimator import DepthEstimator
+from lightdepth_runtime.evaluation.protocol import DepthFit, fit_alignment
+from lightdepth_runtime.images.preprocess import resize_depth
+from lightdepth_runtime.spec import DepthKind, Intrinsics
+
+from ..baselines.depth_anything import HUB_REPOSITORIES
+from ..checkpoints.checkpoint import Checkpoint, load_checkpoint
+
+__all__ = ["Teacher", "load_feature_teacher"]
+
+FEWEST_PIXELS = 100  # of truth, to fit a relative teacher's scale and shift to
+
+
+class Teacher(Closing):
+    """A LightDepth model of any kind, or Depth Anything V2, asked for the depth of one frame after another.
+
+    Args:
+        source: a LightDepth model file; a name of `HUB_REPOSITORIES`; or a folder with Depth Anything V2's
+            weights in transformers' format, relative or metric.
+        device: as `DepthEstimator.load` takes it.
+        threads: of the CPU.
+
+    Raises:
+        LightDepthError: no such model, or it can't be opened.
+    """
+
+    def __init__(self, source: str, device: str = "auto", threads: int | None = None) -> None:
+        path = Path(source)
+        self.source = source
+        self.intrinsics: Intrinsics | None = None
+        self.kind: DepthKind = "metric"
+        if source in HUB_REPOSITORIES or path.is_dir():
+            from ..baselines.baseline import Baseline
+
+            if source in HUB_REPOSITORIES:
+                self._model = Baseline("hub", source, device=device, threads=threads)
+            else:
+                self._model = Baseline(source, device=device, threads=threads)
+            self.kind = self._model.model.kind
+            self.id = self._model.model.digest()
+            return
+        if not path.is_file():
+            raise LightDepthError(
+                f"No teacher at {source}: name a LightDepth model file, a folder with Depth Anything V2's weights in "
+                f"transformers' format, or one of {', '.join(HUB_REPOSITORIES)}."
+            )
+        self._model = DepthEstimator.load(path, device, threads)
+        self.intrinsics = self._model.spec.intrinsics
+        with path.open("rb") as file:
+            self.id = hashlib.file_digest(file, "sha256").hexdigest()
+
+    def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Predict a frame (H, W, 3): (h, w) of the model's own resolution, in metres or as relative inverse depth."""
+        if isinstance(self._model, DepthEstimator):
+            return self._model(image, resolution="model")
+        return self._model(image)
+
+    def fit(
+        self,
+        prediction: NDArray[np.float32],
+        image: NDArray[np.uint8],
+        truth_m: NDArray[np.float32],
+        camera: Intrinsics | None,
+    ) -> DepthFit:
+        """Return what turns a prediction (h, w) of an image (H, W, 3) into metres.
+
+        A metric LightDepth model's depth is scaled from the camera that it was trained with to `camera`, where both are
+        known. A relative model's scale and shift are fitted to the truth (H, W), in inverse depth.
+
+        Raises:
+            LightDepthError: a relative model, and hardly any truth to fit it to.
+        """
+        height, width = image.shape[:2]
+        if self.kind == "metric":
+            if self.intrinsics is None or camera is None:
+                return DepthFit()
+            return DepthFit(scale=self.depth_factor(camera.fx * width / camera.width, height, width))
+        valid = truth_m > 0
+        if np.count_nonzero(valid) < FEWEST_PIXELS:
+            raise LightDepthError(
+                f"{self.source} predicts relative inverse depth, whose scale and shift must be fitted to measured "
+                "depth, and this image has none; use a metric teacher for images without depth."
+            )
+        return fit_alignment(resize_depth(prediction, height, width)[valid], truth_m[valid], "scale-shift", self.kind)
+
+    def depth_factor(self, focal_px: float, height: int, width: int) -> float:
+        """Return what depth of a (height, width) image is multiplied with for a camera of this focal length.
+
+        Raises:
+            LightDepthError: the teacher doesn't know the focal length that it was trained with.
+        """
+        if self.intrinsics is None:
+            raise LightDepthError(
+                f"{self.source} doesn't say which focal length it was trained with, so its depth can't be scaled to "
+                "another; leave --focal-px away, or use another teacher."
+            )
+        return self.intrinsics.depth_factor(focal_px, height, width)
+
+    def close(self) -> None:
+        """Free the model."""
+        self._model.close()
+
+
+def load_feature_teacher(source: str) -> Checkpoint:
+    """Load the teacher whose features are matched: they are inside the network, which only a checkpoint opens.
+
+    Raises:
+        LightDepthError: another kind of model.
+    """
+    if Path(source).suffix != ".safetensors":
+        raise LightDepthError(
+            f"feature_weight matches the features of the teacher's encoder, and {source} gives its depth alone; name a "
+            "checkpoint (.safetensors) in distill_from, or set feature_weight to 0."
+        )
+    return load_checkpoint(Path(source))

@@ -1,0 +1,107 @@
+"""What a training run is made of: its pairs, what its checkpoints will be, the precision this machine can give."""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.pairs import PairSet, load_pairs
+from lightdepth_runtime.spec import ModelSpec
+
+from ..checkpoints.checkpoint import count_parameters
+from ..config import TrainConfig
+from ..data.loader import split_scenes
+from ..data.unlabelled import UnlabelledImage, load_unlabelled
+from ..network.macs import count_gmacs
+from ..runs.commit import source_commit
+
+__all__ = ["Say", "check_compiler", "check_not_empty", "describe", "load_training_data", "silent", "usable_precision"]
+
+Say = Callable[[str], None]
+
+
+def silent(_text: str) -> None:
+    """Say nothing."""
+
+
+def check_compiler() -> None:
+    """Refuse `compile` where there is nothing to compile with, before the first step fails in PyTorch's depths.
+
+    Raises:
+        LightDepthError: no C++ compiler where torch.compile looks for one.
+    """
+    name = os.environ.get("CXX", "g++")
+    if shutil.which(name) is None:
+        raise LightDepthError(
+            f"compile: true needs a C++ compiler, and there is no {name}; install one (apt install g++), name it in "
+            "the variable CXX, or set compile to false."
+        )
+
+
+def load_training_data(config: TrainConfig) -> tuple[PairSet, PairSet | None]:
+    """Return training and validation pairs; validation never touches a test split unless `val_data` names one.
+
+    Images without depth (`unlabelled`) are added to the training pairs. With `val_fraction` 0 and no `val_data`
+    everything is trained on and nothing validated.
+
+    Raises:
+        LightDepthError: no data given, or a fault in it.
+    """
+    if config.data_root is None:
+        raise LightDepthError("No training data given; pass --data DIR (or set data_root in config.yaml).")
+    pairs, validation = load_pairs(config.data_root, "train"), None
+    if config.val_data is not None:
+        validation = load_pairs(config.val_data, "test")
+    elif config.val_fraction > 0:
+        pairs, validation = split_scenes(pairs, config.val_fraction, config.seed)
+    if config.unlabelled is not None:
+        pairs = replace(pairs, pairs=[*pairs.pairs, *load_unlabelled(config.unlabelled)])
+    return pairs, validation
+
+
+def check_not_empty(pairs: PairSet) -> None:
+    """Refuse a split without pairs."""
+    if not len(pairs):
+        raise LightDepthError(f"{pairs.root} has no {pairs.split} pairs; give a folder or list that has some.")
+
+
+def describe(config: TrainConfig, network: nn.Module, training: PairSet) -> ModelSpec:
+    """Write down what the checkpoints of this run will be."""
+    return ModelSpec(
+        name=f"lightdepth-{config.encoder}",
+        input_height=config.image_height,
+        input_width=config.image_width,
+        parameters=count_parameters(network),
+        gmacs=count_gmacs(network, config.image_height, config.image_width),
+        max_depth_m=config.max_depth_m,
+        training_data=_describe_data(config, training),
+        intrinsics=config.camera() or training.intrinsics,
+        source_commit=source_commit(),
+    )
+
+
+def _describe_data(config: TrainConfig, training: PairSet) -> str:
+    """Say in one line what is trained on."""
+    without_depth = sum(isinstance(pair, UnlabelledImage) for pair in training.pairs)
+    parts = [f"{training.packaging}, {len(training) - without_depth} pairs"]
+    if without_depth:
+        parts.append(f"{without_depth} images without depth")
+    if config.distill_from:
+        parts.append(f"teacher {Path(config.distill_from).name}")
+    return f"{training.name} ({', '.join(parts)})"
+
+
+def usable_precision(precision: str, say: Say) -> str:
+    """Return the precision that this device will really use; a change is said.
+
+    On a CPU PyTorch's fp16 autocast is ignored by Accelerate, which would train in FP32 and not tell.
+    """
+    if precision == "fp16" and not torch.cuda.is_available():
+        say("precision fp16 needs a CUDA GPU; there is none here, so this run trains in fp32.")
+        return "fp32"
+    return precision

@@ -1,0 +1,124 @@
+"""What a batch is trained for: the truth alone, or the truth and a teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..data.sample import Sample
+from ..network.model import LightDepth
+from .losses import SMALLEST_DEPTH_M, DepthLoss
+
+__all__ = ["FeatureStudent", "FromTeacher", "FromTruth", "Objective", "network_of", "trusted"]
+
+DROPPED_SHARE = 0.1  # of a teacher's pixels: those that fit worst (Depth Anything V2, Yang et al. 2024)
+
+
+class Objective(Protocol):
+    """Turns a batch into a loss."""
+
+    def __call__(self, model: nn.Module, batch: Sample) -> Tensor:
+        """Return a scalar to go down."""
+        ...
+
+
+@dataclass(frozen=True)
+class FromTruth:
+    """The loss against measured depth."""
+
+    loss: DepthLoss
+
+    def __call__(self, model: nn.Module, batch: Sample) -> Tensor:
+        """Run the network on the batch and compare."""
+        return self.loss(model(_channels_last(batch.image)), batch.depth_m)
+
+
+@dataclass(frozen=True)
+class FromTeacher:
+    """The loss against measured depth where there is some, and against a teacher's elsewhere.
+
+    `teacher_weight` times the loss against the teacher's depth alone comes on top: it says what the truth can't, depth
+    without holes, steps and noise. Of the teacher's pixels the tenth that the student disagrees with most is left out
+    of both. With `features` (the teacher's encoder) the model is a `FeatureStudent`, and `feature_weight` times the
+    mismatch of features is added.
+    """
+
+    loss: DepthLoss
+    teacher_weight: float
+    feature_weight: float = 0.0
+    features: Callable[[Tensor], Sequence[Tensor]] | None = None
+
+    def __call__(self, model: nn.Module, batch: Sample) -> Tensor:
+        """Run the network, and the teacher's encoder where there is one, and compare."""
+        image, teacher_m = _channels_last(batch.image), batch.teacher_m
+        assert teacher_m is not None, "a run with a teacher has its depth in every batch"
+        mismatch = 0.0
+        if self.features is None:
+            prediction_m = model(image)
+        else:
+            assert batch.teacher_image is not None, "and the teacher's view of the image, where features are matched"
+            with torch.no_grad():
+                features = self.features(_channels_last(batch.teacher_image))
+            prediction_m, mismatch = model(image, features)
+        teacher_m = teacher_m * trusted(prediction_m.detach(), teacher_m)
+        best_m = torch.where(batch.depth_m > 0, batch.depth_m, teacher_m)
+        loss = self.loss(prediction_m, best_m)
+        if self.teacher_weight:
+            loss = loss + self.teacher_weight * self.loss(prediction_m, teacher_m)
+        return loss + self.feature_weight * mismatch
+
+
+def trusted(prediction_m: Tensor, teacher_m: Tensor) -> Tensor:
+    """Return the mask (B, 1, H, W) of each image's valid teacher pixels without the tenth of the largest log error."""
+    error = (prediction_m.float().clamp_min(SMALLEST_DEPTH_M) / teacher_m.clamp_min(SMALLEST_DEPTH_M)).log().abs()
+    valid = teacher_m > 0
+    ordered = torch.where(valid, error, torch.inf).flatten(1).sort(dim=1).values  # (B, HW), what is invalid at the end
+    last = (valid.flatten(1).sum(dim=1) * (1 - DROPPED_SHARE)).long().sub(1).clamp_min(0)
+    limit = ordered.gather(1, last[:, None])  # (B, 1)
+    return valid & (error <= limit[:, :, None, None])
+
+
+class FeatureStudent(nn.Module):
+    """A network with one 1x1 convolution a scale that predicts the teacher's features from its own.
+
+    Matching features through a learned map: FitNets (Romero et al. 2015). The maps are thrown away after training.
+    """
+
+    def __init__(self, network: LightDepth, channels: Sequence[int], teacher_channels: Sequence[int]) -> None:
+        super().__init__()
+        self.network = network
+        self.maps = nn.ModuleList(nn.Conv2d(own, its, 1) for own, its in zip(channels, teacher_channels, strict=True))
+
+    def forward(self, image: Tensor, teacher_features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return metres (B, 1, H, W) and the mean over scales of the unexplained share of the features' variance."""
+        features = self.network.encoder(image)
+        shares = [
+            unexplained(to_teacher(own), its)
+            for to_teacher, own, its in zip(self.maps, features, teacher_features, strict=True)
+        ]
+        return self.network.decode(features), torch.stack(shares).mean()
+
+
+def unexplained(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return the mean squared error of (B, C, h, w) against a target that is brought to zero mean and unit variance.
+
+    The target may be larger; it is averaged to the prediction's size.
+    """
+    with torch.autocast(prediction.device.type, enabled=False):
+        target = F.adaptive_avg_pool2d(target.float(), (prediction.shape[-2], prediction.shape[-1]))
+        deviation, mean = torch.std_mean(target, dim=(0, 2, 3), keepdim=True)
+        return F.mse_loss(prediction.float(), (target - mean) / (deviation + 1e-5))
+
+
+def network_of(model: nn.Module) -> nn.Module:
+    """Return the depth network of what is trained."""
+    return model.network if isinstance(model, FeatureStudent) else model
+
+
+def _channels_last(image: Tensor) -> Tensor:
+    return image.contiguous(memory_format=torch.channels_last)

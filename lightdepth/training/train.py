@@ -1,0 +1,297 @@
+"""Training: one epoch loop over augmented pairs, validated each epoch with the runtime's own evaluation."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import cast
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import broadcast_object_list, set_seed
+from timm.utils.model_ema import ModelEmaV3
+from torch.utils.tensorboard import SummaryWriter
+
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.estimator import DepthEstimator
+from lightdepth_runtime.evaluation.evaluate import EvalResult, evaluate
+from lightdepth_runtime.evaluation.protocol import get_protocol
+from lightdepth_runtime.pairs import PairSet
+from lightdepth_runtime.progress import track
+from lightdepth_runtime.spec import SIZE_DIVISOR
+
+from ..checkpoints.backend import TorchBackend
+from ..checkpoints.checkpoint import build_model, save_checkpoint
+from ..config import TrainConfig
+from ..data.device_augment import DeviceAugmentation
+from ..data.frames import FrameBatch
+from ..data.loader import build_loader
+from ..data.sample import Sample
+from ..network.model import LightDepth
+from ..runs.folder import RunFolder
+from ..runs.record import read_record, record_run
+from ..runs.state import Stateful
+from .inputs import Say, check_compiler, check_not_empty, describe, load_training_data, silent, usable_precision
+from .log import draw_validation, log_epoch
+from .objective import FeatureStudent
+from .optimiser import build_optimiser, build_schedule
+from .processes import check_processes, describe_batch, share_batch_norm
+from .stepper import Progress, Stepper
+from .teaching import ask_teacher, choose_objective
+
+__all__ = ["train"]
+
+
+def train(
+    config: TrainConfig,
+    output: Path,
+    *,
+    pairs: tuple[PairSet, PairSet | None] | None = None,
+    resume: bool = False,
+    say: Say = silent,
+) -> RunFolder:
+    """Train a network and leave its checkpoints in `output`.
+
+    Args:
+        config: validated settings; `data_root` must be set unless `pairs` are given.
+        output: the run's folder, created.
+        pairs: training and validation pairs (None: no validation), instead of those the config names.
+        resume: continue the run in `output` from its last whole epoch, or from its beginning where none was finished.
+        say: receives a line at the start and after each epoch.
+
+    Raises:
+        LightDepthError: faulty data or settings, a folder in use, processes that would train apart, or losses that are
+            no longer finite.
+    """
+    AcceleratorState._reset_state()  # else a second training in this process can't choose another precision
+    return _Training(config, output, pairs or load_training_data(config), resume=resume, say=say).run()
+
+
+class _Training:
+    """Everything an epoch needs, prepared once."""
+
+    def __init__(
+        self, config: TrainConfig, output: Path, pairs: tuple[PairSet, PairSet | None], *, resume: bool, say: Say
+    ) -> None:
+        training, self.validation = pairs
+        check_not_empty(training)
+        if self.validation is not None:
+            check_not_empty(self.validation)
+        if config.num_threads is not None:
+            torch.set_num_threads(config.num_threads)
+        set_seed(config.seed)
+        notes: list[str] = []
+        precision = usable_precision(config.precision, notes.append)
+        self.accelerator = Accelerator(
+            mixed_precision={"fp32": "no"}.get(precision, precision),
+            gradient_accumulation_steps=config.accumulate,
+            step_scheduler_with_optimizer=False,
+        )
+        check_processes(self.accelerator)
+        # A name made of the time may differ between processes.
+        self.folder = RunFolder(Path(broadcast_object_list([str(output)])[0]))
+        self.say = say if self.accelerator.is_main_process else silent
+        for note in notes:
+            self.say(note)
+        if resume:
+            self.folder.check_same_config(config)
+        elif self.accelerator.is_main_process:
+            self.folder.check_unused()
+        network = build_model(config)
+        self.config = config
+        self.spec = describe(config, network, training)
+        self.progress = Progress()
+        self._prepare(network, training)
+        self._open_folder(training, resume=resume)
+        self.say(
+            f"{self.spec.name}: {self.spec.parameters:,} parameters, {len(training)} training and "
+            f"{len(self.validation or ())} validation pairs, {self.spec.input_width}x{self.spec.input_height}, "
+            f"{precision} on {self.accelerator.device}, {len(self.loader)} steps an epoch, "
+            f"{describe_batch(config, self.accelerator.num_processes)}"
+        )
+
+    def _open_folder(self, training: PairSet, *, resume: bool) -> None:
+        """Start the run's folder, or take up the state that it holds."""
+        record = record_run(
+            training,
+            self.validation,
+            processes=self.accelerator.num_processes,
+            effective_batch=self.config.batch_size * self.accelerator.num_processes * self.config.accumulate,
+            teacher=self.teaching.teacher_id if self.teaching else None,
+        )
+        if not resume:
+            if self.accelerator.is_main_process:
+                self.folder.start(self.config, record)
+            return
+        old = read_record(self.folder.record_path)
+        if old:
+            record.check_same_data(old, self.say)
+        if not self.folder.load_state(self.accelerator, self._parts(), self.say):
+            self.say(f"{self.folder.path} has no finished epoch; starting from the beginning.")
+
+    def _prepare(self, network: LightDepth, training: PairSet) -> None:
+        config = self.config
+        batch = min(config.batch_size, len(training))
+        if batch * config.image_height * config.image_width == SIZE_DIVISOR**2:
+            raise LightDepthError(
+                f"BatchNorm can't train on one {SIZE_DIVISOR}x{SIZE_DIVISOR} image at a time; use a larger batch_size "
+                "or input size."
+            )
+        self.teaching = ask_teacher(config, training, self.accelerator, self.say)
+        lessons = self.teaching.lessons if self.teaching else None
+        loader, self.sampler = build_loader(
+            training.pairs, self.spec, config, lessons, pin_memory=self.accelerator.device.type == "cuda"
+        )
+        self.augment = DeviceAugmentation(self.spec, lessons.network if lessons else None)
+        network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in torch's stub
+        self.ema = ModelEmaV3(network, decay=config.ema_decay, use_warmup=True)
+        if config.sync_batchnorm:
+            share_batch_norm(network, self.accelerator)
+        objective, student = choose_objective(config, network, self.teaching, self.accelerator)
+        if config.compile:
+            check_compiler()
+            student.compile()
+        maps = student.maps if isinstance(student, FeatureStudent) else None
+        optimiser = build_optimiser(network, config, maps)
+        self.model, self.optimiser, self.loader = self.accelerator.prepare(student, optimiser, loader)
+        if len(self.loader) == 0:
+            raise LightDepthError(
+                f"{len(training)} pairs make no batch of {config.batch_size} for each of "
+                f"{self.accelerator.num_processes} processes; use a smaller batch_size or fewer processes."
+            )
+        self.ema.to(self.accelerator.device)
+        self.schedule = build_schedule(optimiser, config, math.ceil(len(self.loader) / config.accumulate))
+        self.stepper = Stepper(
+            self.accelerator,
+            self.model,
+            objective,
+            self.optimiser,
+            self.schedule,
+            self.ema,
+            self.progress,
+            config.clip_norm,
+            len(self.loader),
+        )
+
+    def run(self) -> RunFolder:
+        """Train the epochs that are left."""
+        folder = str(self.folder.path / "tensorboard")
+        with SummaryWriter(folder) if self.accelerator.is_main_process else nullcontext() as board:
+            while self.progress.epoch < self.config.epochs:
+                self._epoch(board)
+        return self.folder
+
+    def _parts(self) -> dict[str, Stateful]:
+        """Return what is saved beside model, optimiser and random generators."""
+        return {"schedule": self.schedule, "ema": self.ema, "progress": self.progress}
+
+    def _epoch(self, board: SummaryWriter | None) -> None:
+        started = time.monotonic()
+        epoch = self.progress.epoch
+        learning_rate = max(self.schedule.get_last_lr())
+        skipped, overflows = self.progress.skipped, self.progress.overflows
+        loss, images = self._train_steps(epoch)
+        images_per_s = images * self.accelerator.num_processes / (time.monotonic() - started)
+        self.progress.epoch += 1
+        if board is not None:
+            result = self._validate()
+            row = {
+                "epoch": epoch + 1,
+                "loss": loss,
+                "images_per_s": images_per_s,
+                "learning_rate": learning_rate,
+                "skipped_batches": self.progress.skipped - skipped,
+                "overflow_steps": self.progress.overflows - overflows,
+                **(result.metrics.to_dict() if result else {}),
+                "seconds": time.monotonic() - started,
+            }
+            self._keep_weights(result)
+            log_epoch(self.folder, row, board, self.config.epochs, self.say)
+            if self.validation is not None:
+                picture = draw_validation(self._estimator(), self.validation)
+                board.add_image("validation", picture, epoch + 1, dataformats="HWC")
+        self.folder.save_state(self.accelerator, self.progress.epoch, self._parts())
+
+    def _train_steps(self, epoch: int) -> tuple[float, int]:
+        """Train one epoch; return its mean loss and the number of images of this process."""
+        self.model.train()
+        self.sampler.epoch = epoch
+        total, done, images, started = 0.0, 0, 0, time.monotonic()
+
+        def status() -> str:
+            rate = images * self.accelerator.num_processes / max(time.monotonic() - started, 1e-9)
+            overflows = self.progress.overflows
+            return f"{rate:.1f} images/s loss {total / max(done, 1):.4f}" + (
+                f" {overflows} overflows" if overflows else ""
+            )
+
+        batches = self._batches()
+        if self.accelerator.is_main_process:
+            label = f"Epoch {epoch + 1}/{self.config.epochs}"
+            batches = track(batches, label, len(self.loader), status=status)
+        for batch in batches:
+            loss = self.stepper(batch)
+            images += len(batch.names)
+            if loss is not None:
+                total += loss
+                done += 1
+        if done == 0:
+            raise LightDepthError(
+                f"No batch of epoch {epoch + 1} had a finite loss; start again with a lower learning_rate or precision "
+                "fp32."
+            )
+        return total / done, images
+
+    def _batches(self) -> Iterable[Sample]:
+        """Yield batches; an error inside a worker loses the traceback that PyTorch puts before it."""
+        try:
+            for batch in self.loader:
+                yield self.augment(batch) if isinstance(batch, FrameBatch) else batch
+        except LightDepthError as error:
+            sentence = str(error).strip().splitlines()[-1]
+            raise LightDepthError(sentence.removeprefix(f"{LightDepthError.__module__}.LightDepthError: ")) from error
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader worker"):
+                raise
+            raise LightDepthError(
+                "A data worker was killed, probably for lack of memory; use fewer num_workers or a smaller batch_size."
+            ) from error
+
+    def _network(self) -> LightDepth:
+        """Return the averaged weights, which are what is validated and kept."""
+        return cast(LightDepth, self.ema.module)
+
+    def _estimator(self) -> DepthEstimator:
+        return DepthEstimator(TorchBackend(self._network(), self.spec, str(self.accelerator.device)))
+
+    def _validate(self) -> EvalResult | None:
+        if self.validation is None:
+            return None
+        return evaluate(
+            self._estimator(),
+            self.validation,
+            get_protocol("eigen"),
+            model=self.spec.name,
+            progress=lambda pairs: track(pairs, "Validating", len(pairs)),
+        )
+
+    def _keep_weights(self, result: EvalResult | None) -> None:
+        """Write `last`, and `best` where it is the best so far; without validation the newest is the best."""
+        spec, rmse_m = self.spec, 0.0
+        if result:
+            rmse_m = result.metrics.rmse_m
+            scores = {
+                "protocol": result.protocol.id,
+                "data": "validation",
+                "samples": result.samples,
+                **result.metrics.to_dict(),
+            }
+            spec = spec.with_changes(scores=scores)
+        if result is None or rmse_m < self.progress.best_rmse_m:
+            self.progress.best_rmse_m = rmse_m
+            save_checkpoint(self.folder.best, self._network(), spec, self.config)
+        save_checkpoint(self.folder.last, self._network(), spec, self.config)

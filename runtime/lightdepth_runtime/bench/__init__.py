@@ -1,0 +1,1 @@
+"""Latency, memory and power of models, interleaved in one run."""

@@ -1,0 +1,321 @@
+"""Time models against each other in one run, and say on what."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..backends import open_backend
+from ..backends.baseline import BaselineSpec, baseline_input, is_baseline, open_baseline
+from ..errors import LightDepthError
+from ..images.preprocess import preprocess, resize_depth
+from ..spec import ModelSpec
+from .gpu_readings import GpuProbe, GpuReadings, measure_gpu, open_gpu_probe
+from .machine import CpuWatch, describe_machine, load_average, usable_cores
+from .peak_memory import measure_fresh_run
+from .timing import Samples, Schedule, time_interleaved
+
+__all__ = ["BenchResult", "BenchRow", "Contestant", "Ratio", "Runnable", "bench", "open_contestant", "unique_labels"]
+
+SCHEMA = "lightdepth.bench/1"
+BUSY_SHARE = 0.1  # more than this of the CPU in other hands makes the figures doubtful
+PEAK_MEMORY_METHOD = "high-water mark of a fresh process that loads the model and runs it three times"
+
+Progress = Callable[[range], Iterable[int]]
+
+
+class Runnable(Protocol):
+    """What is timed: a Backend, or another project's network."""
+
+    name: str
+    device: str
+
+    @property
+    def spec(self) -> ModelSpec | BaselineSpec:
+        """How to feed it."""
+        ...
+
+    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map one normalised batch to its output, and return when that is done."""
+        ...
+
+    def close(self) -> None:
+        """Free what was allocated."""
+        ...
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A model ready to be timed, with the figures that need no clock."""
+
+    backend: Runnable
+    size_bytes: int
+    peak_memory_bytes: int | None
+    cold_start_ms: float | None = None
+
+    def input_for(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Preprocess a uint8 RGB frame as the model wants it: (1, 3, input_height, input_width)."""
+        spec = self.backend.spec
+        plane = baseline_input(frame, spec) if isinstance(spec, BaselineSpec) else preprocess(frame, spec)
+        return plane[None]
+
+    def call(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Do all that a frame needs: preprocessing, network, resizing to the frame (H, W)."""
+        output = self.backend.run(self.input_for(frame))
+        return resize_depth(output.reshape(output.shape[-2:]), frame.shape[0], frame.shape[1])
+
+
+@dataclass(frozen=True)
+class BenchRow:
+    """One model's figures; latency is of the network alone at batch 1, `call_ms_p50` with pre- and post-processing.
+
+    `cold_start_ms` runs from the start of a process to its first depth. `matmul_share` is the network's speed as a
+    part of what the machine reaches in a matrix product, which makes figures of different machines comparable.
+    """
+
+    model: str
+    parameters: int
+    gmacs: float | None
+    size_bytes: int
+    backend: str
+    precision: str
+    input_height: int
+    input_width: int
+    latency_ms_p50: float
+    latency_ms_p90: float
+    latency_ms_p99: float
+    images_per_s: float
+    peak_memory_bytes: int | None
+    weights: str
+    call_ms_p50: float
+    cold_start_ms: float | None
+    matmul_share: float | None
+    scores: dict[str, Any] | None  # Any: a JSON object, the eval result that the file was released with
+    gpu: GpuReadings | None  # of the network alone, running by itself after the rounds
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times the first row's figure is another's: above 1 the other is faster or smaller.
+
+    `latency_p50` divides the medians of the table. `latency_low` and `latency_high` are the 10th and 90th percentile
+    of the ratios inside single rounds: how much the machine's noise moves it.
+    """
+
+    latency_p50: float
+    latency_low: float
+    latency_high: float
+    parameters: float | None
+    gmacs: float | None
+    size: float
+    peak_memory: float | None
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """The table of one run with everything needed to repeat it."""
+
+    machine: dict[str, Any]  # Any: a JSON object
+    settings: dict[str, Any]  # Any: a JSON object
+    rows: tuple[BenchRow, ...]
+    ratios: dict[str, Ratio]
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:  # Any: a JSON object
+        """Return schema `lightdepth.bench/1`."""
+        return {
+            "schema": SCHEMA,
+            "lightdepth_version": __version__,
+            "machine": self.machine,
+            "settings": self.settings,
+            "rows": [asdict(row) for row in self.rows],
+            "ratios": {name: asdict(ratio) for name, ratio in self.ratios.items()},
+            "warnings": list(self.warnings),
+        }
+
+
+def open_contestant(path: Path, device: str = "auto", threads: int | None = None, *, memory: bool = True) -> Contestant:
+    """Open a model file of any kind for a bench; `memory` also starts it in a process of its own.
+
+    Raises:
+        LightDepthError: the file can't be opened on that device.
+    """
+    backend = open_baseline(path, device, threads) if is_baseline(path) else open_backend(path, device, threads)
+    if isinstance(backend.spec, ModelSpec) and backend.spec.frame_height is not None:
+        backend.close()
+        raise LightDepthError(
+            f"{path.name} takes a camera's frame, so its time would include preprocessing that the others' doesn't; "
+            "time the file without `.frame` in its name."
+        )
+    if not memory:
+        return Contestant(backend, path.stat().st_size, None)
+    fresh = measure_fresh_run(path, device, threads)
+    return Contestant(backend, path.stat().st_size, fresh.peak_bytes, fresh.cold_start_ms)
+
+
+def bench(
+    contestants: Sequence[Contestant],
+    frame: NDArray[np.uint8],
+    schedule: Schedule | None = None,
+    *,
+    threads: int | None = None,
+    frame_name: str = "frame",
+    matmul_gflops: float | None = None,
+    open_probe: Callable[[], GpuProbe] = open_gpu_probe,
+    progress: Progress = iter,
+) -> BenchResult:
+    """Time the models on one frame, in turns.
+
+    Args:
+        contestants: what `open_contestant` returns; the first is what the ratios compare with.
+        frame: uint8 RGB (H, W, 3); each model gets it at its own input size.
+        schedule: rounds, warm-up and the length of a turn.
+        threads: what the models were opened with, for the record.
+        frame_name: what the frame is, for the record.
+        matmul_gflops: what the machine reaches in a matrix product with as many threads.
+        open_probe: opens what the GPU's power, clocks and temperature are read with, where a row runs on one.
+        progress: wraps the rounds.
+    """
+    schedule = schedule or Schedule()
+    load, watch = load_average(), CpuWatch()
+    networks = [_call(contestant, frame) for contestant in contestants]
+    whole = [partial(contestant.call, frame) for contestant in contestants]
+    timings = time_interleaved([*networks, *whole], schedule, progress=progress)
+    samples, whole_samples = timings[: len(networks)], timings[len(networks) :]
+    others = watch.others_share()
+    readings, source = _read_gpu(contestants, networks, open_probe)
+    timed_twice = zip(contestants, samples, whole_samples, readings, strict=True)
+    rows = tuple(_row(contestant, timed, calls, matmul_gflops, gpu) for contestant, timed, calls, gpu in timed_twice)
+    settings = {
+        "threads": threads or usable_cores(),
+        **asdict(schedule),
+        "calls": [timed.calls for timed in samples],
+        "frame": frame_name,
+        "matmul_gflops": matmul_gflops,
+        "timed": "the network alone, batch 1",
+        "peak_memory": PEAK_MEMORY_METHOD,
+        "gpu_readings": source,
+        "load_average_before": load,
+        "cpu_share_of_others": None if others is None else round(others, 3),
+    }
+    return BenchResult(
+        describe_machine().to_dict(), settings, rows, _ratios(rows, samples), tuple(_warnings(samples, others))
+    )
+
+
+def _call(contestant: Contestant, frame: NDArray[np.uint8]) -> Callable[[], object]:
+    batch = contestant.input_for(frame)
+    return lambda: contestant.backend.run(batch)
+
+
+def _read_gpu(
+    contestants: Sequence[Contestant], networks: Sequence[Callable[[], object]], open_probe: Callable[[], GpuProbe]
+) -> tuple[list[GpuReadings | None], str]:
+    """Return the readings of each model that runs on a GPU, and where they come from or why there are none."""
+    on_gpu = [contestant.backend.device != "cpu" for contestant in contestants]
+    none: list[GpuReadings | None] = [None] * len(contestants)
+    if not any(on_gpu):
+        return none, "none: no model ran on a GPU"
+    try:
+        probe = open_probe()
+    except LightDepthError as error:
+        return none, f"none: {error}"
+    try:
+        pairs = zip(networks, on_gpu, strict=True)
+        return [measure_gpu(network, probe) if there else None for network, there in pairs], probe.source
+    finally:
+        probe.close()
+
+
+def _row(
+    contestant: Contestant, timed: Samples, whole: Samples, matmul_gflops: float | None, gpu: GpuReadings | None
+) -> BenchRow:
+    spec, backend = contestant.backend.spec, contestant.backend
+    p50 = timed.percentile_ms(50)
+    on_cpu = backend.device == "cpu"  # the matrix product is the processor's
+    reached_gflops = 2 * spec.gmacs / (p50 / 1e3) if spec.gmacs and on_cpu else None
+    return BenchRow(
+        model=spec.name,
+        parameters=spec.parameters,
+        gmacs=spec.gmacs,
+        size_bytes=contestant.size_bytes,
+        backend=f"{backend.name} {backend.device}",
+        precision=spec.precision,
+        input_height=spec.input_height,
+        input_width=spec.input_width,
+        latency_ms_p50=p50,
+        latency_ms_p90=timed.percentile_ms(90),
+        latency_ms_p99=timed.percentile_ms(99),
+        images_per_s=1e3 / p50,
+        peak_memory_bytes=contestant.peak_memory_bytes,
+        weights=_weights(spec),
+        call_ms_p50=whole.percentile_ms(50),
+        cold_start_ms=contestant.cold_start_ms,
+        matmul_share=_divide(reached_gflops, matmul_gflops),
+        scores=dict(spec.scores) or None if isinstance(spec, ModelSpec) else None,
+        gpu=gpu,
+    )
+
+
+def _weights(spec: ModelSpec | BaselineSpec) -> str:
+    if isinstance(spec, BaselineSpec):
+        return spec.weights
+    return "random" if spec.training_data == "not trained" else "trained"
+
+
+def _ratios(rows: Sequence[BenchRow], samples: Sequence[Samples]) -> dict[str, Ratio]:
+    """Compare the first row with each of the others."""
+    labels = unique_labels(rows)
+    first, first_rounds = rows[0], np.array(samples[0].round_medians_ms())
+    ratios = {}
+    for label, row, timed in list(zip(labels, rows, samples, strict=True))[1:]:
+        by_round = first_rounds / np.array(timed.round_medians_ms())
+        ratios[f"{labels[0]} / {label}"] = Ratio(
+            latency_p50=first.latency_ms_p50 / row.latency_ms_p50,
+            latency_low=float(np.percentile(by_round, 10)),
+            latency_high=float(np.percentile(by_round, 90)),
+            parameters=_divide(first.parameters, row.parameters),
+            gmacs=_divide(first.gmacs, row.gmacs),
+            size=first.size_bytes / row.size_bytes,
+            peak_memory=_divide(first.peak_memory_bytes, row.peak_memory_bytes),
+        )
+    return ratios
+
+
+def _divide(first: float | None, other: float | None) -> float | None:
+    return first / other if first and other else None
+
+
+def unique_labels(rows: Sequence[BenchRow]) -> list[str]:
+    """Name each row once: the model, then what tells it from the others of that name, then a number."""
+    labels = []
+    for row in rows:
+        traits = [_traits(other) for other in rows if other.model == row.model]
+        differing = [text for text, *others in zip(_traits(row), *traits, strict=True) if len(set(others)) > 1]
+        label = " ".join([row.model, *differing])
+        number = 2
+        unique = label
+        while unique in labels:
+            unique, number = f"{label} #{number}", number + 1
+        labels.append(unique)
+    return labels
+
+
+def _traits(row: BenchRow) -> tuple[str, ...]:
+    return f"{row.input_height}x{row.input_width}", row.backend, row.precision
+
+
+def _warnings(samples: Sequence[Samples], others: float | None) -> Iterable[str]:
+    if others is not None and others > BUSY_SHARE:
+        yield (
+            f"Other processes took {others:.0%} of the CPU during this run, so the latencies are too high and the "
+            "ratios uncertain; repeat it on an idle machine."
+        )
+    fewest = min(timed.calls for timed in samples)
+    if fewest < 100:
+        yield f"p99 rests on {fewest} calls at the slowest model; raise --rounds for a steadier figure."

@@ -1,0 +1,1 @@
+"""Protocols, metrics and scores of a model on RGB-D pairs."""

@@ -1,0 +1,180 @@
+"""The field's depth metrics for one image, in float64."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import LightDepthError
+from ..images.preprocess import resize_depth
+from ..spec import DepthKind
+from .protocol import Protocol, align
+
+__all__ = ["NO_PIXELS", "DepthMetrics", "PixelSums", "image_metrics", "mean_metrics", "pixel_sums", "valid_pixels"]
+
+DELTA_BASE = 1.25
+
+
+@dataclass(frozen=True)
+class DepthMetrics:
+    """Errors of depth p against truth g over valid pixels (Eigen et al. 2014).
+
+    rmse_m sqrt(mean (p-g)^2) and mae_m mean |p-g| in metres; abs_rel mean |p-g|/g; sq_rel mean (p-g)^2/g in metres;
+    log10 mean |log10 p - log10 g|; silog 100 sqrt(var(ln p - ln g)); delta1-3 share of max(p/g, g/p) < 1.25^k.
+    """
+
+    rmse_m: float
+    mae_m: float
+    abs_rel: float
+    sq_rel: float
+    log10: float
+    silog: float
+    delta1: float
+    delta2: float
+    delta3: float
+
+    def to_dict(self) -> dict[str, float]:
+        """Return the metrics by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class PixelSums:
+    """What the metrics need of some pixels, such that two sets' sums add up to those of their union."""
+
+    pixels: int
+    squared: float
+    absolute: float
+    relative: float
+    squared_relative: float
+    log10: float
+    log_mean: float
+    log_squares: float  # of the differences from log_mean: no cancellation, whatever the scale of the prediction
+    within: tuple[int, int, int]  # pixels under 1.25, 1.25^2, 1.25^3
+
+    def __add__(self, other: "PixelSums") -> "PixelSums":
+        if self.pixels == 0 or other.pixels == 0:
+            return other if self.pixels == 0 else self
+        pixels = self.pixels + other.pixels
+        step = other.log_mean - self.log_mean  # Chan et al. 1979, how two means and sums of squares combine
+        return PixelSums(
+            pixels,
+            self.squared + other.squared,
+            self.absolute + other.absolute,
+            self.relative + other.relative,
+            self.squared_relative + other.squared_relative,
+            self.log10 + other.log10,
+            self.log_mean + step * other.pixels / pixels,
+            self.log_squares + other.log_squares + step**2 * self.pixels * other.pixels / pixels,
+            cast(tuple[int, int, int], tuple(a + b for a, b in zip(self.within, other.within, strict=True))),
+        )
+
+    def metrics(self) -> DepthMetrics:
+        """Return the metrics over these pixels.
+
+        Raises:
+            LightDepthError: there are none.
+        """
+        n = self.pixels
+        if n == 0:
+            raise LightDepthError("No pixel with valid depth was evaluated; the data has no pairs.")
+        return DepthMetrics(
+            rmse_m=math.sqrt(self.squared / n),
+            mae_m=self.absolute / n,
+            abs_rel=self.relative / n,
+            sq_rel=self.squared_relative / n,
+            log10=self.log10 / n,
+            silog=100 * math.sqrt(self.log_squares / n),
+            delta1=self.within[0] / n,
+            delta2=self.within[1] / n,
+            delta3=self.within[2] / n,
+        )
+
+
+NO_PIXELS = PixelSums(0, 0, 0, 0, 0, 0, 0, 0, (0, 0, 0))
+
+
+def image_metrics(
+    prediction: NDArray[np.float32],
+    truth_m: NDArray[np.float32],
+    protocol: Protocol,
+    name: str = "image",
+    *,
+    kind: DepthKind = "metric",
+) -> DepthMetrics:
+    """Compare one prediction (h, w) with its truth (H, W) in metres under a protocol; see `valid_pixels`."""
+    predicted, truth = valid_pixels(prediction, truth_m, protocol, name, kind=kind)
+    return pixel_sums(predicted, truth).metrics()
+
+
+def valid_pixels(
+    prediction: NDArray[np.float32],
+    truth_m: NDArray[np.float32],
+    protocol: Protocol,
+    name: str = "image",
+    *,
+    kind: DepthKind = "metric",
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the aligned, clipped prediction and the truth of the pixels that count, both (N,) metres.
+
+    Args:
+        prediction: metres, or inverse depth without a scale where `kind` is "relative-inverse".
+        truth_m: 0 where there is no reading.
+        protocol: which pixels count, and how the prediction is aligned.
+        name: the image's, for errors.
+        kind: what the prediction is.
+
+    Raises:
+        LightDepthError: no valid pixel in the truth, or a prediction that is not finite.
+    """
+    mask = protocol.valid(truth_m)
+    if not mask.any():
+        raise LightDepthError(
+            f"{name} has no valid depth under protocol {protocol.describe()!r}; leave it out of the list."
+        )
+    predicted = resize_depth(prediction, *truth_m.shape)[mask].astype(np.float64)  # (N,)
+    truth = truth_m[mask].astype(np.float64)  # (N,)
+    if not np.isfinite(predicted).all():
+        raise LightDepthError(
+            f"{name}: the model's depth has NaN or infinite values; the model is damaged or its precision overflows."
+        )
+    low, high = protocol.min_prediction_m, protocol.max_prediction_m
+    if kind == "metric":
+        predicted = np.maximum(predicted, low)
+    return np.clip(align(predicted, truth, protocol.alignment, kind), low, high), truth
+
+
+def pixel_sums(predicted_m: NDArray[np.float64], truth_m: NDArray[np.float64]) -> PixelSums:
+    """Sum up the errors of pixels (N,), both sides positive."""
+    if not len(truth_m):
+        return NO_PIXELS
+    difference = predicted_m - truth_m
+    squared = difference**2
+    log_difference = np.log(predicted_m) - np.log(truth_m)
+    log_mean = float(log_difference.mean())
+    ratio = np.maximum(predicted_m / truth_m, truth_m / predicted_m)
+    return PixelSums(
+        pixels=len(truth_m),
+        squared=float(squared.sum()),
+        absolute=float(np.abs(difference).sum()),
+        relative=float((np.abs(difference) / truth_m).sum()),
+        squared_relative=float((squared / truth_m).sum()),
+        log10=float(np.abs(log_difference).sum() / np.log(10)),
+        log_mean=log_mean,
+        log_squares=float(((log_difference - log_mean) ** 2).sum()),
+        within=(
+            int((ratio < DELTA_BASE).sum()),
+            int((ratio < DELTA_BASE**2).sum()),
+            int((ratio < DELTA_BASE**3).sum()),
+        ),
+    )
+
+
+def mean_metrics(per_image: Sequence[DepthMetrics]) -> DepthMetrics:
+    """Average per-image metrics, each image counting the same."""
+    if not per_image:
+        raise LightDepthError("No images were evaluated; the data has no pairs.")
+    return DepthMetrics(*(float(np.mean([getattr(m, f.name) for m in per_image])) for f in fields(DepthMetrics)))

@@ -1,0 +1,187 @@
+"""Collect the scores of many images in one pass: both averages, their uncertainty, and where the errors are."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import LightDepthError
+from ..spec import DepthKind
+from .metrics import NO_PIXELS, DepthMetrics, PixelSums, mean_metrics, pixel_sums, valid_pixels
+from .protocol import Averaging, Protocol
+
+__all__ = ["RESAMPLES", "DepthRange", "ImageScore", "SceneScore", "Scorer", "Scores"]
+
+RANGES_M = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, np.inf)
+RESAMPLES = 2000
+INTERVAL_PERCENT = (2.5, 97.5)
+# With fewer scenes than this, resampling scenes says little; single images are drawn then.
+FEWEST_SCENES = 10
+WORST = 10
+METRICS = tuple(field.name for field in fields(DepthMetrics))
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """One image's metrics."""
+
+    name: str
+    scene: str
+    metrics: DepthMetrics
+    sums: PixelSums
+
+
+@dataclass(frozen=True)
+class SceneScore:
+    """The mean of one scene's per-image metrics."""
+
+    scene: str
+    samples: int
+    metrics: DepthMetrics
+
+
+@dataclass(frozen=True)
+class DepthRange:
+    """Metrics pooled over the pixels whose truth is in `low_m <= truth < high_m`; no upper end where high_m is None."""
+
+    low_m: float
+    high_m: float | None
+    pixels: int
+    metrics: DepthMetrics
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What many images add up to.
+
+    `interval` holds the 2.5th and 97.5th percentile of the headline average when whole scenes (or images, see
+    `resampled`) are drawn with replacement: how far another choice of places would move it. It says nothing about
+    another training run.
+    """
+
+    per_image: DepthMetrics
+    pooled: DepthMetrics
+    interval: dict[str, tuple[float, float]]
+    resampled: str
+    scenes: tuple[SceneScore, ...]
+    ranges: tuple[DepthRange, ...]
+    worst: tuple[ImageScore, ...]
+
+    def headline(self, averaging: Averaging) -> DepthMetrics:
+        """Return the average that a protocol calls its result."""
+        return self.per_image if averaging == "per-image" else self.pooled
+
+    def to_dict(self) -> dict[str, Any]:  # Any: a JSON object
+        """Return the tables for a JSON file."""
+        return {
+            "averages": {"per-image": self.per_image.to_dict(), "pooled": self.pooled.to_dict()},
+            "interval_95": {name: list(limits) for name, limits in self.interval.items()},
+            "interval_resampled": self.resampled,
+            "scenes": [{"scene": s.scene, "samples": s.samples, **s.metrics.to_dict()} for s in self.scenes],
+            "depth_ranges": [
+                {"low_m": r.low_m, "high_m": r.high_m, "pixels": r.pixels, **r.metrics.to_dict()} for r in self.ranges
+            ],
+            "worst_images": [{"name": i.name, "scene": i.scene, **i.metrics.to_dict()} for i in self.worst],
+        }
+
+
+class Scorer:
+    """Take images one by one; keep a few numbers of each."""
+
+    def __init__(self, protocol: Protocol, kind: DepthKind = "metric") -> None:
+        self.protocol = protocol
+        self.kind: DepthKind = kind
+        self._images: list[ImageScore] = []
+        self._ranges = [NO_PIXELS] * (len(RANGES_M) - 1)
+
+    def add(
+        self, prediction: NDArray[np.float32], truth_m: NDArray[np.float32], name: str = "image", scene: str = ""
+    ) -> DepthMetrics:
+        """Score one image and return its metrics.
+
+        Raises:
+            LightDepthError: no valid pixel, or a prediction that is not finite; the image is named.
+        """
+        predicted, truth = valid_pixels(prediction, truth_m, self.protocol, name, kind=self.kind)
+        which = np.searchsorted(RANGES_M[1:-1], truth, side="right")  # (N,) index of the depth range
+        parts = [pixel_sums(predicted[which == i], truth[which == i]) for i in range(len(self._ranges))]
+        self._ranges = [total + part for total, part in zip(self._ranges, parts, strict=True)]
+        sums = pixel_sums(predicted, truth)
+        metrics = sums.metrics()
+        self._images.append(ImageScore(name, scene, metrics, sums))
+        return metrics
+
+    def scores(self) -> Scores:
+        """Return the tables over all images so far.
+
+        Raises:
+            LightDepthError: there were none.
+        """
+        if not self._images:
+            raise LightDepthError("No images were evaluated; the data has no pairs.")
+        by_scene: dict[str, list[ImageScore]] = {}
+        for image in self._images:
+            by_scene.setdefault(image.scene, []).append(image)
+        many = len(by_scene) >= FEWEST_SCENES
+        groups = list(by_scene.values()) if many else [[image] for image in self._images]
+        scenes = [
+            SceneScore(name, len(images), mean_metrics([image.metrics for image in images]))
+            for name, images in by_scene.items()
+        ]
+        return Scores(
+            per_image=mean_metrics([image.metrics for image in self._images]),
+            pooled=sum((image.sums for image in self._images), NO_PIXELS).metrics(),
+            interval=_interval(groups, self.protocol.averaging),
+            resampled="scenes" if many else "images",
+            scenes=tuple(sorted(scenes, key=lambda scene: -scene.metrics.abs_rel)),
+            ranges=tuple(
+                DepthRange(low, None if high == np.inf else high, sums.pixels, sums.metrics())
+                for low, high, sums in zip(RANGES_M, RANGES_M[1:], self._ranges, strict=False)
+                if sums.pixels
+            ),
+            worst=tuple(sorted(self._images, key=lambda image: -image.metrics.abs_rel)[:WORST]),
+        )
+
+
+def _interval(groups: Sequence[Sequence[ImageScore]], averaging: Averaging) -> dict[str, tuple[float, float]]:
+    """Bootstrap over groups: draw as many as there are, with replacement, and average anew; always the same draws."""
+    rows, combine = _ROWS[averaging]
+    totals = np.stack([np.sum([rows(image) for image in group], axis=0) for group in groups])  # (G, K)
+    rng = np.random.default_rng(0)
+    draws = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=RESAMPLES)  # (R, G) counts
+    values = combine(draws.astype(np.float64) @ totals)  # (R, 9)
+    low, high = np.percentile(values, INTERVAL_PERCENT, axis=0)
+    return {name: (float(low[i]), float(high[i])) for i, name in enumerate(METRICS)}
+
+
+def _image_row(image: ImageScore) -> NDArray[np.float64]:
+    return np.array([1.0, *(getattr(image.metrics, name) for name in METRICS)])
+
+
+def _divide_by_count(totals: NDArray[np.float64]) -> NDArray[np.float64]:
+    return totals[:, 1:] / totals[:, :1]  # (R, 10) -> (R, 9)
+
+
+def _pixel_row(image: ImageScore) -> NDArray[np.float64]:
+    s = image.sums
+    log_total = s.log_mean * s.pixels
+    log_squares = s.log_squares + s.log_mean * log_total  # about zero, so that it adds up
+    sums = (s.squared, s.absolute, s.relative, s.squared_relative, s.log10)
+    return np.array([s.pixels, *sums, log_total, log_squares, *s.within], np.float64)
+
+
+def _pooled_metrics(totals: NDArray[np.float64]) -> NDArray[np.float64]:
+    means = totals[:, 1:] / totals[:, :1]  # (R, 11) -> (R, 10)
+    variance = np.maximum(means[:, 6] - means[:, 5] ** 2, 0)
+    columns = [np.sqrt(means[:, 0]), *means[:, 1:5].T, 100 * np.sqrt(variance), *means[:, 7:10].T]
+    return np.stack(columns, axis=1)  # (R, 9)
+
+
+Row = Callable[[ImageScore], NDArray[np.float64]]
+Combine = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+_ROWS: dict[Averaging, tuple[Row, Combine]] = {
+    "per-image": (_image_row, _divide_by_count),
+    "pooled": (_pixel_row, _pooled_metrics),
+}

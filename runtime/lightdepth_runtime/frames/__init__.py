@@ -1,0 +1,1 @@
+"""Frames of a stream, and the cameras and videos that they come from."""

@@ -1,0 +1,60 @@
+"""What sources give and sinks take: an image with its time, its name and, where known, its camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..spec import Intrinsics
+
+__all__ = ["Frame", "FrameSink", "ImageJob"]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One image of a stream.
+
+    A source is any iterable of frames; those that hold a device or a file are context managers too.
+    """
+
+    image: NDArray[np.uint8]  # RGB (H, W, 3)
+    stamp_ns: int  # nanoseconds: since 1970 for cameras and recordings, since the first frame for videos
+    name: str  # what outputs of this frame begin with, unique within its source: `clip_000012`
+    intrinsics: Intrinsics | None = None  # of this very image, where the source knows them
+    frame_id: str = ""  # the camera's coordinate frame, as ROS names it
+
+    @property
+    def stamp_s(self) -> float:
+        """The stamp in seconds; of a time since 1970 it keeps about 0.2 microseconds, `stamp_ns` keeps all."""
+        return self.stamp_ns / 1e9
+
+
+@dataclass(frozen=True)
+class ImageJob:
+    """One image and the name its outputs begin with."""
+
+    path: Path
+    stem: str
+
+
+class FrameSink(Protocol):
+    """Where depth of a stream goes."""
+
+    def write(self, frame: Frame, depth_m: NDArray[np.float32], camera: Intrinsics | None) -> list[Path]:
+        """Take one frame and its depth (H, W) in metres; return the files that are complete by it.
+
+        `camera` is the frame's own, or what the user or the model says, for an image of this size; None if unknown.
+        """
+        ...
+
+    def close(self) -> list[Path]:
+        """Finish what spans all frames, under its final name; return those files. Nothing appears without frames."""
+        ...
+
+    def abort(self) -> None:
+        """Drop what is unfinished and leave no part of it behind; after `close` it does nothing."""
+        ...

@@ -1,0 +1,64 @@
+"""OpenCV, imported when it is first needed, and kept from writing log lines where an error of ours says the same."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+from ..errors import LightDepthError
+
+__all__ = ["import_cv2", "quiet_cv2"]
+
+_SILENT = 0
+
+
+@lru_cache(maxsize=1)
+def import_cv2() -> ModuleType:
+    """Import OpenCV, or say which extra brings it."""
+    try:
+        import cv2
+    except ImportError as error:
+        raise LightDepthError('OpenCV is missing; install it with: pip install "lightdepth-runtime[cpu]"') from error
+    return cv2
+
+
+class _Silence:
+    """Counts who wants silence: OpenCV's level is one for the process, and the last to leave gives it back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted = 0
+        self._level: Any = None  # Any: an int in OpenCV 4, an enumeration in 5
+
+    def begin(self) -> None:
+        with self._lock:
+            if self._wanted == 0:
+                self._level = _logging().getLogLevel()
+                _logging().setLogLevel(_SILENT)
+            self._wanted += 1
+
+    def end(self) -> None:
+        with self._lock:
+            self._wanted -= 1
+            if self._wanted == 0:
+                _logging().setLogLevel(self._level)
+
+
+_silence = _Silence()
+
+
+@contextmanager
+def quiet_cv2() -> Iterator[None]:
+    """Silence OpenCV's logging in this block and restore its level after it; blocks of several threads may overlap."""
+    _silence.begin()
+    try:
+        yield
+    finally:
+        _silence.end()
+
+
+def _logging() -> Any:  # Any: a module without types
+    cv2 = import_cv2()
+    return cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # OpenCV 4 and 5

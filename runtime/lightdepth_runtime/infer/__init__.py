@@ -1,0 +1,1 @@
+"""Depth of images, folders, videos, cameras and recordings: what `infer` does."""

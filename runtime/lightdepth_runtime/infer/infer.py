@@ -1,0 +1,182 @@
+"""Estimate depth of many images and of streams; a damaged frame doesn't stop the others."""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..atomic import make_folder
+from ..errors import LightDepthError
+from ..estimator import DepthEstimator
+from ..frames.frame import Frame, FrameSink, ImageJob
+from ..images.decode import read_image
+from ..sinks.colorize import Colormap, DepthRange
+from ..sinks.open import IMAGE_SAVE, DepthFiles, Style, open_sinks
+from .inputs import plan_jobs
+from .lens import Lens
+from .outcome import Outcome
+
+__all__ = ["estimate_frame", "infer_files", "infer_stream", "plan_jobs"]
+
+IMAGE_STEM = "images"  # of the film and the recording of all images
+IMAGE_FPS = 10.0  # images have no times: their film shows ten a second
+
+
+def infer_files(
+    estimator: DepthEstimator,
+    jobs: Sequence[ImageJob],
+    output: Path,
+    *,
+    save: Iterable[str] = IMAGE_SAVE,
+    colormap: Colormap = "plasma",
+    scale: DepthRange | None = None,
+    lens: Lens | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    progress: Callable[[Sequence[ImageJob]], Iterable[ImageJob]] = iter,
+) -> Outcome:
+    """Estimate depth of each image, at its resolution, and write it as `sinks.open_sinks` says.
+
+    Args:
+        estimator: the model.
+        jobs: images and the names of their outputs, from `plan_jobs`.
+        output: the folder to write into.
+        save: which of `SAVE_KINDS` and `SPAN_KINDS`.
+        colormap: of the colour picture.
+        scale: one range in metres for all colour pictures; without it each has its own.
+        lens: the camera, as far as the user knows it.
+        say: told of each image that failed, as it happens, where there are several.
+        progress: wraps the jobs to show progress.
+
+    Returns:
+        The files written: their count, and the first thousand.
+
+    Raises:
+        LightDepthError: the folder can't be written or an input would be overwritten (before the first image), or at
+            the end that images failed; the others are written.
+    """
+    style = Style(colormap, DepthRange(estimator.spec.min_depth_m, estimator.spec.max_depth_m), scale)
+    DepthFiles(output, frozenset(save), style).check_inputs(jobs)
+    make_folder(output)
+
+    def write_all(sinks: Sequence[FrameSink], outcome: Outcome) -> None:
+        for number, job in enumerate(progress(jobs)):
+            outcome.frames += 1
+            try:
+                frame = Frame(read_image(job.path), round(number / IMAGE_FPS * 1e9), job.stem)
+                depth_m = estimate_frame(estimator, frame, lens, shown=str(job.path))
+            except LightDepthError as error:
+                outcome.left_out(str(job.path), error)
+                if len(jobs) > 1:
+                    say(f"Left out: {error}")
+                continue
+            _give(sinks, frame, depth_m, estimator, lens, outcome)
+
+    outcome = _finish(open_sinks(save, output, IMAGE_STEM, style, fps=IMAGE_FPS), write_all)
+    outcome.check("images", f"in {output}")
+    return outcome
+
+
+def infer_stream(
+    estimator: DepthEstimator,
+    source: Iterable[Frame],
+    sinks: Sequence[FrameSink],
+    *,
+    lens: Lens | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    most_frames: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Estimate depth of each frame of a stream and give it to the sinks, which are closed at the end.
+
+    Where the source fails midway, what came before it is finished and kept, and its error follows. A sink that fails
+    ends everything; what isn't whole is then deleted.
+
+    Args:
+        estimator: the model.
+        source: frames in order: a video, a camera, a recording, or any iterable.
+        sinks: from `sinks.open_sinks`, or others.
+        lens: the camera, as far as the user knows it and the frames don't.
+        say: told of each frame that failed, as it happens.
+        most_frames: ends the stream after so many.
+        stop: asked before each frame; True ends the stream as its own end would.
+
+    Returns:
+        The files written: their count, and the first thousand.
+
+    Raises:
+        LightDepthError: the source or a sink failed, or frames gave no depth; the others are written.
+    """
+    ended: list[LightDepthError] = []
+
+    def write_all(sinks: Sequence[FrameSink], outcome: Outcome) -> None:
+        frames = iter(source)
+        while not stop() and (most_frames is None or outcome.frames < most_frames):
+            try:
+                frame = next(frames)
+            except StopIteration:
+                return
+            except LightDepthError as error:
+                ended.append(error)
+                return
+            outcome.frames += 1
+            try:
+                depth_m = estimate_frame(estimator, frame, lens)
+            except LightDepthError as error:
+                outcome.left_out(frame.name, error)
+                say(f"Left out: {error}")
+                continue
+            _give(sinks, frame, depth_m, estimator, lens, outcome)
+
+    outcome = _finish(sinks, write_all)
+    if ended:
+        raise ended[0]
+    outcome.check("frames")
+    return outcome
+
+
+def estimate_frame(
+    estimator: DepthEstimator, frame: Frame, lens: Lens | None = None, shown: str | None = None
+) -> NDArray[np.float32]:
+    """Return a frame's depth, its scale corrected where both cameras are known: the frame's and the training's.
+
+    Raises:
+        LightDepthError: the estimator's, or depth that is not finite; `shown` names the frame in it.
+    """
+    known = (lens or Lens()).known(frame)
+    focal_px = known.fx if known and estimator.spec.intrinsics else None
+    depth_m = estimator(frame.image, focal_px=focal_px)
+    if not np.isfinite(depth_m).all():
+        raise LightDepthError(
+            f"{shown or frame.name}: the model's depth has NaN or infinite values; export the model again in FP32."
+        )
+    return depth_m
+
+
+def _give(
+    sinks: Sequence[FrameSink],
+    frame: Frame,
+    depth_m: NDArray[np.float32],
+    estimator: DepthEstimator,
+    lens: Lens | None,
+    outcome: Outcome,
+) -> None:
+    camera = (lens or Lens()).camera(frame, estimator.spec)
+    for sink in sinks:
+        outcome.wrote(sink.write(frame, depth_m, camera))
+
+
+def _finish(sinks: Sequence[FrameSink], write_all: Callable[[Sequence[FrameSink], Outcome], None]) -> Outcome:
+    """Run the work and close the sinks; on an error, delete what is unfinished."""
+    outcome = Outcome()
+    try:
+        write_all(sinks, outcome)
+        for sink in sinks:
+            outcome.wrote(sink.close())
+    except BaseException:
+        with ExitStack() as aborts:  # every sink's, even where another's fails, as on a full disk
+            for sink in sinks:
+                aborts.callback(sink.abort)
+        raise
+    return outcome

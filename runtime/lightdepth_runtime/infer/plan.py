@@ -1,0 +1,161 @@
+"""What `infer` was asked for, images and streams mixed, and the work itself with progress and a clean interrupt."""
+
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..atomic import make_folder
+from ..errors import LightDepthError
+from ..estimator import DepthEstimator
+from ..frames.frame import Frame, ImageJob
+from ..progress import track
+from ..sinks.colorize import Colormap, DepthRange
+from ..sinks.open import IMAGE_SAVE, RECORDING_SAVE, STREAM_SAVE, Style, open_sinks
+from ..sinks.rerun import RerunSink
+from .infer import infer_files, infer_stream
+from .inputs import plan_jobs
+from .lens import Lens
+from .outcome import Outcome
+from .streams import FrameSource, StreamJob, is_stream, open_stream, plan_streams
+
+__all__ = ["InferPlan", "plan_inputs", "run_plan"]
+
+STATUS_INTERVAL_S = 10.0
+
+
+@dataclass(frozen=True)
+class InferPlan:
+    """Images and streams, where their results go, and which."""
+
+    images: Sequence[ImageJob]
+    streams: Sequence[StreamJob]
+    output: Path
+    save: frozenset[str] | None  # None: what suits each
+    lens: Lens
+
+    def describe(self) -> str:
+        """Say how much there is."""
+        counts = ((len(self.images), "image"), (len(self.streams), "stream"))
+        return ", ".join(f"{count} {noun}{'s' * (count > 1)}" for count, noun in counts if count)
+
+
+def plan_inputs(
+    inputs: Sequence[str], output: Path, save: frozenset[str] | None, lens: Lens, topic: str | None = None
+) -> InferPlan:
+    """Sort inputs into images and streams.
+
+    Raises:
+        LightDepthError: nothing named, or what doesn't exist.
+    """
+    streams = plan_streams([text for text in inputs if is_stream(text)], topic)
+    files = [Path(text) for text in inputs if not is_stream(text)]
+    return InferPlan(plan_jobs(files, output) if files or not streams else [], streams, output, save, lens)
+
+
+def run_plan(
+    estimator: DepthEstimator,
+    plan: InferPlan,
+    *,
+    colormap: Colormap = "plasma",
+    scale: DepthRange | None = None,
+    most_frames: int | None = None,
+    view: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> Outcome:
+    """Do the images, then each stream; return the files written, counted and the first of them named.
+
+    Raises:
+        LightDepthError: of the first that failed; those after it are done all the same.
+    """
+    total = Outcome()
+    failed: list[LightDepthError] = []
+    style = Style(colormap, DepthRange(estimator.spec.min_depth_m, estimator.spec.max_depth_m), scale)
+
+    def attempt(work: Callable[[], Outcome]) -> None:
+        try:
+            done = work()
+            total.wrote(done.paths, done.files)
+        except LightDepthError as error:
+            if failed:
+                say(f"Left out: {failed[-1]}")
+                failed.pop()
+            failed.append(error)
+
+    def images() -> Outcome:
+        count = len(plan.images)
+        return infer_files(
+            estimator,
+            plan.images,
+            plan.output,
+            save=IMAGE_SAVE if plan.save is None else plan.save,
+            colormap=colormap,
+            scale=scale,
+            lens=plan.lens,
+            say=say,
+            progress=lambda jobs: track(jobs, "Inferring", count),
+        )
+
+    def stream(job: StreamJob) -> Outcome:
+        make_folder(plan.output)
+        with open_stream(job) as source:
+            usual = RECORDING_SAVE if job.is_recording else STREAM_SAVE
+            save = usual if plan.save is None else plan.save
+            sinks = open_sinks(save, plan.output, job.stem, style, fps=source.fps)
+            if view:
+                sinks.append(RerunSink(None))
+            options = {"lens": plan.lens, "say": say, "most_frames": most_frames}
+            with _interrupt_of(source) as stop:
+                return infer_stream(estimator, _shown(source, job, most_frames, say), sinks, **options, stop=stop)
+
+    if plan.images:
+        attempt(images)
+    for job in plan.streams:
+        attempt(lambda job=job: stream(job))
+    if failed:
+        raise failed[0]
+    return total
+
+
+@contextmanager
+def _interrupt_of(source: FrameSource) -> Iterator[Callable[[], bool]]:
+    """Let the first Ctrl-C be the normal end of a source that has no other; a second one interrupts as always."""
+    asked: list[int] = []
+    if not source.live:
+        yield lambda: False
+        return
+
+    def remember(number: int, _: object) -> None:
+        asked.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    try:
+        before = signal.signal(signal.SIGINT, remember)
+    except ValueError:  # not the main thread: whoever runs it has its own way to stop
+        yield lambda: False
+        return
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _shown(source: FrameSource, job: StreamJob, most_frames: int | None, say: Callable[[str], None]) -> Iterable[Frame]:
+    """Show progress where the end is known, else the rate now and then."""
+    total = min(source.count or most_frames or 0, most_frames or source.count or 0)
+    if total:
+        return track(source, job.shown, total)
+    return _rate(source, job, say)
+
+
+def _rate(source: FrameSource, job: StreamJob, say: Callable[[str], None]) -> Iterator[Frame]:
+    say(f"{job.shown}: running; Ctrl-C ends it and finishes the files")
+    start = last = time.monotonic()
+    for count, frame in enumerate(source):
+        now = time.monotonic()
+        if now - last >= STATUS_INTERVAL_S:
+            say(f"{job.shown}: {count} frames, {count / (now - start):.1f} a second")
+            last = now
+        yield frame

@@ -1,0 +1,96 @@
+"""Which inputs are streams of frames - videos, cameras, network streams, recordings - and how each is opened."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ..errors import LightDepthError
+from ..frames.camera import Camera, without_password
+from ..frames.frame import Frame
+from ..frames.video import VIDEO_SUFFIXES, VideoFile
+from ..ros import RecordingSource, is_recording
+from .inputs import distinct_stems
+
+__all__ = ["FrameSource", "StreamJob", "is_stream", "open_stream", "plan_streams"]
+
+CAMERA = re.compile(r"camera:\d+")
+URL = re.compile(r"(rtsp|rtsps|rtmp|http|https|udp|tcp)://.+", re.IGNORECASE)
+
+
+class FrameSource(AbstractContextManager["FrameSource"], Protocol):
+    """Frames one after another; a source is iterated once and closed at the end of its `with` block."""
+
+    live: bool  # never ends by itself, so that an interrupt is its normal end
+    count: int | None  # how many frames there will be, where that is known
+    fps: float | None  # frames of a second, where they are regular
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Give the frames."""
+        ...
+
+
+@dataclass(frozen=True)
+class StreamJob:
+    """One stream and the name its outputs begin with."""
+
+    source: str  # as `open_stream` takes it
+    stem: str
+    topic: str | None = None  # of a recording
+
+    @property
+    def is_recording(self) -> bool:
+        """Tell whether the stream is a ROS recording."""
+        return is_recording(Path(self.source))
+
+    @property
+    def shown(self) -> str:
+        """The source without a password."""
+        return without_password(self.source)
+
+
+def is_stream(text: str) -> bool:
+    """Tell whether an input is a stream and not an image or a folder of images."""
+    if CAMERA.fullmatch(text) or URL.fullmatch(text):
+        return True
+    return Path(text).suffix.lower() in VIDEO_SUFFIXES or is_recording(Path(text))
+
+
+def plan_streams(inputs: Sequence[str], topic: str | None = None) -> list[StreamJob]:
+    """Name the outputs of each stream; equal names of several folders are told apart as `sources.plan_jobs` does.
+
+    Raises:
+        LightDepthError: a video file that doesn't exist.
+    """
+    inputs = list(dict.fromkeys(inputs))
+    paths = [_named(text) for text in inputs]
+    for text, path in zip(inputs, paths, strict=True):
+        if not (CAMERA.fullmatch(text) or URL.fullmatch(text)) and not path.exists():
+            noun = "recording" if is_recording(path) else "video"
+            raise LightDepthError(f"No {noun} at {text}.")
+    jobs = [StreamJob(text, stem, topic) for text, stem in zip(inputs, distinct_stems(paths), strict=True)]
+    if topic is not None and not any(job.is_recording for job in jobs):
+        raise LightDepthError(f"--topic {topic} chooses images of a ROS recording, and no input is one; leave it out.")
+    return jobs
+
+
+def open_stream(job: StreamJob) -> FrameSource:
+    """Open a stream.
+
+    Raises:
+        LightDepthError: it can't be opened.
+    """
+    if CAMERA.fullmatch(job.source) or URL.fullmatch(job.source):
+        return Camera(job.source, name=job.stem)
+    if job.is_recording:
+        return RecordingSource(job.source, job.topic, job.stem)
+    return VideoFile(job.source, job.stem)
+
+
+def _named(text: str) -> Path:
+    """Return the path whose stem names a stream: of a camera or URL a made-up one."""
+    if CAMERA.fullmatch(text) or URL.fullmatch(text):
+        return Path("/", re.sub(r"\W+", "_", without_password(text)).strip("_"))
+    return Path(text).absolute()

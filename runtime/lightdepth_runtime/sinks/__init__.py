@@ -1,0 +1,1 @@
+"""Where depth goes: pictures, arrays, points, videos, the Rerun viewer."""

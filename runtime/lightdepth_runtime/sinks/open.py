@@ -1,0 +1,184 @@
+"""Where depth goes: colour pictures with a scale, 16-bit millimetre PNGs, float arrays, points, films."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..atomic import atomic_path, write_bytes
+from ..errors import LightDepthError
+from ..frames.frame import Frame, FrameSink, ImageJob
+from ..images.opencv import import_cv2
+from ..ros import RecordingSink
+from ..spec import Intrinsics
+from .colorize import Colormap, DepthRange, colorize, depth_range, with_scale
+from .points import encode_ply, points_of
+from .rerun import RerunSink
+from .video import VideoSink
+
+__all__ = [
+    "IMAGE_SAVE",
+    "RECORDING_SAVE",
+    "SAVE_KINDS",
+    "SPAN_KINDS",
+    "STREAM_SAVE",
+    "DepthFiles",
+    "Style",
+    "depth_as_mm",
+    "encode_png",
+    "open_sinks",
+    "parse_save",
+]
+
+LARGEST_MM = 65535  # what 16 bits hold: 65.535 m
+IMAGE_SAVE = frozenset({"png", "png16", "npy"})  # what is written of images unless asked otherwise
+STREAM_SAVE = frozenset({"mp4"})  # and of videos and cameras
+RECORDING_SAVE = frozenset({"bag"})  # and of ROS recordings
+# One file for all frames of a stream, or of all images: its name's ending after STEM. ROS 2 recordings are folders,
+# `bag` with 32FC1 metres and `bag16` with 16UC1 millimetres.
+SPAN_KINDS = {"mp4": "_depth.mp4", "rrd": "_depth.rrd", "bag": "_depth_bag", "bag16": "_depth_bag16"}
+
+
+def parse_save(text: str) -> frozenset[str]:
+    """Read `png,png16,npy`.
+
+    Raises:
+        LightDepthError: an unknown kind, or none.
+    """
+    kinds = frozenset(kind.strip() for kind in text.split(",") if kind.strip())
+    known = [*SAVE_KINDS, *SPAN_KINDS]
+    if not kinds or not kinds <= set(known):
+        raise LightDepthError(f"--save takes {', '.join(known)} separated by commas, got {text!r}.")
+    return kinds
+
+
+@dataclass(frozen=True)
+class Style:
+    """How depth is coloured in pictures and films."""
+
+    colormap: Colormap = "plasma"
+    limits: DepthRange | None = None  # the model's; a picture's own range stays inside
+    scale: DepthRange | None = None  # one range for all pictures instead of each one's own
+
+
+def open_sinks(
+    save: Iterable[str], folder: Path, stem: str, style: Style | None = None, *, fps: float | None = None
+) -> list[FrameSink]:
+    """Return what writes the kinds in `save`: files of each frame, and files named by `stem` that span all frames.
+
+    Raises:
+        LightDepthError: a kind needs a package that is missing.
+    """
+    kinds, style = frozenset(save), style or Style()
+    sinks: list[FrameSink] = []
+    if kinds & SAVE_KINDS.keys():
+        sinks.append(DepthFiles(folder, kinds, style))
+    if "mp4" in kinds:
+        path = folder / f"{stem}{SPAN_KINDS['mp4']}"
+        sinks.append(VideoSink(path, fps, colormap=style.colormap, limits=style.limits, scale=style.scale))
+    if "rrd" in kinds:
+        sinks.append(RerunSink(folder / f"{stem}{SPAN_KINDS['rrd']}"))
+    if "bag" in kinds:
+        sinks.append(RecordingSink(folder / f"{stem}{SPAN_KINDS['bag']}", "32FC1"))
+    if "bag16" in kinds:
+        sinks.append(RecordingSink(folder / f"{stem}{SPAN_KINDS['bag16']}", "16UC1"))
+    return sinks
+
+
+def depth_as_mm(depth_m: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Turn metres (H, W) into 16-bit millimetres, rounded to the nearest and clipped to 65535."""
+    return np.clip(np.rint(depth_m * np.float32(1000)), 0, LARGEST_MM).astype(np.uint16)
+
+
+def encode_png(image: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
+    """Encode uint8 RGB (H, W, 3) or single-channel uint16 (H, W) as PNG."""
+    cv2 = import_cv2()
+    done, content = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image)
+    assert done, f"OpenCV can't encode {image.shape} {image.dtype}"
+    return content.tobytes()
+
+
+@dataclass(frozen=True)
+class DepthFiles:
+    """Write each frame's depth as the kinds of file in `save`, whole or not at all.
+
+    `png` is `NAME_depth.png`: colour with a scale in metres beside it. `png16` is `NAME_depth_mm.png`: millimetres.
+    `npy` is `NAME_depth.npy`: float32 (H, W) metres. `ply` is `NAME_depth.ply`: coloured points in metres.
+    """
+
+    folder: Path
+    save: frozenset[str]
+    style: Style = field(default_factory=Style)
+
+    def paths(self, name: str) -> list[Path]:
+        """Return what `write` writes for a frame's name."""
+        return [self.folder / f"{name}{SAVE_KINDS[kind][0]}" for kind in SAVE_KINDS if kind in self.save]
+
+    def check_inputs(self, jobs: Sequence[ImageJob]) -> None:
+        """Refuse to write over an image that is to be read."""
+        inputs = {job.path.resolve() for job in jobs}
+        for job in jobs:
+            for path in self.paths(job.stem):
+                if path.resolve() in inputs:
+                    raise LightDepthError(
+                        f"Depth of {job.path} would be written over the input {path}; choose another --output."
+                    )
+
+    def write(self, frame: Frame, depth_m: NDArray[np.float32], camera: Intrinsics | None) -> list[Path]:
+        """Write one depth map; return the files.
+
+        Raises:
+            LightDepthError: the folder can't be written, or points are wanted of an unknown camera.
+        """
+        for kind, (ending, write) in SAVE_KINDS.items():
+            if kind in self.save:
+                write(self, _Depth(frame, depth_m, camera), self.folder / f"{frame.name}{ending}")
+        return self.paths(frame.name)
+
+    def close(self) -> list[Path]:
+        """Do nothing: each frame's files are whole already."""
+        return []
+
+    def abort(self) -> None:
+        """Do nothing: what was written stays."""
+
+    def _write_png(self, depth: _Depth, path: Path) -> None:
+        colormap, scale = self.style.colormap, self.style.scale or depth_range(depth.depth_m, self.style.limits)
+        picture = with_scale(colorize(depth.depth_m, colormap, scale), colormap, scale)
+        write_bytes(path, encode_png(picture))
+
+    def _write_png16(self, depth: _Depth, path: Path) -> None:
+        write_bytes(path, encode_png(depth_as_mm(depth.depth_m)))
+
+    def _write_npy(self, depth: _Depth, path: Path) -> None:
+        with atomic_path(path) as temporary:
+            np.save(temporary, depth.depth_m)
+
+    def _write_ply(self, depth: _Depth, path: Path) -> None:
+        if depth.camera is None:
+            raise LightDepthError(
+                f"Points of {depth.frame.name} need the camera, which neither the input nor the model tells; "
+                "give --focal-px or --fov."
+            )
+        write_bytes(path, encode_ply(points_of(depth.depth_m, depth.frame.image, depth.camera)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Depth:
+    frame: Frame
+    depth_m: NDArray[np.float32]
+    camera: Intrinsics | None
+
+
+_Writer = Callable[[DepthFiles, _Depth, Path], None]
+# Each kind's file name ending and its writer, in the order of writing.
+SAVE_KINDS: dict[str, tuple[str, _Writer]] = {
+    "png": ("_depth.png", DepthFiles._write_png),
+    "png16": ("_depth_mm.png", DepthFiles._write_png16),
+    "npy": ("_depth.npy", DepthFiles._write_npy),
+    "ply": ("_depth.ply", DepthFiles._write_ply),
+}

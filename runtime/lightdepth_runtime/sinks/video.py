@@ -1,0 +1,135 @@
+"""Colour and depth side by side as one MP4, in real time, under its name only when it is whole."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..atomic import PendingOutput, atomic_path
+from ..errors import LightDepthError
+from ..frames.frame import Frame
+from ..images.opencv import import_cv2, quiet_cv2
+from ..images.preprocess import resize_rgb
+from ..spec import Intrinsics
+from .colorize import Colormap, DepthRange, colorize, depth_range, with_scale
+
+__all__ = ["VideoSink"]
+
+LIVE_FPS = 15.0
+LONGEST_SIDE = 2048  # of each half: MPEG-4 Part 2 ends at 8191 pixels, players long before
+LONGEST_GAP_S = 10.0  # a still picture for longer tells nothing
+
+
+class VideoSink:
+    """Write `colour | depth | scale` as MPEG-4 video in MP4, at a constant rate.
+
+    A frame stands where its stamp says: it is repeated over a gap (for at most ten seconds) and left out where another
+    has its place, so that the film runs as fast as the world did. All frames are brought to the size of the first, and
+    to at most 2048 pixels a side. The colours' range grows with the depths seen and never shrinks, so that nothing
+    flickers; `scale` fixes it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        fps: float | None = None,
+        *,
+        colormap: Colormap = "plasma",
+        limits: DepthRange | None = None,
+        scale: DepthRange | None = None,
+    ) -> None:
+        self._path, self._fps = path, fps or LIVE_FPS
+        self._colormap: Colormap = colormap
+        self._limits, self._fixed, self._scale = limits, scale is not None, scale
+        self._pending = PendingOutput()
+        self._temporary: Path | None = None
+        self._writer: Any = None  # Any: cv2.VideoWriter, once the first frame tells the size
+        self._size = (0, 0)
+        self._first_ns = self._count = 0
+
+    def write(self, frame: Frame, depth_m: NDArray[np.float32], camera: Intrinsics | None) -> list[Path]:  # noqa: ARG002
+        """Add one frame; nothing is complete before `close`."""
+        writer = self._writer or self._open(frame)
+        place = round((frame.stamp_ns - self._first_ns) / 1e9 * self._fps)
+        longest = self._count + round(LONGEST_GAP_S * self._fps)
+        if place > longest:  # a leap of the clock or a long pause: go on from here
+            self._first_ns += round((place - longest) / self._fps * 1e9)
+            place = longest
+        if place < self._count:
+            return []
+        picture = self._picture(frame.image, depth_m)
+        for _ in range(place - self._count):
+            writer.write(self._last)
+        writer.write(picture)
+        self._last, self._count = picture, place + 1
+        return []
+
+    def close(self) -> list[Path]:
+        """Finish the film, look whether all frames are in it, and give it its name.
+
+        Raises:
+            LightDepthError: the film is not whole, as on a full disk.
+        """
+        if self._writer is None or self._temporary is None:
+            return []
+        cv2 = import_cv2()
+        self._writer.release()
+        with quiet_cv2():
+            film = cv2.VideoCapture(str(self._temporary))
+            count = round(film.get(cv2.CAP_PROP_FRAME_COUNT)) if film.isOpened() else 0
+            film.release()
+        if count != self._count:
+            self.abort()
+            raise LightDepthError(
+                f"Can't write {self._path}: {count} of {self._count} frames arrived. Free some space and try again."
+            )
+        self._writer = None
+        self._pending.finish()
+        return [self._path]
+
+    def abort(self) -> None:
+        """Delete what is unfinished."""
+        if self._writer is None:
+            return
+        self._writer.release()
+        self._writer = None
+        self._pending.abort()
+
+    def _open(self, frame: Frame) -> Any:  # Any: cv2.VideoWriter
+        cv2 = import_cv2()
+        height, width = frame.image.shape[:2]
+        factor = min(1.0, LONGEST_SIDE / max(height, width))
+        self._size = max(1, round(height * factor)), max(1, round(width * factor))
+        self._first_ns = frame.stamp_ns
+        self._last = self._picture(frame.image, np.ones(frame.image.shape[:2], np.float32))
+        self._scale = self._scale if self._fixed else None
+        self._temporary = self._pending.open(atomic_path(self._path))
+        size = self._last.shape[1], self._last.shape[0]
+        with quiet_cv2():
+            self._writer = cv2.VideoWriter(str(self._temporary), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, size)
+        if not self._writer.isOpened():
+            self.abort()
+            raise LightDepthError(f"This OpenCV can't write {self._path} as MPEG-4; save png or npy instead.")
+        return self._writer
+
+    def _picture(self, image: NDArray[np.uint8], depth_m: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Draw one film frame: BGR (h, w, 3) with even sides, which MPEG-4 needs."""
+        cv2 = import_cv2()
+        if not self._fixed:
+            self._scale = _union(self._scale, depth_range(depth_m, self._limits))
+        scale = self._scale or DepthRange(0.0, 1.0)
+        colored = resize_rgb(colorize(depth_m, self._colormap, scale), *self._size)
+        right = with_scale(colored, self._colormap, scale)
+        left = resize_rgb(image, *self._size)
+        below, odd = right.shape[0] - left.shape[0], (left.shape[1] + right.shape[1]) % 2
+        left = cv2.copyMakeBorder(left, 0, below, odd, 0, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+        picture = np.hstack([left, right])
+        picture = picture[: max(2, picture.shape[0] // 2 * 2)]
+        return cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2BGR)
+
+
+def _union(first: DepthRange | None, second: DepthRange) -> DepthRange:
+    if first is None:
+        return second
+    return DepthRange(min(first.near_m, second.near_m), max(first.far_m, second.far_m))

@@ -1,0 +1,170 @@
+from collections import Counter
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, numpy_helper
+
+from lightdepth_export.onnx.backend import open_graph
+from lightdepth_export.onnx.fp16 import head_nodes
+from lightdepth_export.onnx.int8 import quantize_int8
+from lightdepth_export.onnx.metadata import spec_of
+from lightdepth_export.onnx.trace import trace_onnx
+from lightdepth_runtime.backends import open_backend
+from lightdepth_runtime.errors import LightDepthError
+
+# An untrained network on synthetic images: what a trained one loses is measured on real pairs by the export itself.
+LOSS = 0.05
+
+
+@pytest.fixture(scope="module")
+def tiny_fp32(tiny, spec):
+    return trace_onnx(tiny, spec)
+
+
+@pytest.fixture(scope="module")
+def quantized(tiny_fp32, make_frames, spec):
+    from lightdepth_runtime.images.preprocess import preprocess
+
+    batches = [preprocess(frame.image, spec)[None] for frame in make_frames(8)]
+    return {target: quantize_int8(tiny_fp32, batches, target=target) for target in ("tensorrt", "cpu")}
+
+
+@pytest.fixture(params=["tensorrt", "cpu"])
+def each_quantized(request, quantized):
+    return quantized[request.param]
+
+
+def initializers(model):
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+
+
+def producers(model):
+    return {name: node for node in model.graph.node for name in node.output}
+
+
+def test_depth_stays_close_to_fp32_on_the_targets_own_arithmetic(each_quantized, tiny_fp32, batches):
+    backend, reference = open_graph(each_quantized.model, fuse=each_quantized.target == "cpu"), open_graph(tiny_fp32)
+    loss = np.mean([np.abs(backend.run(b) - reference.run(b)) / reference.run(b) for b in batches])
+    assert 0 < loss < LOSS
+    assert each_quantized.abs_rel < LOSS
+
+
+def test_every_convolution_of_the_body_is_int8_and_the_head_is_not(each_quantized):
+    made_by = producers(each_quantized.model)
+    convolutions = [node for node in each_quantized.model.graph.node if node.op_type == "Conv"]
+    kinds = [[name in made_by and made_by[name].op_type for name in node.input[:2]] for node in convolutions]
+    assert kinds[:-1] == [["DequantizeLinear"] * 2] * (len(kinds) - 1)
+    assert kinds[-1][1] != "DequantizeLinear"  # its input was rounded before, its weights are not
+
+
+def test_the_head_is_as_it_was(each_quantized, tiny_fp32):
+    def tail(model):
+        head = head_nodes(model.graph)
+        return [(n.op_type, n.name) for i, n in enumerate(model.graph.node) if i in head]
+
+    assert tail(each_quantized.model) == tail(tiny_fp32)
+
+
+def test_tensorrts_file_is_symmetric_with_float_biases(quantized):
+    model = quantized["tensorrt"].model
+    values = initializers(model)
+    pairs = [node for node in model.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    assert pairs
+    assert {values[node.input[2]].dtype for node in pairs} == {np.dtype(np.int8)}
+    assert all((values[node.input[2]] == 0).all() for node in pairs)
+    assert not any(tensor.data_type == TensorProto.INT32 for tensor in model.graph.initializer)
+
+
+def test_the_cpus_file_keeps_weights_to_seven_bits(quantized):
+    model = quantized["cpu"].model
+    values = initializers(model)
+    weights = [values[n.input[0]] for n in model.graph.node if n.op_type == "DequantizeLinear" and n.input[0] in values]
+    kernels = [weight for weight in weights if weight.ndim == 4]
+    assert kernels
+    assert all(kernel.dtype == np.int8 and np.abs(kernel).max() <= 64 for kernel in kernels)
+
+
+def test_weights_are_quantized_by_channel(each_quantized):
+    values = initializers(each_quantized.model)
+    kernels = [
+        node
+        for node in each_quantized.model.graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in values and values[node.input[0]].ndim == 4
+    ]
+    assert all(values[node.input[1]].shape == (values[node.input[0]].shape[0],) for node in kernels)
+
+
+def test_the_spec_says_int8_and_the_argument_is_left_alone(tiny_fp32, batches, spec):
+    before = tiny_fp32.SerializeToString()
+    model = quantize_int8(tiny_fp32, batches, target="cpu").model
+    assert spec_of(model) == spec.with_changes(precision="int8", quantized_for="cpu")
+    assert tiny_fp32.SerializeToString() == before
+
+
+def test_a_layer_that_int8_ruins_is_found_and_kept(tiny_fp32, batches):
+    """A huge weight on a channel that is always zero changes nothing in FP32, but takes INT8's range from others."""
+    model = onnx.ModelProto.FromString(tiny_fp32.SerializeToString())
+    before, ruined = [node for node in model.graph.node if node.op_type == "Conv"][:2]
+    for name, channel, value in (
+        (before.input[1], 0, 0),
+        (before.input[2], 0, 0),
+        (ruined.input[1], (slice(None), 0), 50),
+    ):
+        tensor = next(tensor for tensor in model.graph.initializer if tensor.name == name)
+        values = numpy_helper.to_array(tensor).copy()
+        values[channel] = value
+        tensor.CopyFrom(numpy_helper.from_array(values, name))
+    spoiled = quantize_int8(model, batches, target="tensorrt", allowed_abs_rel=1.0)
+    lines = []
+    rescued = quantize_int8(model, batches, target="tensorrt", allowed_abs_rel=0.9 * spoiled.abs_rel, say=lines.append)
+    assert rescued.kept == (ruined.name,)
+    assert rescued.abs_rel < spoiled.abs_rel
+    made_by = producers(rescued.model)
+    kept = {n.name for n in rescued.model.graph.node if n.op_type == "Conv" and n.input[1] not in made_by}
+    assert set(rescued.kept) <= kept
+    assert any(rescued.kept[0] in line for line in lines)
+
+
+def test_a_network_that_int8_cannot_serve_is_refused(tiny_fp32, batches):
+    with pytest.raises(LightDepthError, match="use FP16"):
+        quantize_int8(tiny_fp32, batches, target="cpu", allowed_abs_rel=0.0)
+
+
+def test_int8_of_fp16_is_refused(fp16, batches):
+    with pytest.raises(LightDepthError, match="give the FP32 file"):
+        quantize_int8(fp16, batches, target="cpu")
+
+
+def test_no_images_are_refused(tiny_fp32):
+    with pytest.raises(LightDepthError, match="got none"):
+        quantize_int8(tiny_fp32, [], target="cpu")
+
+
+def test_an_unknown_target_is_refused(tiny_fp32, batches):
+    with pytest.raises(LightDepthError, match="'dsp'"):
+        quantize_int8(tiny_fp32, batches, target="dsp")
+
+
+def test_the_quantizer_is_silent(tiny_fp32, batches, capfd, caplog):
+    quantize_int8(tiny_fp32, batches, target="cpu")
+    assert capfd.readouterr() == ("", "")
+    assert not caplog.records
+
+
+def test_both_files_pass_the_checker(each_quantized):
+    onnx.checker.check_model(each_quantized.model, full_check=True)
+    assert Counter(n.op_type for n in each_quantized.model.graph.node)["QuantizeLinear"] > 0
+
+
+@pytest.mark.parametrize("device", ["cpu", "openvino"])
+def test_a_cpu_computes_its_own_file_rightly_and_refuses_tensorrts(quantized, tiny_fp32, batches, tmp_path, device):
+    if device == "openvino":
+        pytest.importorskip("openvino")
+    for target, made in quantized.items():
+        onnx.save_model(made.model, str(tmp_path / f"{target}.onnx"))
+    backend, reference = open_backend(tmp_path / "cpu.onnx", device, 1), open_graph(tiny_fp32)
+    loss = np.mean([np.abs(backend.run(b) - reference.run(b)) / reference.run(b) for b in batches])
+    assert 0 < loss < LOSS
+    with pytest.raises(LightDepthError, match=r"INT8 for TensorRT, and a CPU would .* open the \.int8\.cpu\.onnx"):
+        open_backend(tmp_path / "tensorrt.onnx", device, 1)

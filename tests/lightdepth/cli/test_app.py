@@ -1,0 +1,163 @@
+"""The `lightdepth` command: exit codes, one sentence for what went wrong, nothing half-written."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from safetensors.torch import save_file
+from torch import zeros
+
+from lightdepth.cli.app import main
+from lightdepth.export import DEMO_DATA
+from lightdepth_runtime import DepthEstimator
+
+SMALL = ("image_height=64", "image_width=96", "encoder_weights=none", "precision=fp32", "epochs=1", "num_workers=0")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Run the command in an empty folder; give exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run_command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["lightdepth", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        return stopped.value.code or 0, *capsys.readouterr()
+
+    return run_command
+
+
+def train_arguments(data, output, *settings):
+    overrides = [word for item in (*SMALL, *settings) for word in ("--set", item)]
+    return ["train", "--data", data, "--output", output, *overrides]
+
+
+def assert_one_sentence(result, *words):
+    code, _, error = result
+    lines = [line for line in error.splitlines() if line]
+    assert code == 1, error
+    assert len(lines) == 1, error
+    assert lines[0].startswith("Error: ")
+    for word in words:
+        assert word in lines[0]
+
+
+@pytest.fixture
+def demo_copy(tmp_path):
+    """A copy of the demo's pairs that a test may damage."""
+    return Path(shutil.copytree(DEMO_DATA, tmp_path / "data"))
+
+
+def first_pair(folder):
+    color, depth = (folder / "train.txt").read_text().split()[:2]
+    return folder / color, folder / depth
+
+
+def test_missing_data_folder(run, tmp_path):
+    assert_one_sentence(run(*train_arguments("nowhere", "run")), "nowhere")
+    assert not (tmp_path / "run").exists()
+
+
+def test_empty_data_folder(run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert_one_sentence(run(*train_arguments("empty", "run")), "train pairs", "nyu2_train.csv")
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_file_of_a_pair(run, demo_copy, tmp_path):
+    color, _ = first_pair(demo_copy)
+    color.unlink()
+    assert_one_sentence(run(*train_arguments(demo_copy, "run")), color.name)
+
+
+def test_truncated_jpeg_names_the_file(run, demo_copy, tmp_path):
+    color, _ = first_pair(demo_copy)
+    color.write_bytes(color.read_bytes()[:5000])
+    assert_one_sentence(run(*train_arguments(demo_copy, "run")), color.name, "truncated")
+    assert not list(tmp_path.glob("run/*.safetensors"))
+
+
+def test_depth_of_another_size_than_its_image(run, demo_copy, tmp_path):
+    _, depth = first_pair(demo_copy)
+    cv2.imwrite(str(depth), cv2.imread(str(depth), cv2.IMREAD_UNCHANGED)[:100])
+    assert_one_sentence(run(*train_arguments(demo_copy, "run")), depth.name, "320x100", "320x240")
+
+
+def test_batch_without_valid_depth_names_its_files(run, demo_copy, tmp_path):
+    for depth in demo_copy.glob("*/*_depth.png"):
+        cv2.imwrite(str(depth), np.zeros((240, 320), np.uint16))
+    settings = ("val_fraction=0", "num_workers=1")
+    assert_one_sentence(run(*train_arguments(demo_copy, "run", *settings)), "no valid depth", "_rgb.jpg")
+
+
+def test_unknown_config_key_names_the_nearest(run, tmp_path):
+    assert_one_sentence(run(*train_arguments(DEMO_DATA, "run", "bach_size=4")), "batch_size")
+
+
+def test_input_size_that_32_does_not_divide(run, tmp_path):
+    result = run(*train_arguments(DEMO_DATA, "run", "image_height=100"))
+    assert_one_sentence(result, "100x96", "96x96")
+
+
+def test_output_that_cannot_be_written(run, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    assert_one_sentence(run(*train_arguments(DEMO_DATA, "file/run")), "file")
+
+
+def test_export_of_what_is_no_checkpoint(run, tmp_path):
+    (tmp_path / "text.safetensors").write_text("hello")
+    save_file({"weight": zeros(3)}, tmp_path / "foreign.safetensors")
+    assert_one_sentence(run("export", "text.safetensors", "-o", "m.onnx"), "text.safetensors")
+    assert_one_sentence(run("export", "foreign.safetensors", "-o", "m.onnx"), "lightdepth train")
+    assert not (tmp_path / "m.onnx").exists()
+
+
+def test_export_without_a_run_says_so(run, tmp_path):
+    assert_one_sentence(run("export"), "lightdepth train")
+
+
+def test_wrong_argument_is_exit_code_2(run, tmp_path):
+    assert run("train", "--no-such-option")[0] == 2
+
+
+def test_help_names_every_command(run, tmp_path):
+    code, text, _ = run("--help")
+    assert code == 0
+    for command in ("train", "eval", "infer", "export", "bench", "compare", "demo"):
+        assert command in text
+
+
+@pytest.mark.slow
+def test_the_whole_line_on_the_demo_pairs(run, tmp_path):
+    """Train, eval, export, eval again, infer: what the README shows, small."""
+    trained = run(*train_arguments(DEMO_DATA, "runs/small", "val_fraction=0"))
+    assert trained[0] == 0, trained[2]
+    exported = run("export", "--fp16", "-o", "m.onnx", "--pairs", "4")
+    assert exported[0] == 0, exported[2]
+    assert {"m.onnx", "m.fp16.onnx", "m.parity.json"} <= {path.name for path in tmp_path.iterdir()}
+    tables = []
+    for number, model in enumerate(("runs/small/best.safetensors", "m.onnx")):
+        scored = run("eval", model, "--data", DEMO_DATA, "--json", f"eval{number}.json")
+        assert scored[0] == 0, scored[2]
+        tables.append([line for line in scored[1].splitlines() if "RMSE" in line or "AbsRel" in line])
+    assert tables[0] == tables[1] != []
+    again = run("export", "-o", "scored.onnx", "--pairs", "4", "--scores", "eval0.json")
+    assert again[0] == 0, again[2]
+    scores, result = (
+        DepthEstimator.load(tmp_path / "scored.onnx").spec.scores,
+        json.loads(Path("eval0.json").read_text()),
+    )
+    assert (scores["protocol"], scores["samples"]) == (result["protocol"]["id"], result["samples"])
+    assert scores["rmse_m"] == result["rmse_m"]
+    Path("eval0.json").write_text("{}")
+    assert_one_sentence(run("export", "-o", "refused.onnx", "--scores", "eval0.json"), "lightdepth eval --json")
+    assert not Path("refused.onnx").exists()
+    color = next(DEMO_DATA.glob("*/*_rgb.jpg"))
+    inferred = run("infer", "--model", "m.onnx", color, "--output", "out")
+    assert inferred[0] == 0, inferred[2]
+    assert len(list((tmp_path / "out").iterdir())) == 3

@@ -1,0 +1,196 @@
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from lightdepth.baselines.baseline import Baseline
+from lightdepth.checkpoints.checkpoint import build_model, count_parameters, save_checkpoint
+from lightdepth.cli.app import app
+from lightdepth.cli.compare import baseline_entrant, domain_of
+from lightdepth.compare.compare import Entrant, compare, rank
+from lightdepth.config import check_config
+from lightdepth.report.compare import compare_markdown
+from lightdepth_runtime import LightDepthError, ModelSpec
+from lightdepth_runtime.pairs import load_pairs, spread_indices
+
+pytestmark = pytest.mark.usefixtures("exported_once")
+
+
+def entrant(name, predictor, kind="metric", domain="in-domain"):
+    return Entrant(name, predictor, kind, 10, "trained", "rooms", domain)
+
+
+@pytest.fixture
+def test_pairs(tum):
+    return load_pairs(tum, "test")
+
+
+@pytest.fixture
+def truth_by_image(test_pairs):
+    """A predictor that knows the answer, for building others with a known error."""
+    answers = {frame.image.tobytes(): frame.depth_m for frame in (pair.read() for pair in test_pairs.pairs)}
+    return lambda image: np.where((d := answers[image.tobytes()]) > 0, d, np.float32(1))
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    config = check_config({"encoder_weights": "none", "image_height": 32, "image_width": 64})
+    network = build_model(config).eval()
+    spec = ModelSpec("tiny", 32, 64, count_parameters(network), training_data="rooms (pair list, 4 pairs)")
+    save_checkpoint(tmp_path / "model.safetensors", network, spec, config)
+    return tmp_path / "model.safetensors"
+
+
+def test_a_metric_model_is_scored_under_three_alignments_in_one_pass(test_pairs, truth_by_image):
+    calls = []
+
+    def twice(image):
+        calls.append(1)
+        return 2 * truth_by_image(image)
+
+    comparison, _ = compare([entrant("twice", twice)], test_pairs)
+    assert len(calls) == len(test_pairs)
+    by_alignment = {row.protocol.alignment: row.metrics for row in comparison.rows}
+    assert by_alignment["none"].abs_rel == pytest.approx(1.0)
+    assert by_alignment["median"].rmse_m == pytest.approx(0.0, abs=1e-5)
+    assert by_alignment["scale-shift"].rmse_m == pytest.approx(0.0, abs=1e-5)
+
+
+def test_a_relative_model_is_scored_under_scale_and_shift_alone(test_pairs, truth_by_image):
+    relative = entrant("relative", lambda image: 4 / truth_by_image(image) + 3, "relative-inverse")
+    comparison, _ = compare([relative], test_pairs)
+    assert [row.protocol.alignment for row in comparison.rows] == ["scale-shift"]
+    assert comparison.rows[0].metrics.rmse_m == pytest.approx(0.0, abs=1e-4)
+
+
+def test_winners_exist_only_inside_one_protocol(test_pairs, truth_by_image):
+    good = entrant("good", lambda image: truth_by_image(image) * np.float32(1.1))
+    relative = entrant("relative", lambda image: np.sqrt(1 / truth_by_image(image)), "relative-inverse")
+    comparison, _ = compare([relative, good], test_pairs)
+    winners = comparison.winners()
+    assert [identity for identity in winners if "align-scale-shift" in identity] == list(winners)
+    assert set(next(iter(winners.values())).values()) == {"good"}
+
+
+def test_rows_of_different_protocols_are_not_ranked_and_the_difference_is_named(test_pairs, truth_by_image):
+    raw = compare([entrant("a", truth_by_image)], test_pairs)[0].rows[0]
+    median = compare([entrant("b", truth_by_image)], test_pairs, protocol="none")[0].rows[1]
+    with pytest.raises(LightDepthError, match="crop eigen and none; alignment none and median"):
+        rank([raw, median], "rmse_m")
+
+
+def test_rows_of_one_protocol_are_ranked_best_first(test_pairs, truth_by_image):
+    good = entrant("good", lambda image: truth_by_image(image) * np.float32(1.1))
+    bad = entrant("bad", lambda image: truth_by_image(image) * np.float32(1.6))
+    rows = [row for row in compare([bad, good], test_pairs)[0].rows if row.protocol.alignment == "none"]
+    assert [row.model for row in rank(rows, "rmse_m")] == ["good", "bad"]
+    assert [row.model for row in rank(rows, "delta1")] == ["good", "bad"]
+
+
+def test_the_mirror_image_is_predicted_once_for_all_alignments(test_pairs, truth_by_image):
+    calls = []
+
+    def flat(image):
+        calls.append(image)
+        return np.full(image.shape[:2], 2, np.float32)
+
+    comparison, _ = compare([entrant("flat", flat)], test_pairs, protocol="densedepth")
+    assert len(calls) == 2 * len(test_pairs)
+    assert {row.protocol.averaging for row in comparison.rows} == {"pooled"}
+
+
+def test_the_report_names_ranges_scenes_images_and_intervals(test_pairs, truth_by_image):
+    good = entrant("good", lambda image: truth_by_image(image) * np.float32(1.1))
+    comparison, _ = compare([good], test_pairs)
+    text = compare_markdown(comparison)
+    assert "95 % interval over images" in text
+    assert "| 1..2 m |" in text
+    assert test_pairs.pairs[0].scene in text
+    assert test_pairs.pairs[0].name in text
+    assert text.index("none (raw metres)") < text.index("Alignment: median")
+
+
+def test_a_tie_has_no_winner(test_pairs, truth_by_image):
+    comparison, _ = compare([entrant("a", truth_by_image), entrant("b", truth_by_image)], test_pairs)
+    assert all(not best for best in comparison.winners().values())
+
+
+def test_an_untrained_model_shows_no_accuracy(test_pairs, truth_by_image):
+    comparison, frames = compare([entrant("fresh", truth_by_image, domain="untrained")], test_pairs, keep=[0])
+    (row,) = comparison.to_dict()["rows"]
+    assert row["protocol"] is None
+    assert row["rmse_m"] is None
+    assert row["latency_ms_p50"] > 0
+    assert frames[0].predictions == {}
+    assert "not shown" in compare_markdown(comparison)
+
+
+def test_every_scored_row_carries_its_protocol_id(test_pairs, truth_by_image):
+    comparison, _ = compare([entrant("a", truth_by_image)], test_pairs)
+    rows = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))["rows"]
+    assert len({row["protocol"]["id"] for row in rows}) == 3
+    text = compare_markdown(comparison)
+    assert all(row["protocol"]["id"] in text for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("training_data", "domain"),
+    [
+        ("tum (pair list, 4 pairs)", "in-domain"),
+        ("elsewhere (pair list, 4 pairs)", "other data"),
+        ("kaggle (kaggle, 4 pairs)", "other data"),
+        ("not trained", "untrained"),
+    ],
+)
+def test_the_domain_follows_from_names(test_pairs, training_data, domain):
+    spec = ModelSpec("m", 32, 32, parameters=1, training_data=training_data)
+    assert domain_of(spec, test_pairs) == domain
+
+
+def test_two_packagings_of_nyu_are_one_domain(write_mat, tmp_path):
+    pairs = load_pairs(write_mat(tmp_path / "official"), "test")
+    spec = ModelSpec("m", 32, 32, parameters=1, training_data="downloads (kaggle, 50688 pairs)")
+    assert domain_of(spec, pairs) == "in-domain"
+
+
+def test_pictures_are_spread_from_the_first_to_the_last():
+    assert spread_indices(654, 5) == [0, 163, 326, 490, 653]
+    assert spread_indices(2, 5) == [0, 1]
+    assert spread_indices(3, 0) == []
+
+
+def test_the_command_compares_offline_and_writes_tables_and_pictures(checkpoint, tiny_depth_anything, tum, tmp_path):
+    output = tmp_path / "output"
+    arguments = ["compare", str(checkpoint), "--data", str(tum), "--against-weights", str(tiny_depth_anything)]
+    arguments += ["--visualize", "1", "--output", str(output), "--device", "cpu", "--threads", "1"]
+    answer = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert answer.exit_code == 0
+    assert sorted(path.name for path in output.iterdir()) == ["compare.json", "compare.md", "panel_01.png"]
+    result = json.loads((output / "compare.json").read_text())
+    assert result["schema"] == "lightdepth.compare/1"
+    kinds = [(row["kind"], row["protocol"]["alignment"]) for row in result["rows"]]
+    assert kinds == [
+        ("relative-inverse", "scale-shift"), ("metric", "none"), ("metric", "median"), ("metric", "scale-shift")
+    ]  # fmt: skip
+    assert "panel_01.png" in (output / "compare.md").read_text()
+
+
+def test_a_random_baseline_is_timed_and_not_scored(tiny_depth_anything, test_pairs):
+    with Baseline(str(tiny_depth_anything), threads=1) as baseline:
+        object.__setattr__(baseline.model, "weights", "random")  # as the full-size one is, which takes a minute
+        comparison, _ = compare([baseline_entrant(baseline)], test_pairs)
+    assert [row.metrics for row in comparison.rows] == [None]
+
+
+def test_a_pair_without_ground_truth_leaves_nothing_written(checkpoint, tiny_depth_anything, tum_copy, tmp_path):
+    import cv2
+
+    depth = sorted(load_pairs(tum_copy, "test").pairs, key=lambda pair: pair.name)[-1].depth_path
+    cv2.imwrite(str(depth), np.zeros((120, 160), np.uint16))
+    output = tmp_path / "output"
+    arguments = ["compare", str(checkpoint), "--data", str(tum_copy), "--against-weights", str(tiny_depth_anything)]
+    answer = CliRunner().invoke(app, [*arguments, "--output", str(output), "--threads", "1"])
+    assert isinstance(answer.exception, LightDepthError)
+    assert "no valid depth" in str(answer.exception)
+    assert not output.exists()

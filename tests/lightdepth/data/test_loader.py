@@ -1,0 +1,143 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from lightdepth.config import load_config
+from lightdepth.data.augment import Augmentation, draw_view
+from lightdepth.data.loader import EpochSampler, TrainingPairs, build_loader, collate, split_scenes
+from lightdepth.data.sample import Sample
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.images.preprocess import preprocess
+from lightdepth_runtime.pairs import load_pairs, scenes_of
+from lightdepth_runtime.spec import ModelSpec
+
+SPEC = ModelSpec("tiny", 64, 96, 1)
+
+
+@pytest.fixture
+def pairs(tum):
+    return load_pairs(tum, "train")
+
+
+def test_a_sample_is_the_networks_input_with_depth_and_name(pairs):
+    sample = TrainingPairs(pairs.pairs, SPEC, Augmentation(), seed=0)[0, 2]
+    image, depth_m = sample.image, sample.depth_m
+    assert (image.shape, image.dtype) == ((3, 64, 96), torch.float32)
+    assert (depth_m.shape, depth_m.dtype) == ((1, 64, 96), torch.float32)
+    assert sample.names == ["freiburg3_cabinet/0038_rgb.jpg"]
+    assert sample.teacher_m is None
+    assert (depth_m == 0).any()
+    assert (depth_m > 0).any()
+
+
+def test_truth_past_the_models_range_is_not_trained_on(pairs):
+    near = TrainingPairs(pairs.pairs, SPEC.with_changes(max_depth_m=1.5), Augmentation(), seed=0)[0, 0].depth_m
+    every = TrainingPairs(pairs.pairs, SPEC, Augmentation(), seed=0)[0, 0].depth_m
+    assert every.max() > 1.5
+    assert torch.equal(near, torch.where(every < 1.5, every, 0.0))
+
+
+def test_seed_pass_and_index_alone_decide_the_augmentation(pairs):
+    def image(seed, number, index):
+        return TrainingPairs(pairs.pairs, SPEC, Augmentation(), seed)[number, index].image
+
+    assert torch.equal(image(0, 1, 2), image(0, 1, 2))
+    for other in ((1, 1, 2), (0, 2, 2), (0, 1, 1)):
+        assert not torch.equal(image(0, 1, 2), image(*other))
+
+
+def test_each_pass_sees_every_pair_once_in_an_order_of_its_own():
+    sampler = EpochSampler(50, seed=3, passes=2)
+    first = list(sampler)
+    sampler.epoch = 1
+    second = list(sampler)
+    assert len(sampler) == len(first) == 100
+    assert [number for number, _ in first + second] == [0] * 50 + [1] * 50 + [2] * 50 + [3] * 50
+    orders = [[index for number, index in first + second if number == i] for i in range(4)]
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 4
+    sampler.epoch = 0
+    assert list(sampler) == first
+
+
+def test_the_last_incomplete_batch_is_dropped_unless_it_is_the_only_one(pairs):
+    def batches(batch_size):
+        config = load_config(None, ["num_workers=0", f"batch_size={batch_size}"])
+        loader, _ = build_loader(pairs.pairs, SPEC, config, pin_memory=False)
+        return [len(batch.names) for batch in loader]
+
+    assert batches(4) == [4]
+    assert batches(3) == [3]
+    assert batches(8) == [4]
+
+
+def test_reading_leaves_the_generator_that_dropout_draws_from_alone(pairs):
+    loader, _ = build_loader(pairs.pairs, SPEC, load_config(None, ["num_workers=0"]), pin_memory=False)
+    before = torch.get_rng_state()
+    list(loader)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_batch_without_valid_depth_is_one_sentence_with_the_files():
+    empty = Sample(torch.zeros(3, 4, 4), torch.zeros(1, 4, 4), None, None, ["room/1.jpg"])
+    some = Sample(torch.zeros(3, 4, 4), torch.ones(1, 4, 4), None, None, ["room/2.jpg"])
+    with pytest.raises(LightDepthError, match=r"no valid depth: room/1.jpg, room/1.jpg; check the depth files' unit"):
+        collate([empty, empty])
+    with pytest.raises(LightDepthError, match=r"room/1.jpg \.\.\.;"):
+        collate([empty] * 5)
+    batch = collate([empty, some])
+    assert (batch.image.shape, batch.depth_m.shape) == ((2, 3, 4, 4), (2, 1, 4, 4))
+    assert batch.names == ["room/1.jpg", "room/2.jpg"]
+
+
+def test_validation_holds_out_whole_scenes_chosen_by_the_seed(tmp_path, tum):
+    lines = []
+    for scene in range(10):
+        for number in range(3):
+            cv2.imwrite(str(tmp_path / "d.png"), np.ones((4, 4), np.uint16))
+            (tmp_path / f"s{scene}").mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / f"s{scene}" / f"{number}.png"), np.zeros((4, 4, 3), np.uint8))
+            lines.append(f"s{scene}/{number}.png d.png")
+    (tmp_path / "train.txt").write_text("\n".join(lines))
+    pairs = load_pairs(tmp_path, "train")
+    training, validation = split_scenes(pairs, 0.2, seed=0)
+    assert (training.split, validation.split) == ("train", "validation")
+    assert not set(scenes_of(training)) & set(scenes_of(validation))
+    assert (len(training), len(validation)) == (24, 6)
+    assert [p.name for p in split_scenes(pairs, 0.2, seed=0)[1].pairs] == [p.name for p in validation.pairs]
+    others = {tuple(scenes_of(split_scenes(pairs, 0.2, seed=seed)[1])) for seed in range(5)}
+    assert len(others) > 1
+
+
+def test_a_small_share_still_holds_out_one_scene_and_a_large_one_leaves_one(pairs):
+    for share in (0.01, 0.99):
+        training, validation = split_scenes(pairs, share, seed=0)
+        assert len(training) > 0
+        assert len(validation) > 0
+
+
+def test_one_scene_cannot_be_split(pairs):
+    one = pairs.subset([0, 1, 2], "train")
+    with pytest.raises(
+        LightDepthError, match=r"3 training pairs in one scene .*val_fraction needs two; give --val-data"
+    ):
+        split_scenes(one, 0.1, seed=0)
+
+
+def test_a_batch_holds_the_samples_that_are_read_one_by_one(pairs):
+    training = TrainingPairs(pairs.pairs, SPEC, Augmentation(), seed=0)
+    keys = [(0, 2), (1, 0), (0, 1)]
+    batch, samples = training.__getitems__(keys), [training[key] for key in keys]
+    assert torch.equal(batch.image, torch.stack([sample.image for sample in samples]))
+    assert torch.equal(batch.depth_m, torch.stack([sample.depth_m for sample in samples]))
+    assert batch.names == [name for sample in samples for name in sample.names]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_colours_and_normalisation_in_one_look_up_equal_one_after_the_other(pairs, seed):
+    frame = pairs.pairs[0].read()
+    view = draw_view(*frame.depth_m.shape, Augmentation(), np.random.default_rng(seed))
+    np.testing.assert_array_equal(
+        view.network_input(frame.image, SPEC), preprocess(view.image(frame.image, 64, 96), SPEC)
+    )

@@ -1,0 +1,86 @@
+import json
+
+import pytest
+
+from lightdepth.config import load_config
+from lightdepth.runs.folder import RunFolder
+from lightdepth.runs.record import fingerprint, read_record, record_run
+from lightdepth.runs.table import compare_runs
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.pairs import load_pairs
+
+
+def write_run(path, pairs, rmses, *overrides):
+    run = RunFolder(path)
+    run.start(load_config(None, overrides), record_run(pairs, None, processes=2, effective_batch=8))
+    rows = [
+        {"epoch": n, "loss": 0.5, "rmse_m": rmse, "abs_rel": 0.1, "delta1": 0.9, "seconds": 1800.0}
+        for n, rmse in enumerate(rmses, 1)
+    ]
+    run.write_metrics(rows)
+
+
+def test_runs_are_listed_best_first_with_the_settings_in_which_they_differ(tum, tmp_path):
+    pairs = load_pairs(tum, "train")
+    write_run(tmp_path / "a", pairs, [0.9, 0.7, 0.8], "epochs=5")
+    write_run(tmp_path / "b", pairs, [0.6], "epochs=5", "loss=l1")
+    write_run(tmp_path / "c", pairs, [])
+    lines = compare_runs([tmp_path], tmp_path / "runs.json")
+    assert [line.split()[0] for line in lines[:4]] == ["run", "b", "a", "c"]
+    assert lines[2].split()[1:8] == ["3/5", "2", "0.700", "0.100", "0.900", "0.500", "1.5"]
+    assert "tum, 4 pairs" in lines[2]
+    assert [line.split() for line in lines[5:]] == [
+        ["setting", "b", "a", "c"], ["epochs", "5", "5", "25"], ["loss", "l1", "silog", "silog"]
+    ]  # fmt: skip
+    values = json.loads((tmp_path / "runs.json").read_text())
+    assert values["schema"] == "lightdepth.runs/1"
+    assert [run["best_rmse_m"] for run in values["runs"]] == [0.6, 0.7, None]
+
+
+def test_equal_runs_are_said_to_be_equal(tum, tmp_path):
+    for name in "ab":
+        write_run(tmp_path / name, load_pairs(tum, "train"), [0.5])
+    assert compare_runs([tmp_path / "a", tmp_path / "b"])[-1] == "All settings are the same."
+
+
+def test_a_folder_without_runs_is_refused(tmp_path):
+    with pytest.raises(LightDepthError, match="holds no run; name a run's folder"):
+        compare_runs([tmp_path])
+
+
+def test_a_run_from_before_there_were_records_is_listed_too(tmp_path):
+    RunFolder(tmp_path / "old").start(load_config(None))
+    assert compare_runs([tmp_path])[1].split()[:3] == ["old", "0/25", "-"]
+
+
+def test_a_record_comes_back_as_it_was_and_a_damaged_one_is_named(tum, tmp_path):
+    train, test = (load_pairs(tum, split) for split in ("train", "test"))
+    record = record_run(train, test, processes=1, effective_batch=4)
+    assert record.packages["torch"]
+    record.write(tmp_path / "run.json")
+    assert read_record(tmp_path / "run.json") == record
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(LightDepthError, match="is no run's record"):
+        read_record(tmp_path / "run.json")
+
+
+def test_a_fingerprint_tells_order_names_and_file_sizes(tum_copy):
+    pairs = load_pairs(tum_copy, "train")
+    assert fingerprint(pairs) == fingerprint(load_pairs(tum_copy, "train"))
+    assert fingerprint(pairs.subset([1, 0, 2, 3], "train")) != fingerprint(pairs)
+    before = fingerprint(pairs)
+    with pairs.pairs[0].depth_path.open("ab") as file:
+        file.write(b"x")
+    assert fingerprint(pairs) != before
+
+
+def test_other_versions_and_batches_are_said_and_other_pairs_refused(tum):
+    train, test = (load_pairs(tum, split) for split in ("train", "test"))
+    one = record_run(train, test, processes=1, effective_batch=4)
+    lines = []
+    record_run(train, test, processes=2, effective_batch=8).check_same_data(one, lines.append)
+    assert lines == [
+        "Effective batch 8 in 2 processes, 4 in 1 before: the result will differ from an uninterrupted run's."
+    ]
+    with pytest.raises(LightDepthError, match=r"validation pairs are not those this run began with \(2 then, 0 now"):
+        record_run(train, None, processes=1, effective_batch=4).check_same_data(one, lines.append)

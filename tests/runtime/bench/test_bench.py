@@ -1,0 +1,191 @@
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+
+from lightdepth.report.bench import bench_html
+from lightdepth_runtime.backends import FakeBackend
+from lightdepth_runtime.backends.baseline import BaselineSpec
+from lightdepth_runtime.bench import bench as bench_module
+from lightdepth_runtime.bench.bench import Contestant, bench
+from lightdepth_runtime.bench.gpu_readings import GpuSample, measure_gpu
+from lightdepth_runtime.bench.matmul_peak import measure_matmul_gflops
+from lightdepth_runtime.bench.table import bench_table, bench_tables, ratio_lines
+from lightdepth_runtime.bench.timing import Schedule
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.spec import ModelSpec
+
+FRAME = np.zeros((60, 80, 3), np.uint8)
+QUICK = Schedule(rounds=2, warm_up_calls=1, turn_ms=0.01)
+ROW_KEYS = {
+    "model", "parameters", "gmacs", "size_bytes", "backend", "precision", "input_height", "input_width",
+    "latency_ms_p50", "latency_ms_p90", "latency_ms_p99", "images_per_s", "peak_memory_bytes", "weights", "scores",
+    "call_ms_p50", "cold_start_ms", "matmul_share", "gpu",
+}  # fmt: skip
+
+
+class RecordingBackend(FakeBackend):
+    def __init__(self, spec):
+        super().__init__(spec)
+        self.shapes = set()
+
+    def run(self, batch):
+        self.shapes.add(batch.shape)
+        return super().run(batch)
+
+
+def contestant(spec, size_bytes=1000, memory=None):
+    return Contestant(RecordingBackend(spec), size_bytes, memory)
+
+
+@pytest.fixture
+def ours():
+    spec = ModelSpec("ours", 64, 96, parameters=100, gmacs=2.0, training_data="rooms (pair list, 9 pairs)")
+    return contestant(spec, memory=4000)
+
+
+@pytest.fixture
+def rival():
+    spec = BaselineSpec("rival", "relative-inverse", 70, 98, parameters=300, weights="random", gmacs=6.0)
+    return contestant(spec, size_bytes=5000, memory=8000)
+
+
+def test_the_json_has_the_promised_keys(ours, rival):
+    result = json.loads(json.dumps(bench([rival, ours], FRAME, QUICK).to_dict(), allow_nan=False))
+    assert result["schema"] == "lightdepth.bench/1"
+    assert {"lightdepth_version", "machine", "rows", "ratios"} <= set(result)
+    assert [set(row) for row in result["rows"]] == [ROW_KEYS, ROW_KEYS]
+    assert result["machine"]["cpu"]
+
+
+def test_each_model_runs_at_its_own_input_size(ours, rival):
+    bench([rival, ours], FRAME, QUICK)
+    assert ours.backend.shapes == {(1, 3, 64, 96)}
+    assert rival.backend.shapes == {(1, 3, 70, 98)}
+
+
+def test_ratios_divide_the_first_row_by_the_others(ours, rival):
+    result = bench([rival, ours], FRAME, QUICK)
+    ratio = result.ratios["rival / ours"]
+    first, second = result.rows
+    assert ratio.latency_p50 == pytest.approx(first.latency_ms_p50 / second.latency_ms_p50)
+    assert (ratio.parameters, ratio.gmacs, ratio.size, ratio.peak_memory) == (3, 3, 5, 2)
+
+
+def test_percentiles_and_throughput_agree(ours):
+    row = bench([ours], FRAME, QUICK).rows[0]
+    assert row.latency_ms_p50 <= row.latency_ms_p90 <= row.latency_ms_p99
+    assert row.images_per_s == pytest.approx(1000 / row.latency_ms_p50)
+
+
+def test_random_weights_are_called_random(ours, rival):
+    untrained = contestant(ModelSpec("fresh", 32, 32, parameters=1))
+    rows = bench([ours, rival, untrained], FRAME, QUICK).rows
+    assert [row.weights for row in rows] == ["trained", "random", "random"]
+
+
+def test_models_of_one_name_keep_a_ratio_each(ours):
+    fp16 = contestant(ModelSpec("ours", 64, 96, parameters=100, precision="fp16"))
+    names = list(bench([ours, fp16, fp16], FRAME, QUICK).ratios)
+    assert len(names) == 2
+    assert "fp16" in names[0]
+
+
+def test_what_was_not_counted_is_said_to_be_so():
+    unknown = contestant(ModelSpec("unknown", 32, 32, parameters=1))
+    result = bench([unknown, unknown], FRAME, QUICK)
+    cells = [cell for column in bench_table(result).columns[1:] for cell in column.cells]
+    assert "not counted" in cells
+    assert "not measured" in cells
+    assert "GMAC" not in ratio_lines(result)[0]
+
+
+def test_a_busy_machine_is_reported(monkeypatch, ours):
+    monkeypatch.setattr(bench_module.CpuWatch, "others_share", lambda self: 0.5)
+    result = bench([ours], FRAME, QUICK)
+    assert any("Other processes took 50%" in warning for warning in result.warnings)
+    assert result.settings["cpu_share_of_others"] == 0.5
+
+
+def test_an_idle_machine_is_not_warned_about(monkeypatch, ours):
+    monkeypatch.setattr(bench_module.CpuWatch, "others_share", lambda self: 0.01)
+    assert not any("Other processes" in warning for warning in bench([ours], FRAME, QUICK).warnings)
+
+
+def test_a_model_that_takes_frames_is_refused(tmp_path, monkeypatch):
+    spec = ModelSpec("ours", 64, 96, parameters=100, frame_height=480, frame_width=640)
+    monkeypatch.setattr(bench_module, "open_backend", lambda *_: FakeBackend(spec))
+    path = tmp_path / "m.frame.onnx"
+    path.write_bytes(b"model")
+    with pytest.raises(LightDepthError, match="camera's frame"):
+        bench_module.open_contestant(path, memory=False)
+
+
+def test_the_share_of_the_matrix_product_counts_two_operations_a_mac(ours):
+    row = bench([ours], FRAME, QUICK, matmul_gflops=50.0).rows[0]
+    assert row.matmul_share == pytest.approx(2 * 2.0 / (row.latency_ms_p50 / 1e3) / 50.0)
+
+
+def test_without_a_measured_product_or_counted_macs_there_is_no_share(ours):
+    unknown = contestant(ModelSpec("unknown", 32, 32, parameters=1))
+    assert bench([ours], FRAME, QUICK).rows[0].matmul_share is None
+    assert bench([unknown], FRAME, QUICK, matmul_gflops=50.0).rows[0].matmul_share is None
+
+
+def test_the_whole_call_gives_depth_of_the_frames_size(ours, rival):
+    assert ours.call(FRAME).shape == rival.call(FRAME).shape == FRAME.shape[:2]
+
+
+def test_the_matrix_product_is_measured_in_a_process_of_its_own():
+    assert 0.1 < measure_matmul_gflops(1) < 10_000
+
+
+class Probe:
+    """A GPU that takes 5 W and counts its energy."""
+
+    source = "fake"
+    closed = False
+
+    def sample(self):
+        return GpuSample(5.0, 900.0, 55.0, ("SwPowerCap",))
+
+    def energy_mj(self):
+        return None
+
+    def close(self):
+        self.closed = True
+
+
+def test_models_on_a_gpu_get_its_readings_and_those_on_the_cpu_none(ours, rival, monkeypatch):
+    monkeypatch.setattr(bench_module, "measure_gpu", partial(measure_gpu, seconds=0.2))
+    rival.backend.device = "cuda"
+    probe = Probe()
+    result = bench([rival, ours], FRAME, QUICK, open_probe=lambda: probe)
+    on_gpu, on_cpu = result.to_dict()["rows"]
+    assert on_cpu["gpu"] is None
+    assert (on_gpu["gpu"]["power_w"], on_gpu["gpu"]["throttled_by"]) == (5.0, ["SwPowerCap"])
+    assert result.settings["gpu_readings"] == "fake"
+    assert probe.closed
+    texts = [list(column.cells) for column in bench_table(result).columns]
+    assert "energy a frame, mJ" in texts[0]
+    assert "SwPowerCap" in texts[1]
+    assert "not on a GPU" in texts[2]
+    assert "SwPowerCap" in bench_html(result, ["lightdepth", "bench"])
+
+
+def test_a_gpu_that_tells_nothing_leaves_the_reason(ours):
+    def none():
+        raise LightDepthError("NVML gives no GPU readings here (no driver).")
+
+    ours.backend.device = "cuda"
+    result = bench([ours], FRAME, QUICK, open_probe=none)
+    assert result.rows[0].gpu is None
+    assert result.settings["gpu_readings"] == "none: NVML gives no GPU readings here (no driver)."
+    ours.backend.device = "cpu"
+    assert bench([ours], FRAME, QUICK).settings["gpu_readings"] == "none: no model ran on a GPU"
+
+
+def test_many_rows_are_split_into_tables_of_three(ours):
+    result = bench([ours] * 7, FRAME, QUICK)
+    assert [len(table.columns) - 1 for table in bench_tables(result)] == [3, 3, 1]

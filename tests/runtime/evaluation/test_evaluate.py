@@ -1,0 +1,97 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.evaluation.evaluate import evaluate
+from lightdepth_runtime.evaluation.metrics import image_metrics, mean_metrics
+from lightdepth_runtime.evaluation.protocol import get_protocol
+from lightdepth_runtime.pairs import load_pairs
+
+METRICS = ["rmse_m", "mae_m", "abs_rel", "sq_rel", "log10", "silog", "delta1", "delta2", "delta3"]
+
+
+def brightness(image):
+    return 1 + image.mean(axis=2, dtype=np.float32) / 64
+
+
+def test_the_result_is_the_mean_of_the_images_with_all_that_compares_it(tum):
+    pairs, protocol = load_pairs(tum, "test"), get_protocol("eigen")
+    frames = [pair.read() for pair in pairs.pairs]
+    expected = mean_metrics([image_metrics(brightness(f.image), f.depth_m, protocol) for f in frames])
+    result = evaluate(brightness, pairs, protocol, model="brightness").to_dict()
+    assert json.loads(json.dumps(result)) == result
+    assert {name: result[name] for name in METRICS} == expected.to_dict()
+    assert list(result)[:15] == ["schema", "lightdepth_version", "model", "protocol", "data", "samples", *METRICS]
+    assert (result["schema"], result["model"], result["samples"]) == ("lightdepth.eval/1", "brightness", 2)
+    assert result["protocol"]["id"] == protocol.id
+    assert result["data"] == {"name": "tum", "packaging": "pair list", "split": "test"}
+
+
+def test_data_in_the_current_folder_has_a_name_too(tum, monkeypatch):
+    monkeypatch.chdir(tum)
+    result = evaluate(brightness, load_pairs(Path(), "test"), get_protocol("none"), model="m")
+    assert result.data == "tum"
+
+
+def test_flip_tta_averages_the_image_and_its_mirror(tum):
+    def left_is_far(image):
+        ramp = np.linspace(5, 1, image.shape[1], dtype=np.float32)
+        return np.tile(ramp, (image.shape[0], 1))
+
+    pairs = load_pairs(tum, "test")
+    flipped = evaluate(left_is_far, pairs, get_protocol("none", flip_tta=True), model="m")
+    flat = evaluate(lambda image: np.full(image.shape[:2], 3, np.float32), pairs, get_protocol("none"), model="m")
+    assert flipped.metrics.to_dict() == pytest.approx(flat.metrics.to_dict(), abs=1e-5)
+    assert flipped.protocol.id != flat.protocol.id
+
+
+def test_a_mirror_image_scored_as_another_sample_meets_the_mirrored_truth(tum):
+    def left_is_far(image):
+        ramp = np.linspace(5, 1, image.shape[1], dtype=np.float32)
+        return np.tile(ramp, (image.shape[0], 1))
+
+    pairs, protocol = load_pairs(tum, "test"), replace(get_protocol("none"), flip_as_sample=True)
+    result = evaluate(left_is_far, pairs, protocol, model="m")
+    scores = []
+    for frame in (pair.read() for pair in pairs.pairs):
+        for depth_m in (frame.depth_m, np.ascontiguousarray(frame.depth_m[:, ::-1])):
+            scores.append(image_metrics(left_is_far(frame.image), depth_m, protocol))
+    assert result.metrics.to_dict() == pytest.approx(mean_metrics(scores).to_dict())
+    assert result.samples == 2
+
+
+def test_progress_sees_every_pair(tum):
+    seen = []
+
+    def watch(pairs):
+        for pair in pairs:
+            seen.append(pair.name)
+            yield pair
+
+    pairs = load_pairs(tum, "test")
+    evaluate(brightness, pairs, get_protocol("none"), model="m", progress=watch)
+    assert seen == [pair.name for pair in pairs.pairs]
+
+
+def test_a_prediction_that_fails_names_its_image(tum):
+    def broken(image):
+        raise LightDepthError("This model was closed; load it again.")
+
+    with pytest.raises(LightDepthError, match=r"0057_rgb.jpg: This model was closed; load it again\."):
+        evaluate(broken, load_pairs(tum, "test"), get_protocol("none"), model="m")
+
+
+def test_a_damaged_pair_is_named(tum_copy):
+    path = tum_copy / "freiburg3_cabinet" / "0057_rgb.jpg"
+    path.write_bytes(path.read_bytes()[:800])
+    with pytest.raises(LightDepthError, match=r"0057_rgb.jpg is truncated"):
+        evaluate(brightness, load_pairs(tum_copy, "test"), get_protocol("none"), model="m")
+
+
+def test_no_pairs_are_refused(tum):
+    with pytest.raises(LightDepthError, match="No images were evaluated"):
+        evaluate(brightness, load_pairs(tum, "test").subset([], "none"), get_protocol("none"), model="m")

@@ -1,0 +1,81 @@
+"""Damaged files are found before they are decoded."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.images.decode import check_complete
+
+PATH = Path("frame")
+
+
+def encode(kind, **options):
+    """A real-looking picture with an EXIF thumbnail's worth of structure: smooth colours and noise."""
+    rng = np.random.default_rng(0)
+    pixels = np.linspace(0, 200, 48 * 64 * 3).reshape(48, 64, 3) + rng.normal(20, 8, (48, 64, 3))
+    file = io.BytesIO()
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(file, kind, **options)
+    return file.getvalue()
+
+
+FILES = {
+    "jpeg": encode("JPEG"),
+    "progressive jpeg": encode("JPEG", progressive=True),
+    "jpeg with restart markers": encode("JPEG", restart_marker_rows=1),
+    "png": encode("PNG"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_whole_files_pass(name):
+    check_complete(FILES[name], PATH)
+    check_complete(FILES[name] + b"\0" * 10, PATH)  # cameras pad their files
+
+
+@pytest.mark.parametrize("name", FILES)
+@given(share=st.floats(0, 1, exclude_max=True))
+@settings(deadline=None)
+def test_files_cut_anywhere_are_refused(name, share):
+    content = FILES[name]
+    cut = 8 + int(share * (len(content) - 8))  # after the signature, by which a format is known
+    with pytest.raises(LightDepthError, match="frame is truncated"):
+        check_complete(content[:cut], PATH)
+
+
+def test_a_thumbnails_end_is_not_the_images():
+    thumbnail = FILES["jpeg"]
+    segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    whole = FILES["jpeg"][:2] + segment + FILES["jpeg"][2:]
+    check_complete(whole, PATH)
+    with pytest.raises(LightDepthError, match="truncated"):
+        check_complete(whole[:-200], PATH)
+
+
+@given(position=st.integers(8, len(FILES["png"]) - 1), flip=st.integers(1, 255))
+@example(position=12, flip=32)  # IHDR becomes iHDR, which a reader may skip
+@settings(deadline=None)
+def test_any_byte_changed_in_a_png_is_noticed(position, flip):
+    content = bytearray(FILES["png"])
+    content[position] ^= flip
+    with pytest.raises(LightDepthError, match=r"frame is (corrupt|truncated)"):
+        check_complete(bytes(content), PATH)
+
+
+def test_a_wrong_checksum_in_a_chunk_that_readers_may_skip_is_forgiven():
+    content = FILES["png"]
+    text = (4).to_bytes(4, "big") + b"tEXt" + b"abcd" + b"\0\0\0\0"  # a comment with a wrong CRC
+    check_complete(content[:33] + text + content[33:], PATH)
+
+
+@given(st.binary(max_size=200), st.sampled_from([b"", b"\xff\xd8", b"\xff\xd8\xff\xda", b"\x89PNG\r\n\x1a\n"]))
+def test_junk_never_hangs_or_crashes(junk, start):
+    try:
+        check_complete(start + junk, PATH)
+    except LightDepthError as error:
+        assert "frame is" in str(error)  # noqa: PT017

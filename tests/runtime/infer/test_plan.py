@@ -1,0 +1,102 @@
+"""Images and streams in one call: each gets what suits it, and one that fails doesn't stop the rest."""
+
+import os
+import signal
+
+import cv2
+import numpy as np
+import pytest
+
+from lightdepth_runtime import DepthEstimator
+from lightdepth_runtime.backends import FakeBackend
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.infer.lens import Lens
+from lightdepth_runtime.infer.plan import plan_inputs, run_plan
+
+
+@pytest.fixture
+def estimator():
+    return DepthEstimator(FakeBackend())
+
+
+@pytest.fixture
+def clip(tum, tmp_path):
+    path = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (160, 120))
+    for image in sorted(tum.rglob("*_rgb.jpg")):
+        writer.write(cv2.imread(str(image)))
+    writer.release()
+    return path
+
+
+def test_images_and_videos_get_what_suits_them(estimator, clip, tum, tmp_path):
+    image = sorted(tum.rglob("*_rgb.jpg"))[0]
+    plan = plan_inputs([str(clip), str(image)], tmp_path / "out", None, Lens())
+    assert plan.describe() == "1 image, 1 stream"
+    written = run_plan(estimator, plan).paths
+    assert sorted(path.name.split("_depth")[1] for path in written) == [".mp4", ".npy", ".png", "_mm.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(path.name for path in written)
+
+
+def test_frames_of_a_video_can_be_saved_one_by_one_and_few(estimator, clip, tmp_path):
+    plan = plan_inputs([str(clip)], tmp_path / "out", frozenset({"npy", "ply"}), Lens(fov_deg=60))
+    run_plan(estimator, plan, most_frames=2)
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == [f"clip_00000{number}_depth.{kind}" for number in (0, 1) for kind in ("npy", "ply")]
+
+
+def test_a_damaged_video_is_told_and_the_next_one_is_done(estimator, clip, tmp_path):
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(clip.read_bytes()[:3000])
+    plan = plan_inputs([str(bad), str(clip)], tmp_path / "out", None, Lens())
+    with pytest.raises(LightDepthError, match=r"bad\.mp4 can't be opened as a video"):
+        run_plan(estimator, plan)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["clip_depth.mp4"]
+
+
+def test_an_interrupt_ends_a_camera_normally(estimator, monkeypatch, tmp_path):
+    class Interrupted:
+        """A camera whose third frame comes with Ctrl-C."""
+
+        frames = 0
+
+        def isOpened(self):  # noqa: N802
+            return True
+
+        def read(self):
+            Interrupted.frames += 1
+            if Interrupted.frames == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+            return True, np.full((24, 32, 3), 90, np.uint8)
+
+        def release(self):
+            pass
+
+    monkeypatch.setattr("lightdepth_runtime.frames.camera.open_capture", lambda *_: Interrupted())
+    before = signal.getsignal(signal.SIGINT)
+    plan = plan_inputs(["camera:0"], tmp_path / "out", None, Lens())
+    monkeypatch.setattr("lightdepth_runtime.infer.plan.open_stream", _slow_start)
+    [path] = run_plan(estimator, plan).paths
+    assert path.name == "camera_0_depth.mp4"
+    assert path.is_file()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def _slow_start(job):
+    """Open the camera once its frames are asked for, when the interrupt is already looked for."""
+    from lightdepth_runtime.frames.camera import Camera, open_camera
+
+    class Late:
+        live, count, fps = True, None, None
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.camera.close()
+
+        def __iter__(self):
+            self.camera = Camera(job.source, name=job.stem, opener=lambda source: open_camera(source))
+            yield from self.camera
+
+    return Late()
