@@ -14,7 +14,7 @@ from lightdepth_runtime.pairs import load_pairs
 from lightdepth_runtime.ros import DepthHandler
 from lightdepth_runtime.spec import Intrinsics, ModelSpec
 
-EXAMPLE = Path(__file__).parents[3] / "runtime" / "examples" / "ros2_node.py"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "ros2_node.py"
 
 
 @pytest.fixture
