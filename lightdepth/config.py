@@ -62,7 +62,6 @@ class TrainConfig(BaseModel):
     zoom_share: Share = 0.5
     flip: bool = True
     color_jitter: Share = 0.2
-    augment_on: Literal["cpu", "device"] = "cpu"
 
     epochs: Count = 25
     passes_per_epoch: Count = 1

@@ -1,8 +1,7 @@
 """Feed training: augmented pairs as tensors, in an order that seed and epoch decide alone."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from lightdepth_runtime.spec import ModelSpec
 
 from ..config import TrainConfig
 from .augment import Augmentation, draw_view
-from .frames import TrainingFrames, collate_frames, no_valid_depth
 from .sample import Lessons, Sample
 
 __all__ = [
@@ -29,6 +27,8 @@ __all__ = [
     "limit_worker_threads",
     "split_scenes",
 ]
+
+NAMES_SHOWN = 4  # in an error about a batch
 
 
 class TrainingPairs(Dataset[Sample]):
@@ -116,7 +116,10 @@ def collate(samples: Sequence[Sample], image: Tensor | None = None) -> Sample:
     names = [name for sample in samples for name in sample.names]
     depths = (depth for sample in samples for depth in (sample.depth_m, sample.teacher_m) if depth is not None)
     if not any((depth > 0).any() for depth in depths):
-        raise no_valid_depth(names)
+        raise LightDepthError(
+            f"A training batch has no valid depth: {', '.join(names[:NAMES_SHOWN])}"
+            f"{' ...' if len(names) > NAMES_SHOWN else ''}; check the depth files' unit and remove empty ones."
+        )
     return Sample(
         torch.stack([s.image for s in samples]) if image is None else image,
         torch.stack([s.depth_m for s in samples]),
@@ -144,24 +147,16 @@ def build_loader(
     lessons: Lessons | None = None,
     *,
     pin_memory: bool,
-) -> tuple[DataLoader[Any], EpochSampler]:  # Any: Sample, or FrameBatch
-    """Build the loader of batches, and the sampler whose `epoch` decides their order.
-
-    The batches are augmented samples, or with `augment_on` "device" whole frames, which `DeviceAugmentation` takes.
-    """
+) -> tuple[DataLoader[Sample], EpochSampler]:
+    """Build the loader of augmented batches, and the sampler whose `epoch` decides their order."""
     sampler = EpochSampler(len(pairs), config.seed, config.passes_per_epoch)
     settings = Augmentation(config.zoom_max, config.zoom_share, config.flip, config.color_jitter)
-    dataset: Dataset[Any] = TrainingPairs(pairs, spec, settings, config.seed, lessons)  # Any: of either kind
-    stack: Callable[[Any], Any] = _as_it_is
-    if config.augment_on == "device":
-        dataset = TrainingFrames(pairs, spec, settings, config.seed, lessons)
-        stack = partial(collate_frames, max_depth_m=spec.max_depth_m)
     loader = DataLoader(
-        dataset,
+        TrainingPairs(pairs, spec, settings, config.seed, lessons),
         batch_size=config.batch_size,
         sampler=sampler,
         num_workers=config.num_workers,
-        collate_fn=stack,
+        collate_fn=_as_it_is,
         worker_init_fn=limit_worker_threads,
         drop_last=len(pairs) >= config.batch_size,  # BatchNorm over a batch of one is noise
         # Seeds worker processes. A generator of its own leaves the global one, which dropout draws from, as it was

@@ -27,8 +27,6 @@ from lightdepth_runtime.spec import SIZE_DIVISOR
 from ..checkpoints.backend import TorchBackend
 from ..checkpoints.checkpoint import build_model, save_checkpoint
 from ..config import TrainConfig
-from ..data.device_augment import DeviceAugmentation
-from ..data.frames import FrameBatch
 from ..data.loader import build_loader
 from ..data.sample import Sample
 from ..network.model import LightDepth
@@ -146,11 +144,10 @@ class _Training:
         loader, self.sampler = build_loader(
             training.pairs, self.spec, config, lessons, pin_memory=self.accelerator.device.type == "cuda"
         )
-        self.augment = DeviceAugmentation(self.spec, lessons.network if lessons else None)
         network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in torch's stub
         self.ema = ModelEmaV3(network, decay=config.ema_decay, use_warmup=True)
         if config.sync_batchnorm:
-            share_batch_norm(network, self.accelerator)
+            share_batch_norm(network, self.accelerator, self.say)
         objective, student = choose_objective(config, network, self.teaching, self.accelerator)
         if config.compile:
             check_compiler()
@@ -249,8 +246,7 @@ class _Training:
     def _batches(self) -> Iterable[Sample]:
         """Yield batches; an error inside a worker loses the traceback that PyTorch puts before it."""
         try:
-            for batch in self.loader:
-                yield self.augment(batch) if isinstance(batch, FrameBatch) else batch
+            yield from self.loader
         except LightDepthError as error:
             sentence = str(error).strip().splitlines()[-1]
             raise LightDepthError(sentence.removeprefix(f"{LightDepthError.__module__}.LightDepthError: ")) from error

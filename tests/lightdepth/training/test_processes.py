@@ -35,9 +35,11 @@ SETTINGS = (
 )  # fmt: skip
 
 
-def start(tmp_path, tum, name, batch_size, launcher):
+def start(tmp_path, tum, name, accumulate, launcher):
     """Train in a fresh interpreter; return the run, what it printed, and each process's pairs by step."""
-    config = load_config(None, [*SETTINGS, f"batch_size={batch_size}", f"data_root={tum}", f"val_data={tum}"])
+    config = load_config(
+        None, [*SETTINGS, "batch_size=2", f"accumulate={accumulate}", f"data_root={tum}", f"val_data={tum}"]
+    )
     (tmp_path / "train.py").write_text(SCRIPT)
     (tmp_path / f"{name}.yaml").write_text(json.dumps(config.model_dump()))
     command = [sys.executable, *launcher, tmp_path / "train.py", tmp_path / f"{name}.yaml", tmp_path / name]
@@ -48,17 +50,18 @@ def start(tmp_path, tum, name, batch_size, launcher):
     return RunFolder(tmp_path / name), done.stdout, order
 
 
-def test_two_processes_see_the_pairs_of_one_and_end_with_its_metrics(tum, tmp_path):
+def test_two_processes_train_as_one_that_accumulates_their_batches(tum, tmp_path):
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    one, _, order = start(tmp_path, tum, "one", 4, [])
-    two, printed, orders = start(tmp_path, tum, "two", 2, torchrun)
+    one, _, order = start(tmp_path, tum, "one", 2, [])
+    two, printed, orders = start(tmp_path, tum, "two", 1, torchrun)
     assert "effective batch 4 (batch_size 2 x 2 processes x accumulate 1)" in printed
-    assert printed.count("epoch 1/1") == 1  # the main process alone speaks
+    assert printed.count("sync_batchnorm needs GPUs") == 1  # the main process alone speaks
     assert len(orders) == 2
-    assert [" ".join(parts) for parts in zip(*orders, strict=True)] == order[0]
+    assert [name for step in zip(*orders, strict=True) for name in step] == order[0]
     (alone,), (together,) = one.read_metrics(), two.read_metrics()
-    for key in ("rmse_m", "abs_rel", "delta1", "loss"):
-        assert together[key] == pytest.approx(alone[key], abs=1e-3), key
+    # The loss of a process is the mean over its own batches; with BatchNorm apart, only the statistics for inference
+    # differ, since one process has seen every batch and each of two has seen half of them.
+    assert together["loss"] == pytest.approx(alone["loss"], abs=0.05)
 
 
 def test_the_effective_batch_is_said():
