@@ -16,7 +16,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from lightdepth_runtime import CameraIntrinsics, DepthEstimator
+from lightdepth_runtime import DepthEstimator, Intrinsics
 from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.images.preprocess import resize_depth
 from lightdepth_runtime.pairs import load_pairs
@@ -42,7 +42,7 @@ def main(
         known = spec.intrinsics is not None
         if not known:
             height, width = pairs.pairs[0].read().image.shape[:2]
-            camera = CameraIntrinsics(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, width, height)
+            camera = Intrinsics(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, width, height)
             estimator.backend.spec = spec.with_changes(intrinsics=camera)
         ratios = np.array(
             [measure(estimator, p.read().image, focal_px) for p in track(pairs.pairs, "Zooming", len(pairs))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -103,7 +103,7 @@ class TrainConfig(BaseModel):
         return {**preset, **given}
 
     @model_validator(mode="after")
-    def _check_teacher(self) -> Self:
+    def _check_teacher(self) -> TrainConfig:
         if self.distill_from is None and (self.unlabelled is not None or self.feature_weight):
             raise ValueError("unlabelled and feature_weight need a teacher: set distill_from")
         return self

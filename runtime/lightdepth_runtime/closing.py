@@ -2,9 +2,11 @@
 
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import Self
+from typing import TypeVar
 
 __all__ = ["Closing"]
+
+_Self = TypeVar("_Self", bound="Closing")  # typing.Self came with Python 3.11
 
 
 class Closing(ABC):
@@ -14,7 +16,7 @@ class Closing(ABC):
     def close(self) -> None:
         """Free what is held."""
 
-    def __enter__(self) -> Self:
+    def __enter__(self: _Self) -> _Self:
         return self
 
     def __exit__(

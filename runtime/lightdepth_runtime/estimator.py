@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self, cast, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ class DepthEstimator(Closing):
         self._buffers = FrameBuffers(spec.input_height, spec.input_width)
 
     @classmethod
-    def load(cls, path: Path | str | None = None, device: str = "auto", threads: int | None = None) -> Self:
+    def load(cls, path: Path | str | None = None, device: str = "auto", threads: int | None = None) -> "DepthEstimator":
         """Open a model file, or the shipped model where none is named.
 
         See `lightdepth_runtime.backends.open_backend` for the other arguments and errors; `device_reason` says why

@@ -14,7 +14,6 @@ from .errors import LightDepthError
 __all__ = [
     "SIZE_DIVISOR",
     "SPEC_KEY",
-    "CameraIntrinsics",
     "DepthCalibration",
     "DepthKind",
     "Intrinsics",
@@ -81,9 +80,6 @@ class Intrinsics:
         across = (focal_px / width) / (self.fx / self.width)
         down = (focal_px / height) / (self.fy / self.height)
         return math.sqrt(across * down)
-
-
-CameraIntrinsics = Intrinsics  # the name under which cameras meet it
 
 
 @dataclass(frozen=True)

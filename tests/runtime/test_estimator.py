@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lightdepth_runtime import CameraIntrinsics, DepthEstimator, LightDepthError, ModelSpec
+from lightdepth_runtime import DepthEstimator, Intrinsics, LightDepthError, ModelSpec
 from lightdepth_runtime import estimator as estimator_module
 from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.spec import DepthCalibration
 
-TRAINED_AT = CameraIntrinsics(518.858, 519.470, 325.582, 253.736, 640, 480)
+TRAINED_AT = Intrinsics(518.858, 519.470, 325.582, 253.736, 640, 480)
 SPEC = ModelSpec(name="fake", input_height=64, input_width=96, parameters=0, intrinsics=TRAINED_AT)
 
 
@@ -146,23 +146,23 @@ def test_focal_length_needs_a_model_that_knows_its_own(estimator):
 
 
 def test_intrinsics_come_from_a_field_of_view():
-    camera = CameraIntrinsics.from_field_of_view(90, 640, 480)
+    camera = Intrinsics.from_field_of_view(90, 640, 480)
     assert camera.fx == pytest.approx(320)
     assert camera.fy == camera.fx
     assert (camera.cx, camera.cy) == (319.5, 239.5)
     for bad in (0, 180, -3):
         with pytest.raises(LightDepthError, match="between 0 and 180"):
-            CameraIntrinsics.from_field_of_view(bad, 640, 480)
+            Intrinsics.from_field_of_view(bad, 640, 480)
 
 
 @pytest.mark.parametrize("name", ["k", "K"])
 def test_intrinsics_come_from_a_ros_camera_info(name):
     matrix = np.array([500, 0, 320, 0, 501, 240, 0, 0, 1], float)
     message = SimpleNamespace(**{name: matrix}, width=640, height=480)
-    assert CameraIntrinsics.from_camera_info(message) == CameraIntrinsics(500, 501, 320, 240, 640, 480)
+    assert Intrinsics.from_camera_info(message) == Intrinsics(500, 501, 320, 240, 640, 480)
     message = SimpleNamespace(**{name: matrix * 0}, width=640, height=480)  # what an uncalibrated camera says
     with pytest.raises(LightDepthError, match="positive focal lengths"):
-        CameraIntrinsics.from_camera_info(message)
+        Intrinsics.from_camera_info(message)
 
 
 def test_without_a_shipped_model_a_file_must_be_named(monkeypatch, tmp_path):

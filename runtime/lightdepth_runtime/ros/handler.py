@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import LightDepthError
 from ..estimator import DepthEstimator
-from ..spec import CameraIntrinsics
+from ..spec import Intrinsics
 from .message import DepthEncoding, DepthImage, calibrated, decode_color, encode_depth, stamp_ns
 
 __all__ = ["DepthHandler"]
@@ -27,7 +27,7 @@ class DepthHandler:
             raise LightDepthError(f"Depth's encoding is {' or '.join(get_args(DepthEncoding))}, got {encoding!r}.")
         self._estimator = estimator
         self._encoding: DepthEncoding = encoding
-        self._camera: CameraIntrinsics | None = None
+        self._camera: Intrinsics | None = None
 
     def camera_info(self, message: Any) -> None:  # Any: a message class of whichever ROS library is there
         """Take the camera from a CameraInfo; an uncalibrated one (all zero) is ignored."""

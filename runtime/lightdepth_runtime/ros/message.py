@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from ..images.decode import check_complete, decode_image
 from ..images.opencv import import_cv2
-from ..spec import CameraIntrinsics
+from ..spec import Intrinsics
 
 __all__ = [
     "NANOSECONDS",
@@ -66,10 +66,10 @@ def stamp_ns(message: Any) -> int:  # Any: a message class of whichever ROS libr
     return int(stamp.secs) * NANOSECONDS + int(stamp.nsecs)
 
 
-def calibrated(message: Any) -> CameraIntrinsics | None:  # Any: as above
+def calibrated(message: Any) -> Intrinsics | None:  # Any: as above
     """Return the camera of a CameraInfo, or None where nobody calibrated it: its matrix is then all zero."""
     matrix = message.k if hasattr(message, "k") else message.K
-    return CameraIntrinsics.from_camera_info(message) if matrix[0] > 0 else None
+    return Intrinsics.from_camera_info(message) if matrix[0] > 0 else None
 
 
 def decode_color(message: Any, name: str = "The image message") -> NDArray[np.uint8]:  # Any: as above

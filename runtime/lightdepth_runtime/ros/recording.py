@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..closing import Closing
 from ..errors import LightDepthError
-from ..spec import CameraIntrinsics
+from ..spec import Intrinsics
 from .message import NANOSECONDS, calibrated, stamp_ns
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Recording(Closing):
             return message
         return None
 
-    def intrinsics(self, topic: str) -> CameraIntrinsics | None:
+    def intrinsics(self, topic: str) -> Intrinsics | None:
         """Return the camera of an image topic; None without a CameraInfo, or with an uncalibrated one (all zero)."""
         message = self.camera_info(topic)
         return None if message is None else calibrated(message)

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from lightdepth_runtime import CameraIntrinsics, DepthEstimator, LightDepthError, ModelSpec
+from lightdepth_runtime import DepthEstimator, Intrinsics, LightDepthError, ModelSpec
 from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.calibration.fit import DepthGroup, KnownDistance, calibrate, groups_of_pairs, groups_of_points
 from lightdepth_runtime.images.decode import read_image
 from lightdepth_runtime.pairs import load_pairs
 from lightdepth_runtime.spec import DepthCalibration
 
-CAMERA = CameraIntrinsics(100.0, 100.0, 79.5, 59.5, 160, 120)
+CAMERA = Intrinsics(100.0, 100.0, 79.5, 59.5, 160, 120)
 SPEC = ModelSpec(name="fake", input_height=64, input_width=96, parameters=0, intrinsics=CAMERA)
 
 

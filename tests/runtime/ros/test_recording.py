@@ -15,7 +15,7 @@ from lightdepth_runtime.infer.infer import infer_stream
 from lightdepth_runtime.pairs import load_pairs
 from lightdepth_runtime.ros import Recording, RecordingSink, RecordingSource, is_recording, record_depth
 from lightdepth_runtime.ros.message import encode_depth
-from lightdepth_runtime.spec import CameraIntrinsics
+from lightdepth_runtime.spec import Intrinsics
 
 START_NS, STEP_NS = 1_305_031_232_861_666_111, 33_333_333
 COLOR, DEPTH = "/camera/color/image_raw", "/camera/depth/image_raw"
@@ -51,7 +51,7 @@ def test_frames_of_a_recording_are_the_images_with_stamp_frame_and_camera(write_
         np.testing.assert_array_equal(frame.image, image)
         assert frame.stamp_ns == START_NS + number * STEP_NS
         assert frame.frame_id == "camera_color_optical_frame"
-        assert frame.intrinsics == CameraIntrinsics(129.3, 129.2, 79.5, 59.5, 160, 120)
+        assert frame.intrinsics == Intrinsics(129.3, 129.2, 79.5, 59.5, 160, 120)
     assert len({frame.name for frame in frames}) == 6
 
 
@@ -93,7 +93,7 @@ def test_depth_read_back_by_another_reader_is_right(write_bag, tum, tmp_path, es
 
 
 def test_frames_from_elsewhere_get_a_camera_info_of_their_intrinsics(tmp_path):
-    camera = CameraIntrinsics(100, 101, 31.5, 15.5, 64, 32)
+    camera = Intrinsics(100, 101, 31.5, 15.5, 64, 32)
     sink = RecordingSink(tmp_path / "depth")
     sink.write(Frame(np.zeros((32, 64, 3), np.uint8), 5, "a"), np.ones((32, 64), np.float32), camera)
     sink.close()
