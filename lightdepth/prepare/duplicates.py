@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .facts import PairFacts
 from .finding import Finding
@@ -15,45 +16,93 @@ __all__ = ["find_duplicates"]
 # Correlation of 32x24 grey copies: 0.70 at most between rooms of NYU Depth V2, 0.97 between every fourth frame of a
 # turning camera (TUM freiburg1_rpy); recompressed or scaled copies are above this.
 NEAR_DUPLICATE = 0.995
-ROWS_AT_ONCE = 1000
+# Unit vectors of that correlation are at most this far apart, in any projection too.
+NEAR_DISTANCE = float(np.sqrt(2 - 2 * NEAR_DUPLICATE))
+INDEX_DIMENSIONS = 16  # principal components that the index holds; they tell nearly all images apart
+FITTED_ON = 20_000  # images that the components are fitted on
+NEIGHBOURS = 8  # looked at first; more where none of them settles the question
+QUERIES_AT_ONCE = 10_000
+NAMES_KEPT = 100
 
 
 def find_duplicates(looked: Mapping[str, Sequence[PairFacts]]) -> list[Finding]:
-    """Compare every pair with every other: files by hash, images by thumbnail."""
-    everything = [(split, fact) for split, facts in looked.items() for fact in facts]
+    """Name files that are there more than once, by hash, and images that are nearly another, by thumbnail.
+
+    A finding counts all and names the first hundred.
+    """
     found: list[Finding] = []
     for what, key in (("image", "color_hash"), ("depth", "depth_hash")):
         groups: dict[str, list[tuple[str, PairFacts]]] = defaultdict(list)
-        for split, fact in everything:
-            groups[getattr(fact, key)].append((split, fact))
+        for split, facts in looked.items():
+            for fact in facts:
+                groups[getattr(fact, key)].append((split, fact))
         copies = [group for group in groups.values() if len(group) > 1]
         if copies:
             both = [group for group in copies if len({split for split, _ in group}) > 1]
             message = f"{len(copies)} {what} files are there more than once"
             message += f", {len(both)} of them in both splits" if both else ""
-            names = tuple(" = ".join(fact.name for _, fact in group) for group in [*both, *copies])
-            found.append(Finding("error" if both else "warning", "duplicates", message, tuple(dict.fromkeys(names))))
-    return found + _find_near_duplicates(everything)
+            names = dict.fromkeys(
+                " = ".join(fact.name for _, fact in group[:NAMES_KEPT]) for group in [*both, *copies][:NAMES_KEPT]
+            )
+            found.append(Finding("error" if both else "warning", "duplicates", message, tuple(names)))
+    return found + _find_near_duplicates(looked)
 
 
-def _find_near_duplicates(everything: Sequence[tuple[str, PairFacts]]) -> list[Finding]:
-    if not everything:
+def _find_near_duplicates(looked: Mapping[str, Sequence[PairFacts]]) -> list[Finding]:
+    """Compare distinct images through an index of their principal components: about linear in their number."""
+    # Equal files are reported already: one of each stands for all.
+    splits = [list({fact.color_hash: fact for fact in facts}.values()) for facts in looked.values() if facts]
+    if not splits:
         return []
-    thumbnails = np.stack([fact.thumbnail for _, fact in everything])  # (n, 768)
-    within: list[str] = []
-    across: list[str] = []
-    for start in range(0, len(thumbnails), ROWS_AT_ONCE):
-        likeness = thumbnails[start : start + ROWS_AT_ONCE] @ thumbnails.T  # (up to 1000, n)
-        for row, other in zip(*np.nonzero(likeness > NEAR_DUPLICATE), strict=True):
-            (split, fact), (other_split, other_fact) = everything[start + row], everything[other]
-            if other <= start + row or fact.color_hash == other_fact.color_hash:
-                continue
-            (within if split == other_split else across).append(f"{fact.name} ~ {other_fact.name}")
+    components = _principal_components([fact for facts in splits for fact in facts])
     found = []
+    across = [pair for i in range(len(splits)) for j in range(i) for pair in _matches(splits[i], splits[j], components)]
     if across:
         message = f"{len(across)} images of one split are nearly images of the other"
-        found.append(Finding("error", "near_duplicates", message, tuple(across)))
+        found.append(Finding("error", "near_duplicates", message, tuple(across[:NAMES_KEPT])))
+    within = [pair for facts in splits for pair in _matches(facts, facts, components)]
     if within:
-        message = f"{len(within)} pairs of nearly equal images in one split (consecutive frames teach little)"
-        found.append(Finding("note", "near_duplicates", message, tuple(within)))
+        message = f"{len(within)} images are nearly an earlier one of their split (consecutive frames teach little)"
+        found.append(Finding("note", "near_duplicates", message, tuple(within[:NAMES_KEPT])))
     return found
+
+
+def _principal_components(facts: Sequence[PairFacts]) -> NDArray[np.float32]:
+    """Return an orthonormal basis (768, d) of the directions in which the thumbnails differ most."""
+    step = -(-len(facts) // FITTED_ON)
+    sample = np.stack([fact.thumbnail for fact in facts[::step]])  # (n, 768)
+    _, vectors = np.linalg.eigh(sample.T @ sample)  # the largest last
+    return vectors[:, -INDEX_DIMENSIONS:].astype(np.float32)
+
+
+def _matches(
+    images: Sequence[PairFacts], others: Sequence[PairFacts], components: NDArray[np.float32]
+) -> Iterator[str]:
+    """Yield `image ~ other` for each image that is nearly one of the others, or an earlier one of its own list."""
+    from scipy.spatial import KDTree
+
+    is_same = images is others
+    stored = np.stack([fact.thumbnail for fact in others])  # (m, 768)
+    tree = KDTree(stored @ components)
+    for start in range(0, len(images), QUERIES_AT_ONCE):
+        chunk = np.stack([fact.thumbnail for fact in images[start : start + QUERIES_AT_ONCE]])
+        open_rows = np.arange(len(chunk))
+        count = NEIGHBOURS
+        while len(open_rows):
+            count = min(count, len(others))
+            limit = NEAR_DISTANCE * (1 + 1e-4)  # rounding must not lose one
+            points = chunk[open_rows] @ components
+            near = np.asarray(tree.query(points, k=[*range(1, count + 1)], distance_upper_bound=limit)[1])
+            # (rows, count), the number of others where there is none so near
+            unsettled = []
+            for row, places in zip(open_rows, near, strict=True):
+                known = places[places < len(others)]
+                likeness = stored[known] @ chunk[row]
+                usable = (likeness > NEAR_DUPLICATE) & ((known < start + row) if is_same else True)
+                usable &= [others[place].color_hash != images[start + row].color_hash for place in known]
+                if usable.any():
+                    yield f"{images[start + row].name} ~ {others[known[usable.argmax()]].name}"
+                elif len(known) == count < len(others):
+                    unsettled.append(row)
+            open_rows = np.array(unsettled, int)
+            count *= 4
