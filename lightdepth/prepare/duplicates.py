@@ -92,17 +92,19 @@ def _matches(
             count = min(count, len(others))
             limit = NEAR_DISTANCE * (1 + 1e-4)  # rounding must not lose one
             points = chunk[open_rows] @ components
-            near = np.asarray(tree.query(points, k=[*range(1, count + 1)], distance_upper_bound=limit)[1])
-            # (rows, count), the number of others where there is none so near
+            _, found = tree.query(points, k=count, distance_upper_bound=limit)
+            near = np.asarray(found).reshape(len(points), count)  # len(others) where there is none so near
             unsettled = []
-            for row, places in zip(open_rows, near, strict=True):
-                known = places[places < len(others)]
-                likeness = stored[known] @ chunk[row]
-                usable = (likeness > NEAR_DUPLICATE) & ((known < start + row) if is_same else True)
-                usable &= [others[place].color_hash != images[start + row].color_hash for place in known]
-                if usable.any():
-                    yield f"{images[start + row].name} ~ {others[known[usable.argmax()]].name}"
-                elif len(known) == count < len(others):
-                    unsettled.append(row)
+            for row, places in zip(open_rows.tolist(), near, strict=True):
+                known = places[places < len(others)].tolist()
+                image = images[start + row]
+                for place in known:
+                    is_other = place < start + row if is_same else others[place].color_hash != image.color_hash
+                    if is_other and float(stored[place] @ chunk[row]) > NEAR_DUPLICATE:
+                        yield f"{image.name} ~ {others[place].name}"
+                        break
+                else:
+                    if len(known) == count < len(others):
+                        unsettled.append(row)
             open_rows = np.array(unsettled, int)
             count *= 4
