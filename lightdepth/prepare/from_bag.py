@@ -1,6 +1,5 @@
 """Turn a ROS recording with colour and registered depth into a pair list: one scene a recording."""
 
-import shlex
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from lightdepth_runtime.atomic import make_folder, write_bytes, write_text
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs.pair import check_same_size
 from lightdepth_runtime.pairs.pair_list import INTRINSICS_MARK, read_intrinsics
+from lightdepth_runtime.pairs.rows import format_row
 from lightdepth_runtime.ros import ImageMessage, Recording, decode_color, decode_depth
 from lightdepth_runtime.sinks.open import LARGEST_MM, depth_as_mm, encode_png
 from lightdepth_runtime.spec import Intrinsics
@@ -176,4 +176,4 @@ def _write_pair(bag: Path, color: ImageMessage, depth: ImageMessage, folder: Pat
     write_bytes(folder / color_name, content if is_jpeg else encode_png(rgb))
     reach = np.where(depth_m * 1000 <= LARGEST_MM, depth_m, np.float32(0))
     write_bytes(folder / depth_name, encode_png(depth_as_mm(reach)))
-    return " ".join(shlex.quote(f"{folder.name}/{name}") for name in (color_name, depth_name))
+    return format_row(f"{folder.name}/{color_name}", f"{folder.name}/{depth_name}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from lightdepth_runtime.images.decode import read_image
 from lightdepth_runtime.images.preprocess import resize_depth
 from lightdepth_runtime.infer.inputs import plan_jobs
 from lightdepth_runtime.pairs.pair_list import INTRINSICS_MARK
+from lightdepth_runtime.pairs.rows import format_row
 from lightdepth_runtime.sinks.open import LARGEST_MM, depth_as_mm, encode_png
 
 from ..teacher.teacher import Teacher
@@ -87,7 +87,7 @@ def write_pseudo_labels(
             failures.append(f"{job.path}: {error}")
             continue
         color = os.path.relpath(job.path, output.resolve())
-        lines.append(" ".join(shlex.quote(str(path)) for path in (color, depth_path.name)))
+        lines.append(format_row(color, depth_path.name))
     if lines:
         write_text(output / LIST_NAME, "\n".join([*_camera_line(focal_px, sizes), *lines]) + "\n")
     if failures:

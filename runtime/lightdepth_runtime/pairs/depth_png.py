@@ -1,6 +1,5 @@
 """Depth PNG files in metres. The unit follows from packaging and bit depth, never from the values."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,8 +13,8 @@ from ..images.opencv import import_cv2
 from .pair import FrameData, check_same_size
 
 __all__ = [
+    "DepthRule",
     "FilePair",
-    "check_all_exist",
     "decode_dense_depth_8bit",
     "decode_depth",
     "decode_millimetres",
@@ -52,16 +51,6 @@ class FilePair:
         values = read_depth_values(self.depth_path, self.rule)
         check_same_size(image, values, str(self.depth_path))
         return image, values
-
-
-def check_all_exist(pairs: Sequence[FilePair], listing: Path) -> None:
-    """Refuse a listing whose files are missing; name the first and count the rest."""
-    missing = [path for pair in pairs for path in (pair.color_path, pair.depth_path) if not path.is_file()]
-    if missing:
-        more = f" (and {len(missing) - 1} more of {2 * len(pairs)} files)" if len(missing) > 1 else ""
-        raise LightDepthError(
-            f"{listing} names {missing[0]}, which doesn't exist{more}. Restore the files or remove their rows."
-        )
 
 
 def read_depth_png(path: Path, rule: DepthRule) -> NDArray[np.float32]:

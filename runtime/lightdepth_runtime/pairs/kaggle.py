@@ -1,12 +1,12 @@
 """NYU Depth V2 as Kaggle/DenseDepth packs it: `nyu2_train.csv`, `nyu2_test.csv` and folders of images."""
 
-import csv
+from dataclasses import replace
 from pathlib import Path
 
-from ..errors import LightDepthError
-from .depth_png import FilePair, check_all_exist
+from .files import exists, find_pairs, spellings
 from .labelled_mat import NYU_INTRINSICS
 from .pair import PairSet
+from .rows import COLUMNS, parse_rows, read_lines
 
 __all__ = ["find_csv", "load_kaggle"]
 
@@ -28,26 +28,12 @@ def load_kaggle(csv_path: Path, split: str, *, missing_ok: bool = False) -> Pair
     Raises:
         LightDepthError: an unreadable or empty csv, a row without two columns, or missing files.
     """
-    try:
-        with csv_path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise LightDepthError(f"Can't read {csv_path} as a csv ({error}).") from error
-    for number, row in enumerate(rows, 1):
-        if len(row) != 2:
-            raise LightDepthError(
-                f"{csv_path}, row {number}: expected two columns (colour, depth), got {len(row)}: "
-                f"{','.join(row)[:80]!r}."
-            )
-    if not rows:
-        raise LightDepthError(f"{csv_path} lists no pairs. Download the packaging again or choose another --split.")
-    base, strip = _find_base(csv_path, rows[0][0])
-    pairs = []
-    for color, depth in rows:
-        color, depth = (row.removeprefix(f"{_LEVEL}/") if strip else row for row in (color, depth))
-        pairs.append(FilePair(color, Path(color).parent.name, base / color, base / depth, "densedepth"))
-    if not missing_ok:
-        check_all_exist(pairs, csv_path)
+    rows = parse_rows(read_lines(csv_path), csv_path, COLUMNS)
+    base, strip = _find_base(csv_path, rows[0].color)
+    if strip:
+        rows = [replace(row, color=_without_level(row.color), depth=_without_level(row.depth)) for row in rows]
+    pairs = find_pairs(rows, base, csv_path, "densedepth", missing_ok=missing_ok)
+    pairs = [replace(pair, scene=Path(pair.scene).name) for pair in pairs]
     camera = NYU_INTRINSICS if csv_path.name.startswith(_NYU) else None
     return PairSet("kaggle", csv_path.parent, split, pairs, camera)
 
@@ -55,6 +41,10 @@ def load_kaggle(csv_path: Path, split: str, *, missing_ok: bool = False) -> Pair
 def _find_base(csv_path: Path, first: str) -> tuple[Path, bool]:
     """Return the folder the rows are relative to, and whether their `data/` is to be dropped."""
     for base in (csv_path.parent, csv_path.parent.parent):
-        if (base / first).is_file():
+        if any(exists(base / spelling) for spelling in spellings(first)):
             return base, False
-    return csv_path.parent, not (csv_path.parent / _LEVEL).is_dir() and first.startswith(f"{_LEVEL}/")
+    return csv_path.parent, not (csv_path.parent / _LEVEL).is_dir() and _without_level(first) != first
+
+
+def _without_level(written: str) -> str:
+    return written.replace("\\", "/").removeprefix(f"{_LEVEL}/")

@@ -29,9 +29,9 @@ def load_pairs(path: Path | str, split: str, *, missing_ok: bool = False) -> Pai
     """
     path = Path(path)
     if path.is_file():
-        if path.suffix == ".mat":
+        if path.suffix.lower() == ".mat":
             return load_labelled_mat(path.parent, split)
-        load = load_kaggle if path.suffix == ".csv" else load_pair_list
+        load = load_kaggle if path.suffix.lower() == ".csv" else load_pair_list
         return load(path, split, missing_ok=missing_ok)
     if not path.is_dir():
         raise LightDepthError(f"No data at {path}: no such file or folder.")

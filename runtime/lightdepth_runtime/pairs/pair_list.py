@@ -1,13 +1,13 @@
 """A text file of `colour depth` lines: the packaging for anyone's own recordings."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import LightDepthError
 from ..spec import Intrinsics
-from .depth_png import FilePair, check_all_exist
+from .files import find_pairs
 from .pair import PairSet
+from .rows import WORDS, parse_rows, read_lines
 
 __all__ = ["INTRINSICS_MARK", "load_pair_list", "read_intrinsics"]
 
@@ -15,7 +15,7 @@ INTRINSICS_MARK = "# intrinsics:"  # a comment to readers that don't know it
 
 
 def load_pair_list(path: Path, split: str, *, missing_ok: bool = False) -> PairSet:
-    """List the pairs of a text file: two paths a line, relative to the file or absolute; `#` starts a comment.
+    """List the pairs of a text file: two paths a line, relative to the file or absolute; see `rows.parse_rows`.
 
     Depth is 16-bit PNG in millimetres, 0 = no reading. A path with spaces stands in quotes. The colour file's folder is
     the scene. A comment `# intrinsics: fx fy cx cy width height` tells the camera of all images, in pixels.
@@ -23,28 +23,9 @@ def load_pair_list(path: Path, split: str, *, missing_ok: bool = False) -> PairS
     Raises:
         LightDepthError: unreadable or empty file, a line without two paths, or missing files.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise LightDepthError(f"Can't read {path} as a text list of pairs ({error}).") from error
-    pairs = []
-    for number, line in enumerate(lines, 1):
-        try:
-            words = shlex.split(line, comments=True)
-        except ValueError as error:
-            raise LightDepthError(f"{path}, line {number}: {error} in {line[:80]!r}.") from error
-        if not words:
-            continue
-        if len(words) != 2:
-            raise LightDepthError(
-                f"{path}, line {number}: expected `colour depth`, got {len(words)} paths: {line[:80]!r}."
-            )
-        color, depth = (path.parent / word for word in words)  # an absolute word replaces the parent
-        pairs.append(FilePair(words[0], str(Path(words[0]).parent), color, depth, "millimetres"))
-    if not pairs:
-        raise LightDepthError(f"{path} lists no pairs; write one `colour depth` line a pair.")
-    if not missing_ok:
-        check_all_exist(pairs, path)
+    lines = read_lines(path)
+    rows = parse_rows(lines, path, WORDS)
+    pairs = find_pairs(rows, path.parent, path, "millimetres", missing_ok=missing_ok)
     return PairSet("pair list", path.parent, split, pairs, read_intrinsics(lines))
 
 
