@@ -1,0 +1,76 @@
+"""Several processes give what one gives, end at once, and name the item that killed one."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import pytest
+
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.parallel import IN_FLIGHT, ordered_map
+
+SLEEPS = """
+import time
+from lightdepth_runtime.parallel import ordered_map
+if __name__ == "__main__":
+    for done in ordered_map(time.sleep, [0.01, 60, 60, 60], 2):
+        print("first", flush=True)
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_results_come_in_the_items_order(workers):
+    slow_first = [0.2, 0.0, 0.1, 0.0]
+    assert list(ordered_map(partial(math.pow, 2), range(20), workers)) == [2.0**n for n in range(20)]
+    assert list(ordered_map(time.sleep, slow_first, workers)) == [None] * 4
+
+
+def test_items_are_read_only_a_little_ahead():
+    read = []
+
+    def items():
+        for n in range(100):
+            read.append(n)
+            yield float(n)
+
+    results = ordered_map(math.sqrt, items(), 2)
+    assert next(results) == 0
+    assert len(read) <= 2 * IN_FLIGHT
+    results.close()
+
+
+def test_a_killed_worker_is_named():
+    with pytest.raises(LightDepthError, match=r"picture 7.*--workers"):
+        list(ordered_map(os._exit, [7], 2, name=lambda code: f"picture {code}"))
+
+
+def test_an_items_error_comes_at_its_turn():
+    results = ordered_map(math.sqrt, [4.0, -1.0, 9.0], 2)
+    assert next(results) == 2
+    with pytest.raises(ValueError, match="domain"):
+        next(results)
+
+
+def test_an_interrupt_ends_workers_that_are_busy(tmp_path):
+    script = tmp_path / "sleeps.py"
+    script.write_text(SLEEPS)
+    process = subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+    )
+    assert process.stdout.readline() == "first\n"
+    begun = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the command
+    assert process.wait(timeout=20) != 0
+    assert time.monotonic() - begun < 10
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail("a worker outlived the command")
