@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from lightdepth_runtime import __version__
 from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.evaluation.alignment import Alignment
 from lightdepth_runtime.evaluation.evaluate import Predictor, predict_views
 from lightdepth_runtime.evaluation.metrics import DepthMetrics
-from lightdepth_runtime.evaluation.protocol import Alignment, Protocol, get_protocol
+from lightdepth_runtime.evaluation.protocol import Protocol, get_protocol
 from lightdepth_runtime.evaluation.scores import Scorer, Scores
 from lightdepth_runtime.pairs import FrameData, Pair, PairSet
 from lightdepth_runtime.spec import DepthKind

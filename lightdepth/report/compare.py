@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightdepth_runtime.atomic import make_folder, write_json, write_text
+from lightdepth_runtime.evaluation.alignment import fit_alignment
 from lightdepth_runtime.evaluation.metrics import DepthMetrics
-from lightdepth_runtime.evaluation.protocol import Averaging, Protocol, fit_alignment
+from lightdepth_runtime.evaluation.protocol import Averaging, Protocol
 from lightdepth_runtime.images.preprocess import resize_depth
 
 from ..compare.compare import ComparedFrame, Comparison, Entrant, Row

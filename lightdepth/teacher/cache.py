@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lightdepth_runtime.atomic import make_folder, write_bytes
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.evaluation.protocol import DepthFit
+from lightdepth_runtime.evaluation.alignment import DepthFit
 from lightdepth_runtime.pairs import Pair, PairSet
 
 from .teacher import Teacher

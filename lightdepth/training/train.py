@@ -19,7 +19,7 @@ from torch.utils.tensorboard import SummaryWriter
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.evaluation.evaluate import EvalResult, evaluate
-from lightdepth_runtime.evaluation.protocol import get_protocol
+from lightdepth_runtime.evaluation.protocol import choose_protocol
 from lightdepth_runtime.pairs import PairSet
 from lightdepth_runtime.progress import track
 from lightdepth_runtime.spec import SIZE_DIVISOR
@@ -270,7 +270,7 @@ class _Training:
         return evaluate(
             self._estimator(),
             self.validation,
-            get_protocol("eigen"),
+            choose_protocol(None, packaging=self.validation.packaging, range_m=self.spec.max_depth_m),
             model=self.spec.name,
             progress=lambda pairs: track(pairs, "Validating", len(pairs)),
         )

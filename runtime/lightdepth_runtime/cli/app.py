@@ -14,8 +14,9 @@ from .. import __version__
 from ..atomic import atomic_path, write_json
 from ..errors import LightDepthError, nearest
 from ..estimator import DepthEstimator
+from ..evaluation.alignment import Alignment
 from ..evaluation.evaluate import EvalResult, evaluate
-from ..evaluation.protocol import PROTOCOLS, Alignment, get_protocol
+from ..evaluation.protocol import PROTOCOLS, get_protocol
 from ..evaluation.scores import RESAMPLES
 from ..infer.lens import Lens
 from ..infer.plan import plan_inputs, run_plan

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from ..images.preprocess import resize_depth
 from ..spec import DepthKind
-from .protocol import Protocol, align
+from .alignment import align
+from .protocol import Protocol
 
 __all__ = ["NO_PIXELS", "DepthMetrics", "PixelSums", "image_metrics", "mean_metrics", "pixel_sums", "valid_pixels"]
 

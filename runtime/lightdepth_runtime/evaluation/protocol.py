@@ -2,39 +2,20 @@
 
 import math
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import LightDepthError
-from ..spec import DepthKind
+from ..errors import LightDepthError, nearest
+from .alignment import Alignment
+from .crops import FULL_SIZE, Crop, crop_slices, fastdepth_indices
 
-__all__ = [
-    "PROTOCOLS",
-    "Alignment",
-    "Averaging",
-    "DepthFit",
-    "Protocol",
-    "align",
-    "fit_alignment",
-    "get_protocol",
-]
+__all__ = ["PROTOCOLS", "Averaging", "Protocol", "ProtocolParts", "choose_protocol", "get_protocol"]
 
-Alignment = Literal["none", "median", "scale-shift"]
 Averaging = Literal["per-image", "pooled"]
-Crop = Literal["eigen", "densedepth", "fastdepth", "none"]
-
-FULL_SIZE = (480, 640)  # what the crops are given for, in rows and columns
-CROPS: dict[Crop, tuple[int, int, int, int]] = {
-    "eigen": (45, 471, 41, 601),  # Eigen et al. 2014, as in the code of BTS and AdaBins
-    "densedepth": (20, 460, 24, 616),  # eigen_test_crop.npy of DenseDepth; GuideDepth's evaluate.py writes it out
-}
-# fast-depth, dataloaders/nyu.py: shrink to 250 rows, take the centre, shrink again; all by nearest neighbour.
-FASTDEPTH_SHRUNK, FASTDEPTH_CENTRE, FASTDEPTH_SIZE = (250, 333), (228, 304), (224, 224)
-FASTDEPTH_CORNER = (11, 14)
-SMALLEST_DISPARITY = float(np.finfo(np.float64).tiny)  # 1 / it is finite and beyond every range
+NYU_RANGE_M = 10.0
+KITTI_RANGE_M = 80.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +25,8 @@ class Protocol:
     A pixel counts where `min_depth_m < truth < max_depth_m` inside the crop. Predictions are resized to the truth's
     size, aligned, then clipped to `min_prediction_m .. max_prediction_m`. `per-image` averages each image's metrics,
     `pooled` computes them over the pixels of all images. The crop `fastdepth` cuts the frame itself, so that the model
-    sees no more than what counts. `flip_tta` averages the depth of the frame and of its mirror image;
+    sees no more than what counts. `focal` scales each prediction from the model's camera to the pair's where both are
+    known. `flip_tta` averages the depth of the frame and of its mirror image;
     `flip_as_sample` scores the mirror image as another sample.
     """
 
@@ -58,6 +40,7 @@ class Protocol:
     flip_as_sample: bool = False
     min_prediction_m: float = 1e-3
     max_prediction_m: float = 10.0
+    focal: bool = False
 
     @property
     def id(self) -> str:
@@ -67,7 +50,8 @@ class Protocol:
         tta = {(False, False): "no-tta", (True, False): "flip-tta", (False, True): "flip-sample"}.get(
             (self.flip_tta, self.flip_as_sample), "flip-tta-flip-sample"
         )
-        return f"crop-{self.crop}_{_range(truth)}_align-{self.alignment}_{self.averaging}_{tta}{clipped}"
+        extra = f"{clipped}{'_focal' * self.focal}"
+        return f"crop-{self.crop}_{_range(truth)}_align-{self.alignment}_{self.averaging}_{tta}{extra}"
 
     def describe(self) -> str:
         """Say it in one line for people."""
@@ -75,6 +59,8 @@ class Protocol:
             "eigen": "Eigen crop",
             "densedepth": "crop 20:460, 24:616",
             "fastdepth": "frames cut to their centre at 224x224",
+            "garg": "Garg crop",
+            "eigen-kitti": "Eigen's KITTI crop",
             "none": "no crop",
         }[self.crop]
         align_text = {
@@ -88,6 +74,7 @@ class Protocol:
             f"{self.name}: {crop}, {self.min_depth_m:g} < truth < {self.max_depth_m:g} m, {align_text}, "
             f"predictions within {self.min_prediction_m:g}..{self.max_prediction_m:g} m, {average}, {tta}"
             f"{', mirror images scored too' if self.flip_as_sample else ''}"
+            f"{', depth scaled to the camera of each pair' if self.focal else ''}"
         )
 
     def to_dict(self) -> dict[str, Any]:  # Any: a JSON object
@@ -115,22 +102,17 @@ class Protocol:
                 f"Protocol {self.name} is defined for frames of 480x640, got {truth_m.shape[0]}x{truth_m.shape[1]}; "
                 "choose another --protocol."
             )
-        rows, columns = _fastdepth_indices()
+        rows, columns = fastdepth_indices()
         return np.ascontiguousarray(image[rows[:, None], columns]), np.ascontiguousarray(
             truth_m[rows[:, None], columns]
         )
 
     def valid(self, truth_m: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """Return the mask of the pixels that count: (H, W) bool. The crop is scaled for sizes other than 480x640."""
+        """Return the mask of the pixels that count: (H, W) bool. A crop is a share of the frame, whatever its size."""
         mask = (truth_m > self.min_depth_m) & (truth_m < self.max_depth_m)
-        if self.crop in CROPS:
-            height, width = truth_m.shape
-            top, bottom, left, right = CROPS[self.crop]
-            rows, columns = height / FULL_SIZE[0], width / FULL_SIZE[1]
-            inside = np.zeros_like(mask)
-            inside[round(top * rows) : round(bottom * rows), round(left * columns) : round(right * columns)] = True
-            mask &= inside
-        return mask
+        inside = np.zeros_like(mask)
+        inside[crop_slices(self.crop, *truth_m.shape)] = True
+        return mask & inside
 
 
 _DENSEDEPTH = Protocol("densedepth", "densedepth", min_prediction_m=0.1)
@@ -147,8 +129,26 @@ PROTOCOLS = {
         replace(_DENSEDEPTH, name="guidedepth", flip_as_sample=True),  # mic-rud/GuidedDecoding, evaluate.py
         # dwofk/fast-depth, metrics.py: every pixel with a reading; nothing is clipped but what would have no logarithm
         Protocol("fastdepth", "fastdepth", min_depth_m=0.0, max_depth_m=math.inf, max_prediction_m=math.inf),
+        # KITTI, as BTS, AdaBins and ZoeDepth score it: Garg's crop, 80 m; with Eigen's own crop; and without one
+        Protocol("garg", "garg", max_depth_m=KITTI_RANGE_M, max_prediction_m=KITTI_RANGE_M),
+        Protocol("eigen-kitti", "eigen-kitti", max_depth_m=KITTI_RANGE_M, max_prediction_m=KITTI_RANGE_M),
+        Protocol("kitti", "garg", max_depth_m=KITTI_RANGE_M, max_prediction_m=KITTI_RANGE_M),
     )
 }
+# What each packaging is scored with in the literature; pair lists keep the crop of this project's own figures.
+_PACKAGING_CROPS: dict[str, Crop] = {"kaggle": "eigen", "labelled mat": "eigen", "pair list": "eigen", "KITTI": "garg"}
+
+
+@dataclass(frozen=True)
+class ProtocolParts:
+    """What is asked for beside a preset; None leaves a part as the preset has it."""
+
+    alignment: Alignment = "none"
+    flip_tta: bool = False
+    crop: Crop | None = None
+    max_depth_m: float | None = None
+    averaging: Averaging | None = None
+    focal: bool = False
 
 
 def get_protocol(name: str, alignment: Alignment = "none", *, flip_tta: bool = False) -> Protocol:
@@ -157,95 +157,63 @@ def get_protocol(name: str, alignment: Alignment = "none", *, flip_tta: bool = F
     Raises:
         LightDepthError: no preset or no alignment of that name.
     """
-    if alignment not in get_args(Alignment):
-        raise LightDepthError(f"Unknown alignment {alignment!r}; choose one of {', '.join(get_args(Alignment))}.")
-    if name not in PROTOCOLS:
-        raise LightDepthError(f"Unknown protocol {name!r}; choose one of {', '.join(PROTOCOLS)}.")
-    preset = PROTOCOLS[name]
-    return replace(preset, alignment=alignment, flip_tta=flip_tta or preset.flip_tta)
+    return choose_protocol(name, ProtocolParts(alignment, flip_tta))
 
 
-@dataclass(frozen=True)
-class DepthFit:
-    """One image's alignment, fitted on its valid pixels and good for all of them.
+def choose_protocol(
+    name: str | None, parts: ProtocolParts | None = None, *, packaging: str = "", range_m: float = NYU_RANGE_M
+) -> Protocol:
+    """Return a preset, or without a name the protocol that data and model imply, with the parts that are asked for.
 
-    In depth: metres = scale * prediction. In disparity: 1 / metres = scale * disparity + shift, where the disparity is
-    1 / prediction of a metric model and the prediction itself of a relative-inverse one.
-    """
+    Without a name NYU Depth V2 and pair lists are scored within Eigen's crop, KITTI within Garg's, other folders whole,
+    and truth counts up to `range_m`. A result that equals a preset is called by its name, any other "custom".
 
-    kind: DepthKind = "metric"
-    in_disparity: bool = False
-    scale: float = 1.0
-    shift: float = 0.0
-
-    def apply(self, prediction: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return aligned metres, not clipped; what the fit sends to infinity or behind it becomes a huge depth."""
-        prediction = prediction.astype(np.float64)
-        if not self.in_disparity:
-            return self.scale * prediction
-        aligned = self.scale * _disparity(prediction, self.kind) + self.shift
-        return 1 / np.maximum(aligned, SMALLEST_DISPARITY)
-
-
-def fit_alignment(
-    prediction: NDArray[np.floating], truth_m: NDArray[np.floating], alignment: Alignment, kind: DepthKind = "metric"
-) -> DepthFit:
-    """Fit the alignment of one image on its valid pixels (N,).
-
-    `median` multiplies by median(truth) / median(prediction) (Zhou et al. 2017). `scale-shift` fits
-    1 / truth = scale * disparity + shift by least squares, as MiDaS does (Ranftl et al. 2020).
+    Args:
+        name: of a preset, or None.
+        parts: what to change.
+        packaging: of the pairs.
+        range_m: the model's `max_depth_m`.
 
     Raises:
-        LightDepthError: a relative prediction without scale-shift alignment: it is not in metres.
+        LightDepthError: no preset, alignment, crop or average of that name, or a range that is empty.
     """
-    if kind == "relative-inverse" and alignment != "scale-shift":
-        raise LightDepthError(
-            f"A relative model predicts inverse depth without a scale, so {alignment!r} alignment gives no metres; "
-            "use scale-shift."
-        )
-    if alignment == "none":
-        return DepthFit()
-    if alignment == "median":
-        return DepthFit(scale=float(np.median(truth_m) / np.median(prediction)))
-    disparity = _disparity(prediction.astype(np.float64), kind)
-    target = 1 / truth_m.astype(np.float64)
-    mean, target_mean = disparity.mean(), target.mean()
-    centred = disparity - mean
-    variance = centred @ centred
-    scale = float(centred @ (target - target_mean) / variance) if variance > 0 else 0.0  # a constant fits by its shift
-    return DepthFit(kind, in_disparity=True, scale=scale, shift=float(target_mean - scale * mean))
+    parts = parts or ProtocolParts()
+    if name is not None:
+        if name not in PROTOCOLS:
+            raise LightDepthError(
+                f"Unknown protocol {name!r}; choose one of {', '.join(PROTOCOLS)}{nearest(name, PROTOCOLS)}."
+            )
+        return _with_parts(PROTOCOLS[name], parts)
+    crop = _PACKAGING_CROPS.get(packaging.removeprefix("packed "), "none")
+    if crop == "eigen" and range_m > NYU_RANGE_M:
+        crop = "none"  # a room's crop says nothing about a street
+    implied = _with_parts(Protocol(), ProtocolParts(crop=crop, max_depth_m=range_m))
+    return _with_parts(implied, parts)
 
 
-def align(
-    prediction: NDArray[np.floating], truth_m: NDArray[np.floating], alignment: Alignment, kind: DepthKind = "metric"
-) -> NDArray[np.float64]:
-    """Fit the alignment on the valid pixels (N,) of one image and return their aligned metres."""
-    return fit_alignment(prediction, truth_m, alignment, kind).apply(prediction)
-
-
-def _disparity(prediction: NDArray[np.float64], kind: DepthKind) -> NDArray[np.float64]:
-    return prediction if kind == "relative-inverse" else 1 / prediction
+def _with_parts(preset: Protocol, parts: ProtocolParts) -> Protocol:
+    """Replace parts, and find the preset that is equal but for alignment, mirror images and focal length."""
+    for what, value, known in (
+        ("alignment", parts.alignment, get_args(Alignment)),
+        ("crop", parts.crop, get_args(Crop)),
+        ("average", parts.averaging, get_args(Averaging)),
+    ):
+        if value is not None and value not in known:
+            raise LightDepthError(f"Unknown {what} {value!r}; choose one of {', '.join(known)}.")
+    changed = replace(preset, crop=parts.crop or preset.crop, averaging=parts.averaging or preset.averaging)
+    if parts.max_depth_m is not None:
+        if not parts.max_depth_m > preset.min_depth_m:
+            raise LightDepthError(
+                f"A protocol's range must end beyond {preset.min_depth_m:g} m, got --max-depth {parts.max_depth_m:g}."
+            )
+        changed = replace(changed, max_depth_m=parts.max_depth_m, max_prediction_m=parts.max_depth_m)
+    if changed != preset:
+        equal = (other.name for other in PROTOCOLS.values() if replace(changed, name=other.name) == other)
+        changed = replace(changed, name=next(equal, "custom"))
+    return replace(changed, alignment=parts.alignment, flip_tta=parts.flip_tta or preset.flip_tta, focal=parts.focal)
 
 
 def _range(limits_m: tuple[float, float]) -> str:
     """Write a range so that any two floats are told apart, as repr does."""
     low, high = (repr(float(value)).removesuffix(".0") for value in limits_m)
     return f"{low}-{high}m"
-
-
-@lru_cache(maxsize=1)
-def _fastdepth_indices() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the rows and columns of 480x640 that remain after two resizes by nearest neighbour and the crop."""
-    indices = []
-    for full, shrunk, centre, size, corner in zip(
-        FULL_SIZE, FASTDEPTH_SHRUNK, FASTDEPTH_CENTRE, FASTDEPTH_SIZE, FASTDEPTH_CORNER, strict=True
-    ):
-        first = _nearest(full, shrunk)[corner : corner + centre]
-        indices.append(first[_nearest(centre, size)])
-    return indices[0], indices[1]
-
-
-def _nearest(source: int, target: int) -> NDArray[np.intp]:
-    """Return the source index of each target pixel's centre, as PIL's nearest neighbour takes it: ties by its sums."""
-    step = source / target
-    return np.cumsum([step / 2, *[step] * (target - 1)]).astype(np.intp)

@@ -14,7 +14,7 @@ from .protocol import Averaging, Protocol
 
 __all__ = ["RESAMPLES", "DepthRange", "ImageScore", "SceneScore", "Scorer", "Scores"]
 
-RANGES_M = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, np.inf)
+RANGES_M = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 40.0, 60.0, 80.0, np.inf)
 RESAMPLES = 2000
 INTERVAL_PERCENT = (2.5, 97.5)
 # With fewer scenes than this, resampling scenes says little; single images are drawn then.

@@ -13,7 +13,7 @@ from lightdepth.teacher.cache import TeacherLabel, label_pairs
 from lightdepth.teacher.teacher import Teacher
 from lightdepth.training.inputs import load_training_data
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.evaluation.protocol import DepthFit
+from lightdepth_runtime.evaluation.alignment import DepthFit
 from lightdepth_runtime.images.preprocess import resize_depth
 from lightdepth_runtime.pairs import load_pairs
 from lightdepth_runtime.spec import Intrinsics, ModelSpec

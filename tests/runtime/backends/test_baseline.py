@@ -14,7 +14,7 @@ from lightdepth_runtime.backends.baseline import (
     open_foreign,
     read_baseline_spec,
 )
-from lightdepth_runtime.evaluation.protocol import align, fit_alignment
+from lightdepth_runtime.evaluation.alignment import align, fit_alignment
 from lightdepth_runtime.images.opencv import import_cv2
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.evaluation.protocol import PROTOCOLS, Protocol, align, get_protocol
+from lightdepth_runtime.evaluation.protocol import PROTOCOLS, Protocol, get_protocol
 
 
 def test_the_eigen_crop_is_exact_at_480x640():
@@ -39,6 +39,7 @@ def test_ids_differ_whenever_any_choice_differs():
         "flip_as_sample": True,
         "min_prediction_m": 0.1,
         "max_prediction_m": np.inf,
+        "focal": True,
     }
     assert set(other) == {field.name for field in fields(Protocol)} - {"name"}
     ids = [base.id, *(replace(base, **{key: value}).id for key, value in other.items())]
@@ -63,8 +64,8 @@ def test_presets_are_found_by_their_name(name):
 
 
 def test_unknown_names_are_refused_with_the_known_ones():
-    with pytest.raises(LightDepthError, match="Unknown protocol 'kitti'; choose one of eigen, none, bts, adabins"):
-        get_protocol("kitti")
+    with pytest.raises(LightDepthError, match=r"Unknown protocol 'kiti'; .*'kitti'"):
+        get_protocol("kiti")
     with pytest.raises(LightDepthError, match="Unknown alignment 'mean'; choose one of none, median, scale-shift"):
         get_protocol("eigen", "mean")
 
@@ -132,37 +133,3 @@ def test_differences_are_named_and_names_are_none():
 def test_every_preset_is_valid_json(name):
     values = json.loads(json.dumps(get_protocol(name).to_dict(), allow_nan=False))
     assert values["name"] == name
-
-
-def test_median_alignment_recovers_any_scale():
-    truth = np.random.default_rng(0).uniform(0.5, 9, 501)
-    np.testing.assert_allclose(align(truth * 0.31, truth, "median"), truth)
-
-
-def test_scale_shift_recovers_metres_from_scaled_and_shifted_disparity():
-    truth = np.random.default_rng(0).uniform(0.5, 9, 501)
-    relative = (1 / truth - 0.05) / 3.0
-    np.testing.assert_allclose(align(relative, truth, "scale-shift", "relative-inverse"), truth)
-    np.testing.assert_allclose(align(1 / relative.clip(1e-2), truth, "scale-shift").mean(), truth.mean(), rtol=0.5)
-
-
-def test_scale_shift_of_a_metric_model_solves_the_least_squares_problem():
-    rng = np.random.default_rng(1)
-    truth = rng.uniform(0.5, 9, 300)
-    prediction = truth * rng.uniform(0.8, 1.2, 300)
-    design = np.stack([1 / prediction, np.ones(300)], axis=1)
-    scale, shift = np.linalg.lstsq(design, 1 / truth, rcond=None)[0]
-    expected = 1 / np.maximum(scale / prediction + shift, np.finfo(float).tiny)
-    np.testing.assert_allclose(align(prediction, truth, "scale-shift"), expected, rtol=1e-9)
-
-
-def test_a_constant_prediction_aligns_to_a_finite_depth():
-    truth = np.random.default_rng(0).uniform(0.5, 9, 50)
-    for alignment in ("none", "median", "scale-shift"):
-        assert np.isfinite(align(np.full(50, 2.0), truth, alignment)).all()
-
-
-@pytest.mark.parametrize("alignment", ["none", "median"])
-def test_a_relative_prediction_without_scale_shift_is_refused(alignment):
-    with pytest.raises(LightDepthError, match="use scale-shift"):
-        align(np.ones(3), np.ones(3), alignment, "relative-inverse")
