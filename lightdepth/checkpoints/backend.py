@@ -1,12 +1,14 @@
 """Run a checkpoint behind the same Backend protocol as every exported model."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from lightdepth_runtime.backends.backend import sigma_tensor_of
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.spec import ModelSpec
 
@@ -16,7 +18,10 @@ __all__ = ["TorchBackend", "open_checkpoint"]
 
 
 class TorchBackend:
-    """A PyTorch module in evaluation mode on one device."""
+    """A PyTorch module in evaluation mode on one device.
+
+    The module returns depth (B, 1, H, W), or, where the spec has a `sigma_tensor`, depth and sigma.
+    """
 
     def __init__(self, model: nn.Module, spec: ModelSpec, device: str, *, device_reason: str = "as asked for") -> None:
         self.spec, self.device, self.device_reason = spec, device, device_reason
@@ -26,14 +31,29 @@ class TorchBackend:
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map (B, 3, H, W) normalised images to (B, 1, H, W) metres."""
+        with torch.inference_mode():
+            output = self._forward(batch)
+            return _to_numpy(output if self.spec.sigma_tensor is None else output[0])
+
+    def run_both(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Map (B, 3, H, W) normalised images to depth and sigma, (B, 1, H, W) each."""
+        sigma_tensor_of(self.spec)
+        with torch.inference_mode():
+            depth_m, sigma = self._forward(batch)
+            return _to_numpy(depth_m), _to_numpy(sigma)
+
+    def _forward(self, batch: NDArray[np.float32]) -> Any:  # Any: a tensor or two
         if self._model is None:
             raise LightDepthError("This model was closed; load it again.")
-        with torch.inference_mode():
-            return self._model(torch.from_numpy(batch).to(self._device)).float().cpu().numpy()
+        return self._model(torch.from_numpy(batch).to(self._device))
 
     def close(self) -> None:
         """Give the network's memory back."""
         self._model = None
+
+
+def _to_numpy(output: torch.Tensor) -> NDArray[np.float32]:
+    return output.float().cpu().numpy()
 
 
 def open_checkpoint(path: Path, device: str, threads: int | None) -> TorchBackend:

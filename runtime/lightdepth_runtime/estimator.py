@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -9,16 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backends import Backend, open_backend
+from .backends.backend import sigma_tensor_of
 from .closing import Closing
 from .errors import LightDepthError
 from .images.preprocess import ChannelOrder, FrameBuffers, as_rgb, check_frame, preprocess, resize_depth
 from .spec import ModelSpec
 
-__all__ = ["SHIPPED_MODEL", "DepthEstimator", "Resolution"]
+__all__ = ["SHIPPED_MODEL", "DepthEstimator", "DepthPrediction", "Resolution"]
 
 Resolution = Literal["image", "model"]
 
 SHIPPED_MODEL = Path(__file__).parent / "models" / "lite0.onnx"
+
+
+@dataclass(frozen=True)
+class DepthPrediction:
+    """What a model says of one frame, and how sure it is of it; both arrays are the caller's own.
+
+    `depth_m` is what a call of the estimator returns. `sigma` has its shape, float32, positive: the model's estimate of
+    the standard deviation of log depth. 0.1 says that depth is about 10 % off (`ModelSpec`).
+    """
+
+    depth_m: NDArray[np.float32]
+    sigma: NDArray[np.float32]
 
 
 class DepthEstimator(Closing):
@@ -73,7 +87,7 @@ class DepthEstimator(Closing):
         focal_px: float | None = None,
         resolution: Resolution = "image",
     ) -> NDArray[np.float32]:
-        """Estimate depth of one frame.
+        """Estimate depth of one frame in metres, at its resolution.
 
         Args:
             image: uint8 (H, W, 3), or what `images.check_frame` takes: grey, alpha, 16 bit.
@@ -94,12 +108,51 @@ class DepthEstimator(Closing):
         height, width = frame.shape[:2]
         factor = 1.0 if focal_px is None else self.depth_factor(focal_px, height, width)
         with self._lock:
-            if self.spec.frame_height is not None:
-                depth_m = self._run_frame(as_rgb(frame, channel_order))
-            else:
-                preprocess(frame, self.spec, self._batch[0], channel_order=channel_order, buffers=self._buffers)
-                depth_m = self._backend.run(self._batch)[0, 0]  # (1, 3, h, w) -> (h, w)
-        return self._finish(depth_m, height, width, factor, resolution)
+            depth_m = self._backend.run(self._input(frame, channel_order))
+        return self._finish(_plane(depth_m), height, width, factor, resolution)
+
+    def predict(
+        self,
+        image: NDArray[np.generic],
+        *,
+        channel_order: ChannelOrder = "rgb",
+        focal_px: float | None = None,
+        resolution: Resolution = "image",
+    ) -> DepthPrediction:
+        """Estimate depth and sigma of one frame; arguments and errors are those of a call.
+
+        Sigma is resized like depth. The focal length leaves it as it is, since sigma is relative to depth.
+
+        Raises:
+            LightDepthError: also for a model without sigma (`spec.sigma_tensor` is None).
+        """
+        _check_resolution(resolution)
+        sigma_tensor_of(self.spec)
+        frame = check_frame(image)
+        height, width = frame.shape[:2]
+        factor = 1.0 if focal_px is None else self.depth_factor(focal_px, height, width)
+        with self._lock:
+            depth_m, sigma = self._backend.run_both(self._input(frame, channel_order))
+        sigma = _plane(sigma)
+        if self.spec.calibration is not None:
+            self.spec.calibration.apply_sigma(sigma)
+        if resolution == "image":
+            sigma = resize_depth(sigma, height, width)  # (h, w) -> (H, W)
+        return DepthPrediction(self._finish(_plane(depth_m), height, width, factor, resolution), sigma)
+
+    def _input(self, frame: NDArray[np.uint8], channel_order: ChannelOrder) -> NDArray[np.float32]:
+        """Turn a frame (H, W, C) into what the model takes; the array is the next frame's too."""
+        spec = self.spec
+        if spec.frame_height is None:
+            preprocess(frame, spec, self._batch[0], channel_order=channel_order, buffers=self._buffers)
+            return self._batch
+        if frame.shape[:2] != (spec.frame_height, spec.frame_width):
+            raise LightDepthError(
+                f"This model takes frames of {spec.frame_width}x{spec.frame_height}, got "
+                f"{frame.shape[1]}x{frame.shape[0]}; use the model without embedded preprocessing for other sizes."
+            )
+        rgb = np.ascontiguousarray(as_rgb(frame, channel_order))[None]  # (H, W, 3) -> (1, H, W, 3)
+        return cast(NDArray[np.float32], rgb)  # uint8 here, as the spec says
 
     def _finish(
         self, depth_m: NDArray[np.float32], height: int, width: int, factor: float, resolution: Resolution
@@ -123,17 +176,6 @@ class DepthEstimator(Closing):
                 "another; call it without focal_px, or train it on data with known intrinsics."
             )
         return self.spec.intrinsics.depth_factor(focal_px, height, width)
-
-    def _run_frame(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Run a model that resizes and normalises by itself: (H, W, 3) -> (H, W)."""
-        spec = self.spec
-        if rgb.shape[:2] != (spec.frame_height, spec.frame_width):
-            raise LightDepthError(
-                f"This model takes frames of {spec.frame_width}x{spec.frame_height}, got {rgb.shape[1]}x{rgb.shape[0]};"
-                " use the model without embedded preprocessing for other sizes."
-            )
-        frame = np.ascontiguousarray(rgb)[None]  # (H, W, 3) -> (1, H, W, 3)
-        return self._backend.run(cast(NDArray[np.float32], frame))[0]  # uint8 here, as the spec says
 
     def infer_batch(
         self,
@@ -181,6 +223,10 @@ class DepthEstimator(Closing):
         """Free the model's memory once the frame in work is done; a second call does nothing."""
         with self._lock:
             self._backend.close()
+
+
+def _plane(output: NDArray[np.float32]) -> NDArray[np.float32]:
+    return output.reshape(output.shape[-2:])  # (1, 1, h, w), or (1, H, W) with preprocessing inside -> (h, w)
 
 
 def _check_resolution(resolution: Resolution) -> None:

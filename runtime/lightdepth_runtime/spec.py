@@ -86,18 +86,20 @@ class Intrinsics:
 class DepthCalibration:
     """What turns the network's depth into that of one camera and place: `scale * depth ** exponent`, in metres.
 
-    A line in log depth: log scale is its shift, `exponent` its slope. `fitted_on` says what it comes from.
+    A line in log depth: log scale is its shift, `exponent` its slope. `sigma_factor` multiplies the network's sigma,
+    so that it matches the errors that are left. `fitted_on` says what it comes from.
     """
 
     scale: float
     exponent: float = 1.0
     fitted_on: str = "unknown"
+    sigma_factor: float = 1.0
 
     def __post_init__(self) -> None:
-        if not all(math.isfinite(v) and v > 0 for v in (self.scale, self.exponent)):
+        if not all(math.isfinite(v) and v > 0 for v in (self.scale, self.exponent, self.sigma_factor)):
             raise LightDepthError(
-                f"A calibration needs a positive scale and exponent, got {self.scale} and {self.exponent}; fit it "
-                "again with `lightdepth calibrate`."
+                f"A calibration needs a positive scale, exponent and sigma factor, got {self.scale}, {self.exponent} "
+                f"and {self.sigma_factor}; fit it again with `lightdepth calibrate`."
             )
 
     def apply(self, depth_m: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -106,11 +108,16 @@ class DepthCalibration:
             np.power(depth_m, np.float32(self.exponent), out=depth_m)
         return np.multiply(depth_m, np.float32(self.scale), out=depth_m)
 
+    def apply_sigma(self, sigma: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Calibrate sigma in place, any shape; returns the same array."""
+        return np.multiply(sigma, np.float32(self.sigma_factor), out=sigma)
+
     def describe(self) -> str:
         """Say it as a formula."""
-        return (
+        text = (
             f"depth x {self.scale:.4g}" if self.exponent == 1.0 else f"{self.scale:.4g} x depth ^ {self.exponent:.4g}"
         )
+        return text if self.sigma_factor == 1.0 else f"{text}, sigma x {self.sigma_factor:.4g}"
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,10 @@ class ModelSpec:
     Input: float32 (B, 3, input_height, input_width), `(pixel / 255 - mean) / std` in `channel_order`,
     the whole frame resized without keeping its aspect ratio (`resize_mode` "stretch").
     Output: float32 (B, 1, input_height, input_width), metric depth along the optical axis in metres.
+
+    With `sigma_tensor` set, the model has a second output of that name and the depth's shape: sigma, its own estimate
+    of the standard deviation of log depth, positive and without a unit. 0.1 says that depth is about 10 % off. It is
+    sqrt(2) times the scale of a Laplace distribution of log depth around the network's answer.
 
     With `frame_height` and `frame_width` set, the model resizes and normalises by itself: it takes a camera's frame,
     uint8 RGB (1, frame_height, frame_width, 3), and gives float32 (1, frame_height, frame_width) metres.
@@ -140,6 +151,7 @@ class ModelSpec:
     resize_mode: str = "stretch"
     input_name: str = "image"
     output_name: str = "depth"
+    sigma_tensor: str | None = None  # None for a model without the second output
     frame_height: int | None = None
     frame_width: int | None = None
     unit: str = "m"

@@ -5,13 +5,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import LightDepthError
 from ..spec import ModelSpec
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "sigma_tensor_of"]
 
 
 class Backend(Protocol):
     """A loaded network on one device.
+
+    Arrays that come out belong to the caller: later calls leave them as they are.
 
     `name` is the engine ("onnxruntime", "torch"), `device` what it runs on ("cpu", "cuda"), read back after loading.
     It may have a `device_reason`, half a sentence that says why it is that device, and a `largest_batch` that it runs
@@ -26,6 +29,28 @@ class Backend(Protocol):
         """Map normalised images (B, 3, H, W) to metres (B, 1, H, W), both float32 and C-contiguous."""
         ...
 
+    def run_both(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Map the same to depth and sigma, both (B, 1, H, W); `ModelSpec` says what sigma means.
+
+        Raises:
+            LightDepthError: a model without sigma.
+        """
+        ...
+
     def close(self) -> None:
         """Free what was allocated; `run` raises LightDepthError afterwards, a second `close` does nothing."""
         ...
+
+
+def sigma_tensor_of(spec: ModelSpec) -> str:
+    """Return the name of a model's second output.
+
+    Raises:
+        LightDepthError: it has none.
+    """
+    if spec.sigma_tensor is None:
+        raise LightDepthError(
+            f"{spec.name} gives depth without sigma; use a model that was trained with `confidence: true`, or leave "
+            "out what needs sigma."
+        )
+    return spec.sigma_tensor

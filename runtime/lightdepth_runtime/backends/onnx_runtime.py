@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..spec import SPEC_KEY, ModelSpec
+from .backend import sigma_tensor_of
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -42,16 +43,21 @@ class OnnxRuntimeBackend:
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map (B, 3, H, W) normalised images to (B, 1, H, W) metres; a graph of batch 1 runs B times."""
+        return self._run([self.spec.output_name], batch)[0]
+
+    def run_both(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Map (B, 3, H, W) normalised images to depth and sigma, (B, 1, H, W) each."""
+        depth_m, sigma = self._run([self.spec.output_name, sigma_tensor_of(self.spec)], batch)
+        return depth_m, sigma
+
+    def _run(self, names: list[str], batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         if self._session is None:
             raise LightDepthError("This model was closed; load it again.")
         if self._fixed_batch == 1 and len(batch) > 1:
-            return np.concatenate([self._run(self._session, image[None]) for image in batch])
-        return self._run(self._session, batch)
-
-    def _run(self, session: onnxruntime.InferenceSession, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        output = session.run([self.spec.output_name], {self.spec.input_name: batch})[0]
-        assert isinstance(output, np.ndarray), f"a depth graph's output is a tensor, got {type(output)}"
-        return output
+            each = [self._run(names, image[None]) for image in batch]
+            return [np.concatenate(arrays) for arrays in zip(*each, strict=True)]
+        outputs = self._session.run(names, {self.spec.input_name: batch})
+        return cast("list[NDArray[np.float32]]", outputs)  # the stub allows for sparse outputs, which no network has
 
     def close(self) -> None:
         """Drop the session."""
@@ -157,11 +163,12 @@ def _check_tensors(path: Path, session: onnxruntime.InferenceSession, spec: Mode
     size = [3, spec.input_height, spec.input_width]
     if spec.frame_height is not None:  # preprocessing is in the graph
         size = [spec.frame_height, spec.frame_width, 3]
-    fits = list(inputs) == [spec.input_name] and inputs[spec.input_name][1:] == size and spec.output_name in outputs
+    wanted = {spec.output_name, spec.sigma_tensor} - {None}
+    fits = list(inputs) == [spec.input_name] and inputs[spec.input_name][1:] == size and wanted <= set(outputs)
     if not fits:
         raise LightDepthError(
             f"{path} takes {inputs} and gives {outputs}, but its metadata says {spec.input_name!r} of {size} and "
-            f"{spec.output_name!r}; export it again."
+            f"{' and '.join(map(repr, sorted(wanted)))}; export it again."
         )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..spec import SPEC_KEY, ModelSpec
+from .backend import sigma_tensor_of
 from .onnx_runtime import LARGEST_BATCH, check_for_cpu
 
 __all__ = ["OpenVinoBackend", "compile_openvino", "open_openvino"]
@@ -33,11 +34,21 @@ class OpenVinoBackend:
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map (B, 3, H, W) normalised images to (B, 1, H, W) metres; a graph of batch 1 runs B times."""
+        return self._run([self.spec.output_name], batch)[0]
+
+    def run_both(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Map (B, 3, H, W) normalised images to depth and sigma, (B, 1, H, W) each."""
+        depth_m, sigma = self._run([self.spec.output_name, sigma_tensor_of(self.spec)], batch)
+        return depth_m, sigma
+
+    def _run(self, names: list[str], batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         if self._model is None:
             raise LightDepthError("This model was closed; load it again.")
         if self._one_by_one and len(batch) > 1:
-            return np.concatenate([self._model(image[None])[0] for image in batch])
-        return self._model(batch)[0]  # OpenVINO copies it out of its own memory
+            each = [self._run(names, image[None]) for image in batch]
+            return [np.concatenate(arrays) for arrays in zip(*each, strict=True)]
+        outputs = self._model(batch)  # OpenVINO copies them out of its own memory
+        return [outputs[name] for name in names]
 
     def close(self) -> None:
         """Drop the compiled model."""
@@ -61,10 +72,11 @@ def open_openvino(path: Path, threads: int | None = None) -> OpenVinoBackend:
         )
     spec = ModelSpec.from_json(model.get_rt_info([_METADATA, SPEC_KEY]).astype(str))
     inputs, outputs = ([tensor.any_name for tensor in tensors] for tensors in (model.inputs, model.outputs))
-    if inputs != [spec.input_name] or outputs != [spec.output_name]:
+    wanted = {spec.output_name, spec.sigma_tensor} - {None}
+    if inputs != [spec.input_name] or set(outputs) != wanted:
         raise LightDepthError(
             f"{path} takes {inputs} and gives {outputs}, but its metadata says {spec.input_name!r} and "
-            f"{spec.output_name!r}; export it again."
+            f"{' and '.join(map(repr, sorted(wanted)))}; export it again."
         )
     check_for_cpu(path, spec)
     return OpenVinoBackend(_compile(core, model, threads), spec)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..spec import ModelSpec
+from .backend import sigma_tensor_of
 from .device_buffers import DeviceBuffers, open_cuda
 from .engine_file import EngineMisfitError, check_engine_fits, read_engine_sidecar, read_plan
 from .tensorrt_module import LogLines, collect_log, flavour_of, load_tensorrt
@@ -42,7 +43,9 @@ class TensorRTBackend:
     ) -> None:
         self.spec, self.name = spec, flavour_of(trt)
         self._trt, self._buffers, self._use_graph = trt, buffers, cuda_graph
-        self._graph: Any = None  # Any: the device's opaque handle
+        self._graphs: dict[
+            tuple[str, ...], Any
+        ] = {}  # by the outputs that are fetched; Any: the device's opaque handle
         self._batch_size = 0  # of the context; 0 makes the next frame set it again
         with ExitStack() as resources, collect_log(trt) as (logger, log):
             # Any: NVIDIA ships no types. The three must outlive each other in this order.
@@ -70,12 +73,20 @@ class TensorRTBackend:
             LightDepthError: closed, a batch that the engine wasn't built for, or an error of the device; the next frame
                 starts afresh.
         """
+        return self._run((self.spec.output_name,), batch)[0]
+
+    def run_both(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Map (B, 3, H, W) normalised images to depth and sigma, (B, 1, H, W) each; errors are those of `run`."""
+        depth_m, sigma = self._run((self.spec.output_name, sigma_tensor_of(self.spec)), batch)
+        return depth_m, sigma
+
+    def _run(self, names: tuple[str, ...], batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         if self._context is None:
             raise LightDepthError("This model was closed; load it again.")
         self._check(batch)
         with collect_log(self._trt) as (_, log):
             try:
-                return self._frame(batch, log)
+                return self._frame(names, batch, log)
             except BaseException:
                 self._forget_shape()
                 raise
@@ -95,7 +106,7 @@ class TensorRTBackend:
         self._addresses = {}
         self._pinned = {}
         self._arrays = {}
-        for name, channels in ((spec.input_name, 3), (spec.output_name, 1)):
+        for name, channels in _tensors(spec).items():
             shape = (largest, channels, spec.input_height, spec.input_width)
             self._pinned[name], self._arrays[name] = buffers.allocate_pinned(shape)
             resources.callback(buffers.free_pinned, self._pinned[name])
@@ -104,38 +115,39 @@ class TensorRTBackend:
             if not self._context.set_tensor_address(name, self._addresses[name]):
                 raise LightDepthError(f"TensorRT refuses the buffer of tensor {name!r}; build the engine again.")
 
-    def _frame(self, batch: NDArray[np.float32], log: LogLines) -> NDArray[np.float32]:
+    def _frame(self, names: tuple[str, ...], batch: NDArray[np.float32], log: LogLines) -> list[NDArray[np.float32]]:
         size = len(batch)
-        fresh = size != self._batch_size
-        if fresh:
+        if size != self._batch_size:
             self._set_batch_size(size, log)
         np.copyto(self._arrays[self.spec.input_name][:size], batch)
-        if self._graph is not None:
-            self._buffers.launch(self._graph, self._stream)
+        graph = self._graphs.get(names)
+        if graph is not None:
+            self._buffers.launch(graph, self._stream)
         else:
-            self._enqueue(size, log)
+            self._enqueue(names, size, log)
         self._buffers.synchronize(self._stream)
-        depth = self._arrays[self.spec.output_name][:size].copy()  # the staging memory belongs to the next frame
-        if fresh and self._use_graph:  # the frame just run was the warm-up that a capture needs
-            self._graph = self._capture(size, log)
-        return depth
+        outputs = [self._arrays[name][:size].copy() for name in names]  # the staging memory is the next frame's
+        if graph is None and self._use_graph:  # the frame just run was the warm-up that a capture needs
+            self._graphs[names] = self._capture(names, size, log)
+        return outputs
 
-    def _capture(self, size: int, log: LogLines) -> Any:  # Any: the device's opaque handle
+    def _capture(self, names: tuple[str, ...], size: int, log: LogLines) -> Any:  # Any: the device's opaque handle
         try:
-            return self._buffers.capture(self._stream, lambda: self._enqueue(size, log))
+            return self._buffers.capture(self._stream, lambda: self._enqueue(names, size, log))
         except LightDepthError as error:
             raise LightDepthError(
                 f"This engine can't be recorded as a CUDA graph ({error}) Open it without cuda_graph."
             ) from error
 
-    def _enqueue(self, size: int, log: LogLines) -> None:
-        """Queue the copy in, the network, and the copy out."""
-        image, depth = self.spec.input_name, self.spec.output_name
-        nbytes = {name: self._arrays[name][:size].nbytes for name in (image, depth)}
+    def _enqueue(self, names: tuple[str, ...], size: int, log: LogLines) -> None:
+        """Queue the copy in, the network, and the copies out."""
+        image = self.spec.input_name
+        nbytes = {name: self._arrays[name][:size].nbytes for name in (image, *names)}
         self._buffers.copy_to_device(self._addresses[image], self._pinned[image], nbytes[image], self._stream)
         if not self._context.execute_async_v3(int(self._stream)):
             raise LightDepthError(f"TensorRT failed on a frame: {log.reason()}; the next frame starts afresh.")
-        self._buffers.copy_to_host(self._pinned[depth], self._addresses[depth], nbytes[depth], self._stream)
+        for name in names:
+            self._buffers.copy_to_host(self._pinned[name], self._addresses[name], nbytes[name], self._stream)
 
     def _set_batch_size(self, size: int, log: LogLines) -> None:
         self._forget_shape()
@@ -147,10 +159,10 @@ class TensorRTBackend:
     def _forget_shape(self) -> None:
         """Let the stream run dry and drop what belongs to one batch size."""
         self._batch_size = 0
-        graph, self._graph = self._graph, None
+        graphs, self._graphs = self._graphs, {}
         with suppress(LightDepthError):  # called on the way out of an error, which is the one to report
             self._buffers.synchronize(self._stream)
-        if graph is not None:
+        for graph in graphs.values():
             with suppress(LightDepthError):
                 self._buffers.destroy_graph(graph)
 
@@ -215,19 +227,25 @@ def _open(path: Path, cuda_graph: bool) -> TensorRTBackend:
     return TensorRTBackend(trt, plan, sidecar.spec, buffers, cuda_graph=cuda_graph)
 
 
+def _tensors(spec: ModelSpec) -> dict[str, int]:
+    """Return how many channels each tensor has."""
+    channels = {spec.input_name: 3, spec.output_name: 1}
+    return channels if spec.sigma_tensor is None else {**channels, spec.sigma_tensor: 1}
+
+
 def _batch_range(trt: Any, engine: Any, spec: ModelSpec) -> tuple[int, int]:  # Any: NVIDIA ships no types
     """Return the smallest and largest batch, after making sure that the engine's tensors are the spec's.
 
     Raises:
         LightDepthError: other names, types or sizes.
     """
-    names = {engine.get_tensor_name(i) for i in range(engine.num_io_tensors)}
-    if names != {spec.input_name, spec.output_name}:
+    names, wanted = {engine.get_tensor_name(i) for i in range(engine.num_io_tensors)}, _tensors(spec)
+    if names != set(wanted):
         raise LightDepthError(
-            f"The engine's tensors are {', '.join(sorted(names))}, and its spec says {spec.input_name} and "
-            f"{spec.output_name}; build it again."
+            f"The engine's tensors are {', '.join(sorted(names))}, and its spec says {', '.join(sorted(wanted))}; "
+            "build it again."
         )
-    for name, channels in ((spec.input_name, 3), (spec.output_name, 1)):
+    for name, channels in wanted.items():
         shape, kind = tuple(engine.get_tensor_shape(name)), engine.get_tensor_dtype(name)
         if shape[1:] != (channels, spec.input_height, spec.input_width) or kind != trt.float32:
             raise LightDepthError(
