@@ -2,9 +2,10 @@ import sys
 import types
 
 import pytest
+from fakes.cuda import FakeCudart
 
 from lightdepth_runtime.backends import device_buffers
-from lightdepth_runtime.backends.device_buffers import CudaBuffers, load_cudart, open_cuda
+from lightdepth_runtime.backends.device_buffers import CudaBuffers, GpuInfo, load_cudart, open_cuda
 from lightdepth_runtime.errors import LightDepthError
 
 
@@ -30,3 +31,15 @@ def test_no_device_is_an_error(answer):
 
 def test_a_device_is_opened():
     assert isinstance(open_cuda(types.SimpleNamespace(cudaGetDeviceCount=lambda: (0, 2))), CudaBuffers)
+
+
+def test_the_fake_has_no_name_that_cuda_lacks():
+    cudart = FakeCudart()
+    real = pytest.importorskip("cuda.bindings.runtime", reason="cuda-bindings are not installed")
+    assert {name for name in dir(cudart) if not name.startswith("_")} <= set(dir(real))
+    for group in ("cudaMemcpyKind", "cudaStreamCaptureMode"):
+        assert set(vars(getattr(cudart, group))) <= set(dir(getattr(real, group)))
+
+
+def test_the_gpu_describes_itself():
+    assert CudaBuffers(FakeCudart()).gpu() == GpuInfo("Fake GPU", "sm87")
