@@ -8,4 +8,75 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-__all__ = ["DepthEstimator", "DepthPrediction", "Intrinsics", "LightDepthError", "ModelSpec", "__version__"]
+if TYPE_CHECKING:
+    from .backends import Backend, FakeBackend
+    from .backends.tensorrt import open_engine
+    from .errors import LightDepthError
+    from .estimator import DepthEstimator, DepthPrediction
+    from .evaluation.evaluate import EvalResult, evaluate
+    from .evaluation.protocol import Protocol, get_protocol
+    from .frames.camera import Camera
+    from .frames.frame import Frame
+    from .frames.video import VideoFile
+    from .images.decode import read_image
+    from .infer.streams import open_stream, plan_streams
+    from .pairs import Pair, PairSet, load_pairs
+    from .ros import DepthHandler, DepthImage
+    from .spec import DepthCalibration, Intrinsics, ModelSpec
+
+__all__ = [
+    "Backend",
+    "Camera",
+    "DepthCalibration",
+    "DepthEstimator",
+    "DepthHandler",
+    "DepthImage",
+    "DepthPrediction",
+    "EvalResult",
+    "FakeBackend",
+    "Frame",
+    "Intrinsics",
+    "LightDepthError",
+    "ModelSpec",
+    "Pair",
+    "PairSet",
+    "Protocol",
+    "VideoFile",
+    "__version__",
+    "evaluate",
+    "get_protocol",
+    "load_pairs",
+    "open_engine",
+    "open_stream",
+    "plan_streams",
+    "read_image",
+]
+
+_MODULES = {
+    ".backends": ("Backend", "FakeBackend"),
+    ".backends.tensorrt": ("open_engine",),
+    ".errors": ("LightDepthError",),
+    ".estimator": ("DepthEstimator", "DepthPrediction"),
+    ".evaluation.evaluate": ("EvalResult", "evaluate"),
+    ".evaluation.protocol": ("Protocol", "get_protocol"),
+    ".frames.camera": ("Camera",),
+    ".frames.frame": ("Frame",),
+    ".frames.video": ("VideoFile",),
+    ".images.decode": ("read_image",),
+    ".infer.streams": ("open_stream", "plan_streams"),
+    ".pairs": ("Pair", "PairSet", "load_pairs"),
+    ".ros": ("DepthHandler", "DepthImage"),
+    ".spec": ("DepthCalibration", "Intrinsics", "ModelSpec"),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_MODULE_OF[name], __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
