@@ -9,10 +9,7 @@ import time
 
 import numpy as np
 
-from lightdepth_runtime import DepthEstimator
-from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.frames.camera import Camera
-from lightdepth_runtime.infer.streams import open_stream, plan_streams
+from lightdepth_runtime import Camera, DepthEstimator, LightDepthError, open_stream, plan_streams
 
 MIDDLE_SHARE = 0.1  # of the picture's sides
 PRINT_INTERVAL_S = 1.0

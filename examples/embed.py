@@ -2,8 +2,7 @@
 
 import sys
 
-from lightdepth_runtime import DepthEstimator
-from lightdepth_runtime.images.decode import read_image
+from lightdepth_runtime import DepthEstimator, read_image
 
 if len(sys.argv) != 2:
     sys.exit(__doc__)

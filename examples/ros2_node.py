@@ -13,9 +13,7 @@ from __future__ import annotations
 import array
 from typing import Any
 
-from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.estimator import DepthEstimator
-from lightdepth_runtime.ros import DepthHandler, DepthImage
+from lightdepth_runtime import DepthEstimator, DepthHandler, DepthImage, LightDepthError
 
 DEPTH_TOPIC = "/lightdepth/depth"
 NANOSECONDS = 1_000_000_000
