@@ -10,7 +10,7 @@ import numpy as np
 
 from lightdepth_runtime.atomic import make_folder, write_bytes, write_text
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.pairs.pair import check_same_size
+from lightdepth_runtime.pairs.pair import fit_color
 from lightdepth_runtime.pairs.pair_list import INTRINSICS_MARK, read_intrinsics
 from lightdepth_runtime.pairs.rows import format_row
 from lightdepth_runtime.ros import ImageMessage, Recording, decode_color, decode_depth
@@ -168,7 +168,7 @@ def _write_pair(bag: Path, color: ImageMessage, depth: ImageMessage, folder: Pat
     rgb = decode_color(color.message, f"{bag}, {color.topic} at {color.name}")
     depth_name = f"{bag}, {depth.topic} at {depth.name}"
     depth_m = decode_depth(depth.message, depth_name)
-    check_same_size(rgb, depth_m, depth_name)
+    fit_color(rgb, depth_m, depth_name)  # the size that reading will bring colour to
     content = bytes(color.message.data) if hasattr(color.message, "format") else b""
     is_jpeg = content.startswith(_JPEG_START)  # to encode it again would add loss
     stem = f"{number:06d}_{color.name}"  # numbered, since stamps may repeat

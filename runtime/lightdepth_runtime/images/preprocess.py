@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LightDepthError
+from .bits import eight_bits
 from .opencv import import_cv2
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def check_frame(image: NDArray[np.generic]) -> NDArray[np.uint8]:
     """Bring any camera array to uint8 (H, W, C), C 1, 3 or 4, without changing it; a view where it is uint8 already.
 
     Takes (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8 or uint16, read-only and non-contiguous arrays too. uint16 is
-    cut to its upper 8 bits, as `read_image` does.
+    cut to the upper 8 of the bits in use, as `bits.bits_in_use` says: cameras give 10, 12 or 14 bits in 16. For frames
+    of one recording, of which some are dark, cut them first by one number of bits: `bits.eight_bits(frame, 12)`.
 
     Raises:
         LightDepthError: another rank, dtype (floats have no agreed range) or an empty image.
@@ -50,7 +52,7 @@ def check_frame(image: NDArray[np.generic]) -> NDArray[np.uint8]:
             f"An image must have shape (H, W), (H, W, 3) or (H, W, 4) with pixels in it, got {image.shape}."
         )
     if image.dtype.newbyteorder("=") == np.uint16:
-        image = (image.astype(np.uint16, copy=False) >> 8).astype(np.uint8)
+        image = eight_bits(image.astype(np.uint16, copy=False))
     if image.dtype != np.uint8:
         raise LightDepthError(
             f"An image must be uint8 (0..255) or uint16 (0..65535), got {image.dtype}; scale and convert it first."

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LightDepthError
-from ..images.decode import check_complete, read_bytes, read_image
+from ..images.complete import completed
+from ..images.decode import decode_image, decode_rgb, read_bytes
 from ..images.opencv import import_cv2
-from .pair import FrameData, check_same_size
+from ..images.orientation import SIDEWAYS, orientation_of, turned
+from .pair import FrameData, fit_color
 
 __all__ = [
     "DepthRule",
@@ -46,11 +48,37 @@ class FilePair:
         return FrameData(image, decode_depth(values))
 
     def read_stored(self) -> tuple[NDArray[np.uint8], NDArray[np.generic]]:
-        """Return uint8 RGB (H, W, 3), and depth (H, W) as the file holds it, for `decode_depth`."""
-        image = read_image(self.color_path)
+        """Return uint8 RGB (H, W, 3), and depth (H, W) as the file holds it, for `decode_depth`.
+
+        Both stand upright by the colour file's orientation, and colour is brought to the size of depth.
+
+        Raises:
+            LightDepthError: what reading either raises, one file as both, or shapes that don't belong together.
+        """
+        content = read_bytes(self.color_path)
+        if self._is_depth(content):
+            raise LightDepthError(
+                f"{self.color_path} is depth, and also given as its own colour image; name the photograph that belongs "
+                f"to {self.depth_path}."
+            )
+        image = decode_rgb(content, self.color_path)
         values = read_depth_values(self.depth_path, self.rule)
-        check_same_size(image, values, str(self.depth_path))
-        return image, values
+        values = _upright(values, image.shape[:2], orientation_of(content))
+        return fit_color(image, values, str(self.depth_path)), values
+
+    def _is_depth(self, color: bytes) -> bool:
+        """Tell whether the colour file's bytes are the depth file's; sizes first, since they cost nothing."""
+        path = self.depth_path
+        return path.is_file() and path.stat().st_size == len(color) and path.read_bytes() == color
+
+
+def _upright(values: NDArray[np.generic], upright: tuple[int, int], orientation: int) -> NDArray[np.generic]:
+    """Turn depth (h, w) as its colour file was turned, unless it stands upright already, as its shape may show."""
+    height, width = upright
+    is_landscape, was_landscape = values.shape[0] < values.shape[1], (height < width) != (orientation in SIDEWAYS)
+    if orientation in SIDEWAYS and height != width and is_landscape != was_landscape:
+        return values
+    return turned(values, orientation)
 
 
 def read_depth_png(path: Path, rule: DepthRule) -> NDArray[np.float32]:
@@ -68,14 +96,8 @@ def read_depth_values(path: Path, rule: DepthRule) -> NDArray[np.generic]:
     Raises:
         LightDepthError: unreadable, truncated, several channels, or a bit depth that the packaging has no rule for.
     """
-    cv2 = import_cv2()
-    content = read_bytes(path)
-    check_complete(content, path)
-    values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if values is None:
-        raise LightDepthError(
-            f"{path} can't be decoded as a depth image ({len(content)} bytes). Replace the file or leave it out."
-        )
+    content = completed(read_bytes(path), path)
+    values = decode_image(content, path, import_cv2().IMREAD_UNCHANGED)
     if values.ndim != 2:
         raise LightDepthError(
             f"{path} has {values.shape[2]} channels; a depth PNG has one. Is it a coloured picture of depth?"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..spec import Intrinsics
-from .pair import FrameData, PairSet, check_same_size
+from .pair import FrameData, PairSet, fit_color
 
 if TYPE_CHECKING:
     import h5py
@@ -48,22 +48,25 @@ class MatPair:
                 f"{self.mat_path}, image {self.index}: can't be read ({error}). Download the file again."
             ) from error
         # (3, W, H) -> (H, W, 3) and (W, H) -> (H, W)
-        frame = FrameData(np.ascontiguousarray(image.transpose(2, 1, 0)), np.ascontiguousarray(depth_m.T))
-        check_same_size(frame.image, frame.depth_m, f"{self.mat_path}, image {self.index}")
-        return frame
+        image, depth_m = np.ascontiguousarray(image.transpose(2, 1, 0)), np.ascontiguousarray(depth_m.T)
+        return FrameData(fit_color(image, depth_m, f"{self.mat_path}, image {self.index}"), depth_m)
 
 
-def load_labelled_mat(folder: Path, split: str) -> PairSet:
+def load_labelled_mat(path: Path, split: str) -> PairSet:
     """List the frames of one official split; indices in `splits.mat` count from 1.
+
+    `path` is the .mat file of images and depths, under any name, or the folder with the official one; `splits.mat`
+    stands beside it.
 
     Raises:
         LightDepthError: `splits.mat` missing, a damaged file, an unknown split, or h5py and scipy not installed.
     """
-    mat_path, splits_path = folder / MAT_NAME, folder / SPLITS_NAME
+    mat_path = path / MAT_NAME if path.is_dir() else path
+    folder, splits_path = mat_path.parent, mat_path.with_name(SPLITS_NAME)
     if not splits_path.is_file():
         raise LightDepthError(
-            f"{folder} has {MAT_NAME} but no {SPLITS_NAME}; download it from the same page, it says which images are "
-            "test."
+            f"{folder} has {mat_path.name} but no {SPLITS_NAME}; download it from the same page, it says which images "
+            "are test."
         )
     indices = _read_split(splits_path, split)
     file = _open_mat(mat_path)
@@ -117,7 +120,9 @@ def _open_mat(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        raise LightDepthError(f"{path} can't be opened as MATLAB v7.3 ({error}). Download it again.") from error
+        raise LightDepthError(
+            f"{path} can't be opened as MATLAB v7.3 ({error}); the labelled set is {MAT_NAME}. Download it again."
+        ) from error
 
 
 def _variable(file: h5py.File, name: str) -> h5py.Dataset:

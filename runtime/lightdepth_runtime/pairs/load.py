@@ -30,7 +30,7 @@ def load_pairs(path: Path | str, split: str, *, missing_ok: bool = False) -> Pai
     path = Path(path)
     if path.is_file():
         if path.suffix.lower() == ".mat":
-            return load_labelled_mat(path.parent, split)
+            return load_labelled_mat(path, split)
         load = load_kaggle if path.suffix.lower() == ".csv" else load_pair_list
         return load(path, split, missing_ok=missing_ok)
     if not path.is_dir():

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LightDepthError
-from ..images.decode import check_complete, decode_image
+from ..images.complete import completed
+from ..images.decode import decode_image, decode_rgb
 from ..images.opencv import import_cv2
 from ..spec import Intrinsics
 
@@ -83,9 +84,7 @@ def decode_color(message: Any, name: str = "The image message") -> NDArray[np.ui
         LightDepthError: another encoding, data too short for the size, or a damaged JPEG or PNG.
     """
     if hasattr(message, "format"):  # CompressedImage
-        cv2 = import_cv2()
-        content = _compressed_bytes(message, name)
-        return cv2.cvtColor(decode_image(content, Path(name), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        return decode_rgb(_compressed_bytes(message, name), Path(name))
     if message.encoding not in _COLOR:
         raise LightDepthError(
             f"{name} has the encoding {message.encoding!r}; colour images need {', '.join(_COLOR)} or a compressed "
@@ -155,7 +154,6 @@ def _compressed_bytes(message: Any, name: str) -> bytes:  # Any: as above
     content = bytes(message.data)
     if not content:
         raise LightDepthError(f"{name} is empty (0 bytes). Leave the message out.")
-    check_complete(content, Path(name))
     return content
 
 
@@ -166,7 +164,7 @@ def _compressed_depth(message: Any, name: str) -> NDArray[np.uint16]:  # Any: as
         content = content[_COMPRESSED_DEPTH_HEADER:]
     values = None
     if content.startswith(b"\x89PNG") and "32FC1" not in message.format:  # those are inverse depth in steps
-        check_complete(content, Path(name))
+        content = completed(content, Path(name))
         values = decode_image(content, Path(name), cv2.IMREAD_UNCHANGED)
     if values is None or values.ndim != 2 or values.dtype != np.uint16:
         raise LightDepthError(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.images.decode import check_complete
+from lightdepth_runtime.images.complete import completed
 
 PATH = Path("frame")
 
@@ -34,8 +34,8 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_whole_files_pass(name):
-    check_complete(FILES[name], PATH)
-    check_complete(FILES[name] + b"\0" * 10, PATH)  # cameras pad their files
+    for content in (FILES[name], FILES[name] + b"\0" * 10):  # cameras pad their files
+        assert completed(content, PATH) == content
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -43,18 +43,30 @@ def test_whole_files_pass(name):
 @settings(deadline=None)
 def test_files_cut_anywhere_are_refused(name, share):
     content = FILES[name]
+    content = content[:-2] if name in ("jpeg", "jpeg with restart markers") else content  # those are given an end
     cut = 8 + int(share * (len(content) - 8))  # after the signature, by which a format is known
     with pytest.raises(LightDepthError, match="frame is truncated"):
-        check_complete(content[:cut], PATH)
+        completed(content[:cut], PATH)
+
+
+@pytest.mark.parametrize("name", ["jpeg", "jpeg with restart markers"])
+@pytest.mark.parametrize("missing", [1, 2])
+def test_a_jpeg_that_lacks_only_its_end_marker_is_the_very_same_picture(name, missing):
+    assert completed(FILES[name][:-missing], PATH) == FILES[name]
+
+
+def test_a_progressive_jpeg_without_its_end_may_lack_scans_and_is_refused():
+    with pytest.raises(LightDepthError, match="truncated"):
+        completed(FILES["progressive jpeg"][:-2], PATH)
 
 
 def test_a_thumbnails_end_is_not_the_images():
     thumbnail = FILES["jpeg"]
     segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
     whole = FILES["jpeg"][:2] + segment + FILES["jpeg"][2:]
-    check_complete(whole, PATH)
+    completed(whole, PATH)
     with pytest.raises(LightDepthError, match="truncated"):
-        check_complete(whole[:-200], PATH)
+        completed(whole[:-200], PATH)
 
 
 @given(position=st.integers(8, len(FILES["png"]) - 1), flip=st.integers(1, 255))
@@ -64,18 +76,18 @@ def test_any_byte_changed_in_a_png_is_noticed(position, flip):
     content = bytearray(FILES["png"])
     content[position] ^= flip
     with pytest.raises(LightDepthError, match=r"frame is (corrupt|truncated)"):
-        check_complete(bytes(content), PATH)
+        completed(bytes(content), PATH)
 
 
 def test_a_wrong_checksum_in_a_chunk_that_readers_may_skip_is_forgiven():
     content = FILES["png"]
     text = (4).to_bytes(4, "big") + b"tEXt" + b"abcd" + b"\0\0\0\0"  # a comment with a wrong CRC
-    check_complete(content[:33] + text + content[33:], PATH)
+    completed(content[:33] + text + content[33:], PATH)
 
 
 @given(st.binary(max_size=200), st.sampled_from([b"", b"\xff\xd8", b"\xff\xd8\xff\xda", b"\x89PNG\r\n\x1a\n"]))
 def test_junk_never_hangs_or_crashes(junk, start):
     try:
-        check_complete(start + junk, PATH)
+        completed(start + junk, PATH)
     except LightDepthError as error:
         assert "frame is" in str(error)  # noqa: PT017

@@ -1,3 +1,6 @@
+import struct
+import zlib
+
 import cv2
 import h5py
 import numpy as np
@@ -8,6 +11,7 @@ from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.evaluation.evaluate import evaluate
 from lightdepth_runtime.evaluation.protocol import get_protocol
 from lightdepth_runtime.pairs import load_pairs, scenes_of
+from lightdepth_runtime.pairs.depth_png import read_depth_png
 
 
 def frames(folder, split):
@@ -92,8 +96,8 @@ def test_an_eight_bit_depth_png_in_a_pair_list_is_refused(tum_copy):
 
 def test_depth_of_another_size_than_its_image_is_refused(tum_copy):
     path = tum_copy / "freiburg3_cabinet" / "0000_depth.png"
-    cv2.imwrite(str(path), np.full((60, 80), 900, np.uint16))
-    with pytest.raises(LightDepthError, match=r"0000_depth.png: depth is 80x60 but its image is 160x120"):
+    cv2.imwrite(str(path), np.full((60, 90), 900, np.uint16))
+    with pytest.raises(LightDepthError, match=r"0000_depth.png: depth is 90x60 but its image is 160x120"):
         load_pairs(tum_copy, "train").pairs[0].read()
 
 
@@ -234,3 +238,22 @@ def test_the_three_packagings_of_the_same_pairs_score_alike(tmp_path, tum, write
             for folder in folders
         ]
         assert results[0] == results[1] == results[2]
+
+
+def test_a_mat_file_under_another_name_is_read_itself_and_not_its_neighbour(write_mat, tmp_path):
+    folder = write_mat(tmp_path / "mat")
+    (folder / "mine.mat").write_bytes(b"not this one")
+    with pytest.raises(LightDepthError, match=r"mine\.mat can't be opened"):
+        load_pairs(folder / "mine.mat", "test")
+    (folder / "nyu_depth_v2_labeled.mat").rename(folder / "mine.mat")
+    assert load_pairs(folder / "mine.mat", "test").pairs[0].mat_path == folder / "mine.mat"
+
+
+def test_a_header_that_promises_3600_megapixels_of_depth_is_one_sentence(tmp_path):
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60000, 60000, 16, 0, 0, 0, 0)
+    chunks = [header, b"IDAT" + zlib.compress(b"\0" * 100), b"IEND"]
+    png = b"".join(struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks)
+    path = tmp_path / "d.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + png)
+    with pytest.raises(LightDepthError, match=r"d\.png can't be decoded as an image"):
+        read_depth_png(path, "millimetres")

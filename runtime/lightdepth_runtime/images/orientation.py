@@ -1,0 +1,89 @@
+"""How a stored picture must be turned to stand upright: EXIF's orientation, and AVIF's own rotation and mirror.
+
+OpenCV turns JPEG, PNG, WebP and TIFF by their EXIF, and leaves AVIF as it is stored.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["AVIF_START", "SIDEWAYS", "is_avif", "orientation_of", "turned"]
+
+Pixel = TypeVar("Pixel", bound=np.generic)
+
+SIDEWAYS = frozenset({5, 6, 7, 8})  # orientations that exchange width and height
+AVIF_START = b"ftyp"  # at byte 4 of every file in ISO's base media format; the brand follows
+_AVIF_BRANDS = (b"avif", b"avis")
+_ORIENTATION_TAG = 0x0112
+_ENTRY_BYTES = 12  # of a TIFF directory: tag, type, count, value
+# EXIF's orientation of AVIF's quarter turns against the clock, without a mirror, with one that exchanges top and bottom
+# (axis 0), and with one that exchanges left and right (axis 1); ISO/IEC 23008-12, 6.5.10 and 6.5.12.
+_OF_TURNS = {None: (1, 8, 3, 6), 0: (4, 5, 2, 7), 1: (2, 7, 4, 5)}
+
+
+def orientation_of(content: bytes) -> int:
+    """Return EXIF's number, 1 (upright) to 8, for the bytes of a JPEG, PNG, WebP, TIFF or AVIF file; 1 for others."""
+    if is_avif(content):
+        return _avif_orientation(content)
+    if content.startswith(b"\xff\xd8"):
+        start = content.find(b"Exif\0\0", 0, 1 << 18)
+        return _tiff_orientation(content[start + 6 :]) if start >= 0 else 1
+    if content.startswith(b"\x89PNG"):
+        start = content.find(b"eXIf")
+        return _tiff_orientation(content[start + 4 :]) if start >= 0 else 1
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        start = content.find(b"EXIF")
+        return _tiff_orientation(content[start + 8 :].removeprefix(b"Exif\0\0")) if start >= 0 else 1
+    return _tiff_orientation(content)
+
+
+def turned(image: NDArray[Pixel], orientation: int) -> NDArray[Pixel]:
+    """Turn a stored picture (H, W) or (H, W, C) upright; width and height change places for `SIDEWAYS`."""
+    flat = {5: 0, 6: -1, 7: 0, 8: 1, 3: 2}.get(orientation)
+    if orientation == 2:
+        image = image[:, ::-1]
+    elif orientation == 4:
+        image = image[::-1]
+    elif orientation in (5, 7):
+        image = image.swapaxes(0, 1)
+        image = image if orientation == 5 else image[::-1, ::-1]
+    elif flat is not None:
+        image = np.rot90(image, flat)
+    return np.ascontiguousarray(image)
+
+
+def is_avif(content: bytes) -> bool:
+    """Tell an AVIF file by its first bytes."""
+    return content[4:8] == AVIF_START and content[8:12] in _AVIF_BRANDS
+
+
+def _avif_orientation(content: bytes) -> int:
+    end = content.find(b"mdat")
+    end = len(content) if end < 0 else end
+    turns, axis = _box_value(content, b"irot", end), _box_value(content, b"imir", end)
+    return _OF_TURNS[None if axis is None else axis & 1][(turns or 0) & 3]
+
+
+def _box_value(content: bytes, kind: bytes, end: int) -> int | None:
+    """Return the one byte of a box of 9 bytes, or None where there is no such box."""
+    start = content.find(b"\0\0\0\x09" + kind, 0, end)
+    return content[start + 8] if start >= 0 and start + 8 < len(content) else None
+
+
+def _tiff_orientation(block: bytes) -> int:
+    """Read the tag from the first directory of a TIFF block (TIFF 6.0, section 2); 1 for what is none."""
+    if block[:4] not in (b"II*\0", b"MM\0*"):
+        return 1
+
+    def number(start: int, size: int) -> int:
+        return int.from_bytes(block[start : start + size], "little" if block[:1] == b"I" else "big")
+
+    directory = number(4, 4)
+    for entry in range(directory + 2, directory + 2 + number(directory, 2) * _ENTRY_BYTES, _ENTRY_BYTES):
+        if number(entry, 2) == _ORIENTATION_TAG:
+            value = number(entry + 8, 2)
+            return value if 1 <= value <= 8 else 1
+    return 1
