@@ -10,10 +10,8 @@ lose most when they alone are quantized. A part is a run of neighbouring layers:
 of activations, and a single layer between two quantized ones gets them rounded all the same.
 """
 
-import logging
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -108,7 +106,6 @@ class _Quantizer:
     def __init__(
         self, fp32: onnx.ModelProto, batches: Sequence[NDArray[np.float32]], target: Int8Target, folder: Path
     ) -> None:
-        self._fp32, self._batches, self._folder = fp32, batches, folder
         self._target: Int8Target = target
         head = head_nodes(fp32.graph)
         self._head = [node.name for i, node in enumerate(fp32.graph.node) if i in head]
@@ -116,6 +113,7 @@ class _Quantizer:
         self._few = [batches[i * len(batches) // MEASURED_IMAGES] for i in range(min(MEASURED_IMAGES, len(batches)))]
         self._source = folder / "fp32.onnx"  # given the graph itself, the quantizer would move its weights out of it
         onnx.save_model(fp32, str(self._source))
+        self._ranges = _calibrate(self._source, batches)
         reference = open_graph(fp32)
         self._expected = [reference.run(batch) for batch in self._few]
 
@@ -138,30 +136,47 @@ class _Quantizer:
         return float(np.mean(differences))
 
     def _quantize(self, *, only: list[str] | None = None, exclude: list[str] | None = None) -> onnx.ModelProto:
-        from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+        """Do what onnxruntime's `quantize_static` does, which before 1.32 would calibrate anew for every choice."""
+        from onnxruntime.quantization import QDQQuantizer, QuantType
+        from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
 
         on_tensorrt = self._target == "tensorrt"
-        output = self._folder / "quantized.onnx"
-        with _quiet():
-            quantize_static(
-                self._source,
-                output,
-                _images(spec_of(self._fp32).input_name, self._batches),
-                quant_format=QuantFormat.QDQ,
-                per_channel=True,
-                reduce_range=not on_tensorrt,
-                activation_type=QuantType.QInt8 if on_tensorrt else QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                calibration_cache_path=self._folder / "ranges.json",
-                extra_options={
-                    "ActivationSymmetric": on_tensorrt,
-                    "WeightSymmetric": True,
-                    "QuantizeBias": not on_tensorrt,
-                },
-                nodes_to_quantize=only,
-                nodes_to_exclude=exclude,
-            )
+        quantizer = QDQQuantizer(
+            load_model_with_shape_infer(self._source),
+            per_channel=True,
+            reduce_range=not on_tensorrt,
+            weight_qType=QuantType.QInt8,
+            activation_qType=QuantType.QInt8 if on_tensorrt else QuantType.QUInt8,
+            tensors_range=self._ranges,
+            nodes_to_quantize=only or [],
+            nodes_to_exclude=exclude or [],
+            op_types_to_quantize=_quantizable(),
+            extra_options={
+                "ActivationSymmetric": on_tensorrt,
+                "WeightSymmetric": True,
+                "QuantizeBias": not on_tensorrt,
+            },
+        )
+        quantizer.quantize_model()
+        output = self._source.with_name("quantized.onnx")
+        quantizer.model.save_model_to_file(str(output))  # saving is what brings the nodes into order
         return load_onnx(output)
+
+
+def _calibrate(source: Path, batches: Sequence[NDArray[np.float32]]) -> Any:  # Any: onnxruntime's TensorsData
+    """Return the smallest and largest value of every tensor of the graph over the images."""
+    from onnxruntime.quantization import create_calibrator
+
+    calibrator = create_calibrator(source, _quantizable(), str(source.with_name("augmented.onnx")))
+    calibrator.collect_data(_images(spec_of(load_onnx(source)).input_name, batches))
+    return calibrator.compute_data()
+
+
+def _quantizable() -> list[str]:
+    """Return the operators that onnxruntime's quantizer knows."""
+    from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
+
+    return sorted({*QLinearOpsRegistry, *QDQRegistry})
 
 
 def _blocks(body: Sequence[onnx.NodeProto]) -> list[Block]:
@@ -190,15 +205,3 @@ def _images(input_name: str, batches: Sequence[NDArray[np.float32]]) -> Any:  # 
             return None if batch is None else {input_name: batch}
 
     return Images()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the quantizer's advice off the terminal; it speaks through the root logger."""
-    root = logging.getLogger()
-    level = root.level
-    try:
-        root.setLevel(logging.ERROR)
-        yield
-    finally:
-        root.setLevel(level)
