@@ -1,7 +1,7 @@
 """A ROS 2 node: colour images in, metric depth with the same stamps and frames out.
 
     source /opt/ros/jazzy/setup.bash
-    pip install "lightdepth-runtime[cpu]"
+    pip install "./runtime[cpu]"          # from the root of this repository
     python ros2_node.py --ros-args -r image:=/camera/color/image_raw -r camera_info:=/camera/color/camera_info
 
 Parameters: `model` (a file; the shipped model by default), `encoding` (32FC1 metres or 16UC1 millimetres). Publishes

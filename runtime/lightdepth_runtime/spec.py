@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .errors import LightDepthError
 
 __all__ = [
+    "SCHEMA",
     "SIZE_DIVISOR",
     "SPEC_KEY",
     "DepthCalibration",
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 SPEC_KEY = "lightdepth_spec"  # the key under which the JSON stands in ONNX and safetensors metadata
+SCHEMA = "lightdepth.spec/1"  # docs/modelspec.md writes it down; a number up where an old reader would misread a file
 SIZE_DIVISOR = 32  # five encoder scales: the deepest features stand at 1/32
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -189,18 +191,19 @@ class ModelSpec:
                 )
 
     def to_json(self) -> str:
-        """Return the spec as one line of JSON with sorted keys."""
-        return json.dumps(asdict(self), sort_keys=True, allow_nan=False)
+        """Return the spec as one line of JSON with sorted keys; docs/modelspec.md describes each of them."""
+        return json.dumps({"schema": SCHEMA, **asdict(self)}, sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> "ModelSpec":
-        """Read what `to_json` wrote.
+        """Read what `to_json` wrote; unknown keys are passed over.
 
         Raises:
-            LightDepthError: not a spec, a field missing, or a value this version doesn't know.
+            LightDepthError: not a spec, a later schema, a field missing, or a value this version doesn't know.
         """
         try:
             values = json.loads(text)
+            _check_schema(values.get("schema", SCHEMA))  # the first files had none and are of schema 1
             known = {f.name for f in fields(cls)}
             values = {key: value for key, value in values.items() if key in known}
             values["mean"], values["std"] = tuple(values["mean"]), tuple(values["std"])
@@ -217,6 +220,15 @@ class ModelSpec:
     def with_changes(self, **changes: Any) -> "ModelSpec":  # Any: the types of the fields
         """Return a copy with some fields replaced."""
         return replace(self, **changes)
+
+
+def _check_schema(schema: object) -> None:
+    """Refuse a schema that this version can't read."""
+    if schema != SCHEMA:
+        raise LightDepthError(
+            f"The model's spec has the schema {schema!r}, and this version of lightdepth-runtime reads {SCHEMA}. "
+            "Update lightdepth-runtime, or export the model again with this version."
+        )
 
 
 def check_input_size(height: int, width: int) -> None:

@@ -1,9 +1,11 @@
 import json
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.spec import Intrinsics, ModelSpec, check_input_size
+from lightdepth_runtime.spec import DepthCalibration, Intrinsics, ModelSpec, check_input_size
 
 
 def spec(**changes):
@@ -26,6 +28,27 @@ def test_a_spec_survives_json_with_every_field():
         scores={"rmse_m": 0.5, "protocol": "p"},
     )
     assert ModelSpec.from_json(full.to_json()) == full
+
+
+def test_the_json_names_its_schema_and_a_file_without_one_is_read():
+    values = json.loads(spec().to_json())
+    assert values.pop("schema") == "lightdepth.spec/1"
+    assert ModelSpec.from_json(json.dumps(values)) == spec()
+
+
+@pytest.mark.parametrize("schema", ["lightdepth.spec/2", "lightdepth.engine/1", 1, None])
+def test_another_schema_is_refused_with_the_reason(schema):
+    text = json.dumps(json.loads(spec().to_json()) | {"schema": schema})
+    with pytest.raises(LightDepthError, match=r"schema .* reads lightdepth.spec/1.*Update") as caught:
+        ModelSpec.from_json(text)
+    assert repr(schema) in str(caught.value)
+
+
+def test_every_field_is_written_down():
+    page = (Path(__file__).parents[2] / "docs" / "modelspec.md").read_text(encoding="utf-8")
+    nested = [field.name for part in (Intrinsics, DepthCalibration) for field in fields(part)]
+    missing = {name for name in [*json.loads(spec().to_json()), *nested] if f"`{name}`" not in page}
+    assert not missing
 
 
 def test_fields_of_a_later_version_are_ignored():

@@ -22,7 +22,7 @@ try:
     from torch import nn
 except ImportError as error:
     raise ImportError(
-        'Tracing a network needs PyTorch and onnxscript: pip install "lightdepth-export[torch]"'
+        "Tracing a network needs PyTorch and onnxscript; install them with: pip install torch onnxscript"
     ) from error
 
 __all__ = ["OPSET", "export_onnx", "trace_onnx"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["LARGEST_BATCH", "OnnxRuntimeBackend", "check_for_cpu", "choose_device", "open_onnx", "open_session"]
 
 LARGEST_BATCH = 8  # of an open batch: more frames at once take memory and gain nothing
+_PACKAGES = ("onnxruntime", "onnxruntime-gpu")  # both bring the module `onnxruntime`
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -127,19 +129,38 @@ def choose_device() -> tuple[str, str]:
     if not _has_nvidia_device():
         return "cpu", "since no NVIDIA GPU is here"
     if not built_in:
-        return "cpu", "since this onnxruntime has no CUDA (lightdepth-runtime[gpu] has), though an NVIDIA GPU is here"
+        return "cpu", "since this onnxruntime has no CUDA (onnxruntime-gpu has), though an NVIDIA GPU is here"
     return "cuda", "since an NVIDIA GPU is here"
 
 
 def _import_onnxruntime() -> ModuleType:
+    _check_one_package()
     try:
         import onnxruntime
     except ImportError as error:
         raise LightDepthError(
-            'ONNX Runtime is missing; install it with: pip install "lightdepth-runtime[cpu]", or '
-            '"lightdepth-runtime[gpu]" for CUDA.'
+            "ONNX Runtime is missing; install it with: pip install onnxruntime (or onnxruntime-gpu, which has CUDA; "
+            "never both)"
         ) from error
     return onnxruntime
+
+
+def _check_one_package() -> None:
+    """Refuse to work with both builds of ONNX Runtime: they write the same files, so that neither is whole."""
+    found = [name for name in _PACKAGES if _is_installed(name)]
+    if len(found) > 1:
+        raise LightDepthError(
+            f"{' and '.join(found)} are both installed and overwrite each other's files; remove them and install one: "
+            f"pip uninstall -y {' '.join(found)} && pip install {found[0]} (or {found[1]}, which has CUDA)"
+        )
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _open_session(path: Path, provider: str, threads: int | None) -> onnxruntime.InferenceSession:

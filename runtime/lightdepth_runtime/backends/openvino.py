@@ -101,9 +101,7 @@ def _core() -> Any:
     try:
         return importlib.import_module("openvino").Core()
     except ImportError as error:
-        raise LightDepthError(
-            'OpenVINO is missing; install it with: pip install "lightdepth-runtime[openvino]"'
-        ) from error
+        raise LightDepthError("OpenVINO is missing; install it with: pip install openvino") from error
 
 
 def _read(core: Any, path: Path) -> Any:

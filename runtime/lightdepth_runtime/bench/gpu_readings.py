@@ -82,7 +82,7 @@ class NvmlProbe:
                 nvml = importlib.import_module("pynvml")
             except ImportError as error:
                 raise LightDepthError(
-                    "GPU readings need the package nvidia-ml-py: pip install nvidia-ml-py."
+                    "GPU readings need the package nvidia-ml-py; install it with: pip install nvidia-ml-py"
                 ) from error
         self._nvml = nvml
         try:

@@ -16,11 +16,11 @@ _SILENT = 0
 
 @lru_cache(maxsize=1)
 def import_cv2() -> ModuleType:
-    """Import OpenCV, or say which extra brings it."""
+    """Import OpenCV, or say how to install it."""
     try:
         import cv2
     except ImportError as error:
-        raise LightDepthError('OpenCV is missing; install it with: pip install "lightdepth-runtime[cpu]"') from error
+        raise LightDepthError("OpenCV is missing; install it with: pip install opencv-python-headless") from error
     return cv2
 
 

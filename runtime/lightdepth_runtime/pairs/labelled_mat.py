@@ -94,7 +94,7 @@ def _read_split(path: Path, split: str) -> NDArray[np.int64]:
         from scipy.io import loadmat
     except ImportError as error:
         raise LightDepthError(
-            'The .mat packaging needs h5py and scipy; install them with: pip install "lightdepth-runtime[mat]"'
+            "The .mat packaging needs h5py and scipy; install them with: pip install h5py scipy"
         ) from error
     if split not in _SPLIT_VARIABLES:
         raise LightDepthError(
@@ -115,7 +115,7 @@ def _open_mat(path: Path) -> h5py.File:
         import h5py
     except ImportError as error:
         raise LightDepthError(
-            'The .mat packaging needs h5py and scipy; install them with: pip install "lightdepth-runtime[mat]"'
+            "The .mat packaging needs h5py and scipy; install them with: pip install h5py scipy"
         ) from error
     try:
         return h5py.File(path, "r")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MISSING", "ImageMessage", "Recording", "is_recording"]
 
-MISSING = 'ROS recordings need the rosbags library; install it with: pip install "lightdepth-runtime[ros]"'
+MISSING = "ROS recordings need the rosbags library; install it with: pip install rosbags"
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
 _STORAGE_SUFFIXES = (".mcap", ".db3")

@@ -24,12 +24,12 @@ CAMERA, IMAGE, DEPTH, POINTS = "world/camera", "world/camera/image", "world/came
 
 
 def import_rerun() -> ModuleType:
-    """Import Rerun, or say which extra brings it."""
+    """Import Rerun, or say how to install it."""
     try:
         rerun = import_module("rerun")
         import_module("rerun.blueprint")  # not imported by rerun itself in all versions
     except ImportError as error:
-        raise LightDepthError('Rerun is missing; install it with: pip install "lightdepth-runtime[rerun]"') from error
+        raise LightDepthError("Rerun is missing; install it with: pip install rerun-sdk") from error
     return rerun
 
 

@@ -194,7 +194,7 @@ def test_opening_leaves_nothing_behind(exported):
     ("gpu", "providers", "device", "reason"),
     [
         (False, ["CUDAExecutionProvider"], "cpu", "no NVIDIA GPU"),
-        (True, ["CPUExecutionProvider"], "cpu", r"lightdepth-runtime\[gpu\]"),
+        (True, ["CPUExecutionProvider"], "cpu", "onnxruntime-gpu"),
         (True, ["CUDAExecutionProvider"], "cuda", "an NVIDIA GPU is here"),
     ],
 )
