@@ -50,7 +50,7 @@ SETTINGS = (
     "batch_size=2", "num_workers=0", "num_threads=1", "precision=fp32", "warmup_share=0.2", "accumulate=2",
 )  # fmt: skip
 TRAINING_PAIRS, VALIDATION_PAIRS = 6, 2
-TIMES = ("seconds", "images_per_s")
+TIMES = ("seconds", "images_per_s", "first_batch_s")
 # How often a place is passed in about two epochs: three optimiser steps of two and one batch, twelve files of a state.
 PASSAGES = {"step": 4, "state": 24, "checkpoint": 3, "validation": 2, "metrics": 2}
 EPOCHS_OF_ANY_TIME = 2

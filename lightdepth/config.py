@@ -87,6 +87,7 @@ class TrainConfig(BaseModel):
     teacher_cache: str | None = None
 
     precision: Literal["fp32", "fp16", "bf16"] = "fp16"
+    tf32: bool = True
     compile: bool = False
     num_workers: Annotated[int, Field(ge=0)] = 2
     num_threads: Count | None = None

@@ -11,20 +11,19 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.images.opencv import import_cv2
 from lightdepth_runtime.pairs import Pair, PairSet, scenes_of
 from lightdepth_runtime.spec import ModelSpec
 
 from ..config import TrainConfig
 from .augment import Augmentation, draw_view
 from .sample import Lessons, Sample
+from .workers import START_METHOD, limit_worker_threads
 
 __all__ = [
     "EpochSampler",
     "TrainingPairs",
     "build_loader",
     "collate",
-    "limit_worker_threads",
     "split_scenes",
 ]
 
@@ -102,11 +101,6 @@ class EpochSampler(Sampler[tuple[int, int]]):
             yield from ((number, int(index)) for index in order)
 
 
-def limit_worker_threads(_worker: int) -> None:
-    """Keep OpenCV in a loader's worker to one thread: the workers are the parallelism."""
-    import_cv2().setNumThreads(1)
-
-
 def collate(samples: Sequence[Sample], image: Tensor | None = None) -> Sample:
     """Stack samples along a new first dimension; `image` holds their images where they are side by side already.
 
@@ -162,10 +156,9 @@ def build_loader(
         # Seeds worker processes. A generator of its own leaves the global one, which dropout draws from, as it was
         # saved: a resumed run starts its workers once more than an uninterrupted one.
         generator=torch.Generator().manual_seed(config.seed),
-        # Workers live for the whole run: the epoch travels in the sampler's keys. They are not forked: OpenCV's
-        # thread pool, which validation starts in this process, deadlocks in a forked child.
+        # Workers live for the whole run: the epoch travels in the sampler's keys.
         persistent_workers=config.num_workers > 0,
-        multiprocessing_context="forkserver" if config.num_workers else None,
+        multiprocessing_context=START_METHOD if config.num_workers else None,
         pin_memory=pin_memory,
     )
     return loader, sampler

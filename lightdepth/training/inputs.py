@@ -20,7 +20,16 @@ from ..data.unlabelled import UnlabelledImage, load_unlabelled
 from ..network.macs import count_gmacs
 from ..runs.commit import source_commit
 
-__all__ = ["Say", "check_compiler", "check_not_empty", "describe", "load_training_data", "silent", "usable_precision"]
+__all__ = [
+    "Say",
+    "check_compiler",
+    "check_not_empty",
+    "choose_convolutions",
+    "describe",
+    "load_training_data",
+    "silent",
+    "usable_precision",
+]
 
 Say = Callable[[str], None]
 
@@ -94,6 +103,12 @@ def _describe_data(config: TrainConfig, training: PairSet) -> str:
     if config.distill_from:
         parts.append(f"teacher {Path(config.distill_from).name}")
     return f"{training.name} ({', '.join(parts)})"
+
+
+def choose_convolutions(config: TrainConfig) -> None:
+    """Let cuDNN time its algorithms for each shape, and compute FP32 convolutions as `tf32` says; CPUs ignore both."""
+    torch.backends.cudnn.benchmark = True  # every batch has the same shape
+    torch.backends.cudnn.allow_tf32 = config.tf32
 
 
 def usable_precision(precision: str, say: Say) -> str:

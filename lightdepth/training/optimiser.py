@@ -31,7 +31,8 @@ def build_optimiser(model: LightDepth, config: TrainConfig, extra: nn.Module | N
                     "weight_decay": config.weight_decay if decays else 0.0,
                 }
             )
-    return AdamW(groups)
+    # Fused: one operation for all tensors, and a step that is left out on the device without asking the host.
+    return AdamW(groups, fused=True)
 
 
 def build_schedule(optimiser: AdamW, config: TrainConfig, steps_per_epoch: int) -> OneCycleLR:

@@ -1,22 +1,26 @@
-"""One training step: gradients gathered over batches, clipped, and given up where they are not finite."""
+"""One training step: gradients gathered over batches, clipped, and given up where they are not finite.
+
+The host never waits for the device within a step: whether a step counts is decided on the device, and the host reads
+the outcome of many batches at once.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import torch
 from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
-from timm.utils.model_ema import ModelEmaV3
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from lightdepth_runtime.errors import LightDepthError
 
 from ..data.sample import Sample
+from .average import WeightAverage
 from .objective import Objective, network_of
 
 __all__ = ["Progress", "Stepper"]
@@ -26,6 +30,8 @@ MOST_SKIPPED = 5
 # The gradient scale starts at 2^16 and halves on each overflow: after so many in a row it would be below 2^-4.
 MOST_OVERFLOWS = 20
 NAMES_SHOWN = 4
+# How many batches a GPU may be ahead of what the host knows of them. On a CPU there is nothing to wait for.
+BATCHES_UNREAD = 25
 
 
 @dataclass
@@ -50,55 +56,92 @@ class Progress:
             setattr(self, key, type(getattr(self, key))(value))
 
 
+class _Outcome(NamedTuple):
+    """What the device will know of a batch once it has got there."""
+
+    loss: Tensor  # scalar, the mean over the processes
+    norm: Tensor | None  # of the group's gradients, where the batch ended a group
+    names: list[str]
+
+
 @dataclass
 class Stepper:
-    """Takes one batch after the other and steps the optimiser each time enough of them are gathered."""
+    """Takes one batch after the other and steps the optimiser each time enough of them are gathered.
+
+    A batch whose loss is not finite spoils its group: the group's step is left out, and what its forward pass did to
+    BatchNorm's running statistics is undone. Weights, optimiser and averaged weights stay as they were; the learning
+    rate goes on along its schedule, and fp16's gradient scale halves.
+    """
 
     accelerator: Accelerator
     model: nn.Module
     objective: Objective
     optimiser: AcceleratedOptimizer
     schedule: LRScheduler
-    ema: ModelEmaV3
+    average: WeightAverage
     progress: Progress
     clip_norm: float
     batches_per_epoch: int
 
     def __post_init__(self) -> None:
         self._position = 0  # of the next batch in its epoch
-        self._spoiled = False  # a batch of the present group had no finite loss
+        self._unread: list[_Outcome] = []
+        self._losses: list[float] = []  # finite ones, since `take_losses`
+        self._spoiled = False  # a batch of the group whose outcome is read had no finite loss
+        self._most_unread = 1 if self.accelerator.device.type == "cpu" else BATCHES_UNREAD
         # A forward pass on bad values poisons BatchNorm's running statistics before its loss is known.
-        self._buffers = list(self.model.buffers())
-        self._kept = [buffer.clone() for buffer in self._buffers]
+        buffers = list(self.model.buffers())
+        self._buffers = [[b for b in buffers if b.dtype == dtype] for dtype in dict.fromkeys(b.dtype for b in buffers)]
 
-    def __call__(self, batch: Sample) -> float | None:
+    def __call__(self, batch: Sample) -> None:
         """Train on a batch.
 
-        Returns:
-            The loss, averaged over the processes, or None where the batch was left out.
-
         Raises:
-            LightDepthError: too many steps in a row that are not finite; names the batch's files.
+            LightDepthError: too many steps in a row that are not finite; names a batch's files. On a GPU it comes up to
+                `BATCHES_UNREAD` batches late.
         """
         with self.accelerator.accumulate(self.model):
-            value = self._gather(batch)
+            loss = self._gather(batch)
             self._position = (self._position + 1) % self.batches_per_epoch
-            finite = math.isfinite(value)
-            if not finite:
-                self._skip(f"The loss is {value}", batch.names)
-            if self.accelerator.sync_gradients:
-                self._update(batch.names)
-        return value if finite else None
+            norm = self._update() if self.accelerator.sync_gradients else None
+        self._unread.append(_Outcome(loss, norm, batch.names))
+        if len(self._unread) >= self._most_unread:
+            self.read()
 
-    def _gather(self, batch: Sample) -> float:
+    def read(self) -> None:
+        """Wait for the device, and count what became of the batches since the last call.
+
+        Raises:
+            LightDepthError: see `__call__`.
+        """
+        outcomes, self._unread = self._unread, []
+        if not outcomes:
+            return
+        values = torch.stack([outcome.loss for outcome in outcomes]).tolist()
+        norms = [outcome.norm for outcome in outcomes if outcome.norm is not None]
+        norm_values = iter(torch.stack(norms).tolist() if norms else ())
+        for outcome, value in zip(outcomes, values, strict=True):
+            self._count(value, None if outcome.norm is None else next(norm_values), outcome.names)
+
+    def take_losses(self) -> list[float]:
+        """Return the finite losses that were read since the last call."""
+        losses, self._losses = self._losses, []
+        return losses
+
+    def _gather(self, batch: Sample) -> Tensor:
         """Add a batch's gradients to the group's; return the loss."""
-        for kept, buffer in zip(self._kept, self._buffers, strict=True):
-            kept.copy_(buffer)
+        kept = [torch.cat([buffer.flatten() for buffer in buffers]) for buffers in self._buffers]
         loss = self.objective(self.model, batch)
         # The mean over the processes is NaN everywhere when it is in one, so that all of them leave the batch out.
-        value = float(self.accelerator.reduce(loss.detach(), "mean"))  # pyright: ignore[reportArgumentType]  # a tensor
-        if math.isfinite(value) and not self._spoiled:
-            self.accelerator.backward(loss * self._group_factor())
+        value = cast(Tensor, self.accelerator.reduce(loss.detach(), "mean"))
+        finite = value.isfinite()
+        # NaN in a gradient is how the group learns of it, whatever made the loss what it is.
+        self.accelerator.backward(loss * (self._group_factor() * torch.where(finite, 1.0, torch.nan)))
+        with torch.no_grad():
+            for buffers, before in zip(self._buffers, kept, strict=True):
+                chosen = torch.where(finite, torch.cat([buffer.flatten() for buffer in buffers]), before)
+                parts = chosen.split([buffer.numel() for buffer in buffers])
+                torch._foreach_copy_(buffers, [p.view_as(b) for p, b in zip(parts, buffers, strict=True)])
         return value
 
     def _group_factor(self) -> float:
@@ -107,22 +150,36 @@ class Stepper:
         batches = min(most, self.batches_per_epoch - self._position // most * most)
         return most / batches
 
-    def _update(self, names: list[str]) -> None:
-        """Step the optimiser with the gathered gradients, unless they are not finite."""
+    def _update(self) -> Tensor:
+        """Step the optimiser with the gathered gradients where they are finite; return their norm."""
+        norm = cast(Tensor, self.accelerator.clip_grad_norm_(self.model.parameters(), self.clip_norm))
+        finite = norm.isfinite()
+        if self.accelerator.scaler is None:  # which else tells the optimiser
+            self.optimiser.optimizer.found_inf = (~finite).float()  # pyright: ignore[reportAttributeAccessIssue]  # as GradScaler does
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        self.schedule.step()
+        self.average.update(network_of(self.accelerator.unwrap_model(self.model)), finite.float())
+        return norm
+
+    def _count(self, loss: float, norm: float | None, names: list[str]) -> None:
+        """Count a batch, and where it ended a group its step."""
+        if math.isfinite(loss):
+            self._losses.append(loss)
+        else:
+            self._skip(f"The loss is {loss}", names)
+            self._spoiled = True
+        if norm is None:
+            return
         progress = self.progress
         if self._spoiled:
             self._spoiled = False
-            self.optimiser.zero_grad()
-            return
-        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.clip_norm)
-        if self.accelerator.scaler is None and norm is not None and not math.isfinite(float(norm)):
-            self.optimiser.zero_grad()
-            self._skip(f"The gradient's norm is {float(norm)}", names)
-            self._spoiled = False
-            return
-        self.optimiser.step()  # with a scaler: left out where a gradient overflowed, and the scale halved
-        self.optimiser.zero_grad()
-        if self.accelerator.optimizer_step_was_skipped:
+        elif math.isfinite(norm):
+            progress.step += 1
+            progress.skipped_in_a_row = progress.overflows_in_a_row = 0
+        elif self.accelerator.scaler is None:
+            self._skip(f"The gradient's norm is {norm}", names)
+        else:
             progress.overflows += 1
             progress.overflows_in_a_row += 1
             if progress.overflows_in_a_row >= MOST_OVERFLOWS:
@@ -130,18 +187,9 @@ class Stepper:
                     f"The gradient overflowed fp16 in {MOST_OVERFLOWS} steps in a row, the last with {_some(names)}; "
                     "train with precision bf16 or fp32."
                 )
-            return
-        self.schedule.step()
-        progress.step += 1
-        progress.skipped_in_a_row = progress.overflows_in_a_row = 0
-        self.ema.update(network_of(self.accelerator.unwrap_model(self.model)), step=progress.step)
 
     def _skip(self, what: str, names: list[str]) -> None:
-        """Leave the group out and undo what the forward pass did to the running statistics."""
-        with torch.no_grad():
-            for kept, buffer in zip(self._kept, self._buffers, strict=True):
-                buffer.copy_(kept)
-        self._spoiled = True
+        """Count a batch that was left out."""
         progress = self.progress
         progress.skipped += 1
         progress.skipped_in_a_row += 1
@@ -153,7 +201,8 @@ class Stepper:
             )
 
 
-def _some(names: list[str]) -> str:
+def _some(names: Iterable[str]) -> str:
     """Name the first files of a batch."""
+    names = list(names)
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return ", ".join(names[:NAMES_SHOWN]) + more

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import cast
@@ -13,7 +13,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list, set_seed
-from timm.utils.model_ema import ModelEmaV3
 from torch.utils.tensorboard import SummaryWriter
 
 from lightdepth_runtime.errors import LightDepthError
@@ -29,11 +28,22 @@ from ..checkpoints.checkpoint import build_model, save_checkpoint
 from ..config import TrainConfig
 from ..data.loader import build_loader
 from ..data.sample import Sample
+from ..data.workers import start_worker_server
 from ..network.model import LightDepth
 from ..runs.folder import RunFolder
 from ..runs.record import read_record, record_run
 from ..runs.state import Stateful
-from .inputs import Say, check_compiler, check_not_empty, describe, load_training_data, silent, usable_precision
+from .average import WeightAverage
+from .inputs import (
+    Say,
+    check_compiler,
+    check_not_empty,
+    choose_convolutions,
+    describe,
+    load_training_data,
+    silent,
+    usable_precision,
+)
 from .log import draw_validation, log_epoch
 from .objective import FeatureStudent
 from .optimiser import build_optimiser, build_schedule
@@ -65,6 +75,8 @@ def train(
         LightDepthError: faulty data or settings, a folder in use, processes that would train apart, or losses that are
             no longer finite.
     """
+    if config.num_workers:
+        start_worker_server()
     AcceleratorState._reset_state()  # else a second training in this process can't choose another precision
     return _Training(config, output, pairs or load_training_data(config), resume=resume, say=say).run()
 
@@ -81,6 +93,7 @@ class _Training:
             check_not_empty(self.validation)
         if config.num_threads is not None:
             torch.set_num_threads(config.num_threads)
+        choose_convolutions(config)
         set_seed(config.seed)
         notes: list[str] = []
         precision = usable_precision(config.precision, notes.append)
@@ -145,7 +158,7 @@ class _Training:
             training.pairs, self.spec, config, lessons, pin_memory=self.accelerator.device.type == "cuda"
         )
         network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in torch's stub
-        self.ema = ModelEmaV3(network, decay=config.ema_decay, use_warmup=True)
+        self.average = WeightAverage(network, config.ema_decay)
         if config.sync_batchnorm:
             share_batch_norm(network, self.accelerator, self.say)
         objective, student = choose_objective(config, network, self.teaching, self.accelerator)
@@ -154,21 +167,23 @@ class _Training:
             student.compile()
         maps = student.maps if isinstance(student, FeatureStudent) else None
         optimiser = build_optimiser(network, config, maps)
-        self.model, self.optimiser, self.loader = self.accelerator.prepare(student, optimiser, loader)
+        self.loader = self.accelerator.prepare(loader)
         if len(self.loader) == 0:
             raise LightDepthError(
                 f"{len(training)} pairs make no batch of {config.batch_size} for each of "
                 f"{self.accelerator.num_processes} processes; use a smaller batch_size or fewer processes."
             )
-        self.ema.to(self.accelerator.device)
+        self.average.to(self.accelerator.device)
+        # Before Accelerate wraps the optimiser's step, or else the schedule takes it for one that was never called.
         self.schedule = build_schedule(optimiser, config, math.ceil(len(self.loader) / config.accumulate))
+        self.model, self.optimiser = self.accelerator.prepare(student, optimiser)
         self.stepper = Stepper(
             self.accelerator,
             self.model,
             objective,
             self.optimiser,
             self.schedule,
-            self.ema,
+            self.average,
             self.progress,
             config.clip_norm,
             len(self.loader),
@@ -184,14 +199,14 @@ class _Training:
 
     def _parts(self) -> dict[str, Stateful]:
         """Return what is saved beside model, optimiser and random generators."""
-        return {"schedule": self.schedule, "ema": self.ema, "progress": self.progress}
+        return {"schedule": self.schedule, "average": self.average, "progress": self.progress}
 
     def _epoch(self, board: SummaryWriter | None) -> None:
         started = time.monotonic()
         epoch = self.progress.epoch
         learning_rate = max(self.schedule.get_last_lr())
         skipped, overflows = self.progress.skipped, self.progress.overflows
-        loss, images = self._train_steps(epoch)
+        loss, images, first_batch_s = self._train_steps(epoch)
         images_per_s = images * self.accelerator.num_processes / (time.monotonic() - started)
         self.progress.epoch += 1
         if board is not None:
@@ -200,6 +215,7 @@ class _Training:
                 "epoch": epoch + 1,
                 "loss": loss,
                 "images_per_s": images_per_s,
+                "first_batch_s": first_batch_s,
                 "learning_rate": learning_rate,
                 "skipped_batches": self.progress.skipped - skipped,
                 "overflow_steps": self.progress.overflows - overflows,
@@ -213,35 +229,35 @@ class _Training:
                 board.add_image("validation", picture, epoch + 1, dataformats="HWC")
         self.folder.save_state(self.accelerator, self.progress.epoch, self._parts())
 
-    def _train_steps(self, epoch: int) -> tuple[float, int]:
-        """Train one epoch; return its mean loss and the number of images of this process."""
+    def _train_steps(self, epoch: int) -> tuple[float, int, float]:
+        """Train one epoch; return its mean loss, the number of images of this process, and the first batch's delay."""
         self.model.train()
         self.sampler.epoch = epoch
-        total, done, images, started = 0.0, 0, 0, time.monotonic()
+        losses: list[float] = []
+        images, started, first_batch_s = 0, time.monotonic(), 0.0
 
         def status() -> str:
             rate = images * self.accelerator.num_processes / max(time.monotonic() - started, 1e-9)
             overflows = self.progress.overflows
-            return f"{rate:.1f} images/s loss {total / max(done, 1):.4f}" + (
-                f" {overflows} overflows" if overflows else ""
-            )
+            return f"{rate:.1f} images/s loss {_mean(losses):.4f}" + (f" {overflows} overflows" if overflows else "")
 
         batches = self._batches()
         if self.accelerator.is_main_process:
             label = f"Epoch {epoch + 1}/{self.config.epochs}"
             batches = track(batches, label, len(self.loader), status=status)
         for batch in batches:
-            loss = self.stepper(batch)
+            first_batch_s = first_batch_s or time.monotonic() - started
+            self.stepper(batch)
             images += len(batch.names)
-            if loss is not None:
-                total += loss
-                done += 1
-        if done == 0:
+            losses += self.stepper.take_losses()
+        self.stepper.read()
+        losses += self.stepper.take_losses()
+        if not losses:
             raise LightDepthError(
                 f"No batch of epoch {epoch + 1} had a finite loss; start again with a lower learning_rate or precision "
                 "fp32."
             )
-        return total / done, images
+        return _mean(losses), images, first_batch_s
 
     def _batches(self) -> Iterable[Sample]:
         """Yield batches; an error inside a worker loses the traceback that PyTorch puts before it."""
@@ -259,7 +275,7 @@ class _Training:
 
     def _network(self) -> LightDepth:
         """Return the averaged weights, which are what is validated and kept."""
-        return cast(LightDepth, self.ema.module)
+        return cast(LightDepth, self.average.module)
 
     def _estimator(self) -> DepthEstimator:
         return DepthEstimator(TorchBackend(self._network(), self.spec, str(self.accelerator.device)))
@@ -291,3 +307,7 @@ class _Training:
             self.progress.best_rmse_m = rmse_m
             save_checkpoint(self.folder.best, self._network(), spec, self.config)
         save_checkpoint(self.folder.last, self._network(), spec, self.config)
+
+
+def _mean(losses: Sequence[float]) -> float:
+    return sum(losses) / max(len(losses), 1)
