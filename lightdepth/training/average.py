@@ -39,9 +39,9 @@ class WeightAverage(nn.Module):
             if not pairs:
                 continue
             kept = [pair[0] for pair in pairs]
-            change = torch._foreach_sub([pair[1] for pair in pairs], kept)
-            torch._foreach_mul_(change, weight if is_float else taken.long())
-            torch._foreach_add_(kept, change)
+            change = torch._foreach_sub([pair[1] for pair in pairs], kept)  # pyright: ignore[reportPrivateImportUsage]
+            torch._foreach_mul_(change, weight if is_float else taken.long())  # pyright: ignore[reportPrivateImportUsage]
+            torch._foreach_add_(kept, change)  # pyright: ignore[reportPrivateImportUsage]
 
 
 def _values(network: nn.Module) -> list[Tensor]:

@@ -141,7 +141,8 @@ class Stepper:
             for buffers, before in zip(self._buffers, kept, strict=True):
                 chosen = torch.where(finite, torch.cat([buffer.flatten() for buffer in buffers]), before)
                 parts = chosen.split([buffer.numel() for buffer in buffers])
-                torch._foreach_copy_(buffers, [p.view_as(b) for p, b in zip(parts, buffers, strict=True)])
+                shaped = [part.view_as(buffer) for part, buffer in zip(parts, buffers, strict=True)]
+                torch._foreach_copy_(buffers, shaped)  # pyright: ignore[reportPrivateImportUsage]
         return value
 
     def _group_factor(self) -> float:
