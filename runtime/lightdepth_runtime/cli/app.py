@@ -183,7 +183,8 @@ def _reserve(path: Path | None) -> AbstractContextManager[Path | None]:
 def _show(result: EvalResult) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"Model     {result.model}")
-    console.print(f"Data      {result.data} ({result.packaging}), {result.split}: {result.samples} pairs")
+    left_out = f", {result.left_out} without valid depth left out" if result.left_out else ""
+    console.print(f"Data      {result.data} ({result.packaging}), {result.split}: {result.samples} pairs{left_out}")
     console.print(f"Protocol  {result.protocol.describe()}")
     table = Table("metric", "value", "95 % interval", "unit")
     table.columns[1].justify = "right"

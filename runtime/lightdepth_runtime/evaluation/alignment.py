@@ -30,9 +30,9 @@ class DepthFit:
 
     def apply(self, prediction: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return aligned metres, not clipped; what the fit sends to infinity or behind it becomes a huge depth."""
-        prediction = prediction.astype(np.float64)
         if not self.in_disparity:
-            return self.scale * prediction
+            return np.multiply(prediction, self.scale, dtype=np.float64)
+        prediction = prediction.astype(np.float64)
         aligned = self.scale * _disparity(prediction, self.kind) + self.shift
         return 1 / np.maximum(aligned, SMALLEST_DISPARITY)
 

@@ -1,6 +1,7 @@
 """Score a predictor on RGB-D pairs under one protocol."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,14 +10,18 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..errors import LightDepthError
-from ..pairs import Pair, PairSet
+from ..estimator import DepthEstimator
+from ..pairs import FrameData, Pair, PairSet
+from ..pairs.read_ahead import read_ahead
 from .metrics import DepthMetrics
 from .protocol import Protocol
 from .scores import Scorer, Scores
 
-__all__ = ["EvalResult", "Predictor", "evaluate", "predict_views"]
+__all__ = ["EvalResult", "Predictor", "evaluate", "predict_views", "score_pairs", "summarise"]
 
 SCHEMA = "lightdepth.eval/1"
+READERS = 2  # reading a 640x480 pair takes about as long as scoring it
+NAMES_SHOWN = 2  # of a batch that fails
 
 # uint8 RGB (H, W, 3) -> float32 (h, w) metres of any size
 Predictor = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -24,7 +29,10 @@ Predictor = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class EvalResult:
-    """A model's scores with everything needed to compare them fairly."""
+    """A model's scores with everything needed to compare them fairly.
+
+    `samples` counts the pairs that were scored, `left_out` those whose truth has no pixel that counts.
+    """
 
     model: str
     protocol: Protocol
@@ -33,6 +41,7 @@ class EvalResult:
     split: str
     samples: int
     scores: Scores
+    left_out: int = 0
 
     @property
     def metrics(self) -> DepthMetrics:
@@ -48,6 +57,7 @@ class EvalResult:
             "protocol": self.protocol.to_dict(),
             "data": {"name": self.data, "packaging": self.packaging, "split": self.split},
             "samples": self.samples,
+            "left_out": self.left_out,
             **self.metrics.to_dict(),
             **self.scores.to_dict(),
         }
@@ -59,29 +69,70 @@ def evaluate(
     protocol: Protocol,
     *,
     model: str,
+    batch_size: int = 1,
+    readers: int = READERS,
     progress: Callable[[Sequence[Pair]], Iterable[Pair]] = iter,
 ) -> EvalResult:
-    """Predict every pair once and average as the protocol says.
+    """Predict every pair once and average as the protocol says; pairs without a pixel that counts are left out.
 
     Args:
         predictor: takes uint8 RGB (H, W, 3), returns metres of any size; resized to the truth's.
         model: its name in the result.
+        batch_size: frames that a `DepthEstimator` is given at a time; more than one pays on a GPU.
+        readers: threads that read ahead; 0 reads each pair when it is its turn.
         progress: wraps the pairs to show progress.
 
     Raises:
-        LightDepthError: no pairs, a pair that can't be read or has no valid pixel, or a prediction that fails; the
-            image is named.
+        LightDepthError: no pairs, one that can't be read, none with a pixel that counts, or a prediction that fails;
+            the image is named.
     """
     scorer = Scorer(protocol)
-    for pair in progress(pairs.pairs):
-        frame = pair.read()
-        try:
-            views = predict_views(predictor, frame.image, frame.depth_m, protocol)
-        except LightDepthError as error:
-            raise LightDepthError(f"{pair.name}: {error}") from error
-        for prediction, truth_m in views:
-            scorer.add(prediction, truth_m, pair.name, pair.scene)
-    return EvalResult(model, protocol, pairs.name, pairs.packaging, pairs.split, len(pairs), scorer.scores())
+    score_pairs(predictor, pairs.pairs, scorer, batch_size=batch_size, readers=readers, progress=progress)
+    return summarise(scorer, pairs, model=model)
+
+
+def score_pairs(
+    predictor: Predictor,
+    pairs: Sequence[Pair],
+    scorer: Scorer,
+    *,
+    batch_size: int = 1,
+    readers: int = READERS,
+    progress: Callable[[Sequence[Pair]], Iterable[Pair]] = iter,
+) -> None:
+    """Predict pairs and have a scorer take them; arguments and errors are those of `evaluate`."""
+    with closing(read_ahead(pairs, readers)) as read:
+        waiting: list[tuple[Pair, FrameData]] = []
+        for pair, frame in zip(progress(pairs), read, strict=True):
+            waiting.append((pair, frame))
+            if len(waiting) == batch_size:
+                _score(predictor, waiting, scorer, batched=batch_size > 1)
+                waiting = []
+        _score(predictor, waiting, scorer, batched=batch_size > 1)
+
+
+def summarise(scorer: Scorer, pairs: PairSet, *, model: str) -> EvalResult:
+    """Return the result of a scorer that took all of `pairs`.
+
+    Raises:
+        LightDepthError: no pairs, or none with a pixel that counts.
+    """
+    left_out = len(scorer.left_out)
+    if left_out and left_out == len(pairs):
+        raise LightDepthError(
+            f"None of the {left_out} pairs of {pairs.name} has valid depth under protocol "
+            f"{scorer.protocol.describe()!r}; check the depth files' unit, or choose a protocol with their range."
+        )
+    return EvalResult(
+        model,
+        scorer.protocol,
+        pairs.name,
+        pairs.packaging,
+        pairs.split,
+        len(pairs) - left_out,
+        scorer.scores(),
+        left_out,
+    )
 
 
 def predict_views(
@@ -93,10 +144,43 @@ def predict_views(
         LightDepthError: the prediction fails, or the protocol doesn't serve frames of this size.
     """
     image, truth_m = protocol.view(image, truth_m)
-    prediction = predictor(image)
+    return _views([predictor(seen) for seen in _seen(image, protocol)], truth_m, protocol)
+
+
+def _score(predictor: Predictor, frames: Sequence[tuple[Pair, FrameData]], scorer: Scorer, *, batched: bool) -> None:
+    """Predict frames, several at a time where that can be, and score them."""
+    protocol = scorer.protocol
+    names = ", ".join(pair.name for pair, _ in frames[:NAMES_SHOWN])
+    try:
+        seen = [protocol.view(frame.image, frame.depth_m) for _, frame in frames]
+        images = [view for image, _ in seen for view in _seen(image, protocol)]
+        if batched and isinstance(predictor, DepthEstimator):
+            predictions = predictor.infer_batch(images)
+        else:
+            predictions = [predictor(image) for image in images]
+    except LightDepthError as error:
+        raise LightDepthError(f"{names}: {error}") from error
+    each = len(images) // max(1, len(frames))
+    for number, ((pair, _), (_, truth_m)) in enumerate(zip(frames, seen, strict=True)):
+        scorer.add_views(
+            _views(predictions[number * each : (number + 1) * each], truth_m, protocol), pair.name, pair.scene
+        )
+
+
+def _seen(image: NDArray[np.uint8], protocol: Protocol) -> list[NDArray[np.uint8]]:
+    """Return what the model is shown of a frame: the frame, and its mirror image where a protocol wants it."""
     if not (protocol.flip_tta or protocol.flip_as_sample):
-        return [(prediction, truth_m)]
-    flipped = predictor(np.ascontiguousarray(image[:, ::-1]))
+        return [image]
+    return [image, np.ascontiguousarray(image[:, ::-1])]
+
+
+def _views(
+    predictions: Sequence[NDArray[np.float32]], truth_m: NDArray[np.float32], protocol: Protocol
+) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Return each prediction with its truth."""
+    if len(predictions) == 1:
+        return [(predictions[0], truth_m)]
+    prediction, flipped = predictions
     if protocol.flip_as_sample:
         return [(prediction, truth_m), (flipped, np.ascontiguousarray(truth_m[:, ::-1]))]
     return [((prediction + flipped[:, ::-1]) / np.float32(2), truth_m)]

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,24 @@ from ..spec import DepthKind
 from .alignment import align
 from .protocol import Protocol
 
-__all__ = ["NO_PIXELS", "DepthMetrics", "PixelSums", "image_metrics", "mean_metrics", "pixel_sums", "valid_pixels"]
+__all__ = [
+    "NO_PIXELS",
+    "DepthMetrics",
+    "NoValidDepthError",
+    "PixelSums",
+    "image_metrics",
+    "mean_metrics",
+    "pixel_sums",
+    "range_sums",
+    "valid_pixels",
+]
 
 DELTA_BASE = 1.25
+CHUNK_PIXELS = 1 << 14  # what is computed from so many stays in a core's cache: twice as fast as all of them at once
+
+
+class NoValidDepthError(LightDepthError):
+    """A truth without a pixel that counts."""
 
 
 @dataclass(frozen=True)
@@ -129,49 +144,79 @@ def valid_pixels(
         kind: what the prediction is.
 
     Raises:
-        LightDepthError: no valid pixel in the truth, or a prediction that is not finite.
+        NoValidDepthError: no valid pixel in the truth.
+        LightDepthError: a prediction that is not finite.
     """
     mask = protocol.valid(truth_m)
     if not mask.any():
-        raise LightDepthError(
+        raise NoValidDepthError(
             f"{name} has no valid depth under protocol {protocol.describe()!r}; leave it out of the list."
         )
-    predicted = resize_depth(prediction, *truth_m.shape)[mask].astype(np.float64)  # (N,)
-    truth = truth_m[mask].astype(np.float64)  # (N,)
+    predicted = resize_depth(prediction, *truth_m.shape)[mask]  # (N,)
     if not np.isfinite(predicted).all():
         raise LightDepthError(
             f"{name}: the model's depth has NaN or infinite values; the model is damaged or its precision overflows."
         )
+    predicted, truth = predicted.astype(np.float64), truth_m[mask].astype(np.float64)
     low, high = protocol.min_prediction_m, protocol.max_prediction_m
     if kind == "metric":
-        predicted = np.maximum(predicted, low)
-    return np.clip(align(predicted, truth, protocol.alignment, kind), low, high), truth
+        np.maximum(predicted, low, out=predicted)
+    aligned = align(predicted, truth, protocol.alignment, kind)
+    return np.clip(aligned, low, high, out=aligned), truth
 
 
 def pixel_sums(predicted_m: NDArray[np.float64], truth_m: NDArray[np.float64]) -> PixelSums:
     """Sum up the errors of pixels (N,), both sides positive."""
-    if not len(truth_m):
-        return NO_PIXELS
-    difference = predicted_m - truth_m
-    squared = difference**2
-    log_difference = np.log(predicted_m) - np.log(truth_m)
-    log_mean = float(log_difference.mean())
-    ratio = np.maximum(predicted_m / truth_m, truth_m / predicted_m)
-    return PixelSums(
-        pixels=len(truth_m),
-        squared=float(squared.sum()),
-        absolute=float(np.abs(difference).sum()),
-        relative=float((np.abs(difference) / truth_m).sum()),
-        squared_relative=float((squared / truth_m).sum()),
-        log10=float(np.abs(log_difference).sum() / np.log(10)),
-        log_mean=log_mean,
-        log_squares=float(((log_difference - log_mean) ** 2).sum()),
-        within=(
-            int((ratio < DELTA_BASE).sum()),
-            int((ratio < DELTA_BASE**2).sum()),
-            int((ratio < DELTA_BASE**3).sum()),
-        ),
-    )
+    return range_sums(predicted_m, truth_m, ())[0]
+
+
+def range_sums(
+    predicted_m: NDArray[np.float64], truth_m: NDArray[np.float64], edges_m: Sequence[float]
+) -> list[PixelSums]:
+    """Sum up the errors of pixels (N,), both sides positive, for each range of truth between rising edges.
+
+    Every pixel is looked at once: the first sums are of truth below the first edge, the last of truth from the last.
+    """
+    starts = range(0, max(1, len(truth_m)), CHUNK_PIXELS)
+    parts = [_chunk_sums(predicted_m[i : i + CHUNK_PIXELS], truth_m[i : i + CHUNK_PIXELS], edges_m) for i in starts]
+    pixels, sums, log_means, log_squares, within = (np.stack(column) for column in zip(*parts, strict=True))
+    count = pixels.sum(axis=0)  # (chunks, ranges) -> (ranges,)
+    log_mean = (pixels * log_means).sum(axis=0) / np.maximum(count, 1)
+    # Chan et al. 1979, how means and sums of squares combine
+    log_square = (log_squares + pixels * (log_means - log_mean) ** 2).sum(axis=0)
+    rows = zip(count, sums.sum(axis=0).T, log_mean, log_square, within.sum(axis=0), strict=True)
+    return [
+        PixelSums(int(n), *map(float, row), float(mean), float(square), within=tuple(map(int, inside)))
+        for n, row, mean, square, inside in rows
+    ]
+
+
+def _chunk_sums(
+    predicted_m: NDArray[np.float64], truth_m: NDArray[np.float64], edges_m: Sequence[float]
+) -> tuple[NDArray[Any], ...]:  # Any: counts and sums
+    """Return for each range (R,): pixels, five sums (5, R), mean and squares of the log error, pixels within (R, 3)."""
+    ranges = len(edges_m) + 1
+    which = np.zeros(len(truth_m), np.intp)
+    for edge in edges_m:
+        which += truth_m >= edge
+    pixels = np.bincount(which, minlength=ranges)
+
+    def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.bincount(which, values, ranges)
+
+    absolute = np.abs(predicted_m - truth_m)
+    relative = absolute / truth_m
+    ratio = predicted_m / truth_m
+    logarithm = np.log(ratio)
+    log_mean = total(logarithm) / np.maximum(pixels, 1)
+    log_absolute = total(np.abs(logarithm)) / np.log(10)
+    sums = (total(absolute * absolute), total(absolute), total(relative), total(absolute * relative), log_absolute)
+    np.maximum(ratio, truth_m / predicted_m, out=ratio)
+    place = 4 * which
+    for power in (1, 2, 3):
+        place += ratio >= DELTA_BASE**power
+    within = np.bincount(place, minlength=4 * ranges).reshape(ranges, 4)[:, :3].cumsum(axis=1)
+    return pixels, np.stack(sums), log_mean, total((logarithm - log_mean[which]) ** 2), within
 
 
 def mean_metrics(per_image: Sequence[DepthMetrics]) -> DepthMetrics:

@@ -1,5 +1,7 @@
 """Collect the scores of many images in one pass: both averages, their uncertainty, and where the errors are."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..spec import DepthKind
-from .metrics import NO_PIXELS, DepthMetrics, PixelSums, mean_metrics, pixel_sums, valid_pixels
+from .metrics import NO_PIXELS, DepthMetrics, NoValidDepthError, PixelSums, mean_metrics, range_sums, valid_pixels
 from .protocol import Averaging, Protocol
 
 __all__ = ["RESAMPLES", "DepthRange", "ImageScore", "SceneScore", "Scorer", "Scores"]
@@ -93,25 +95,48 @@ class Scorer:
     def __init__(self, protocol: Protocol, kind: DepthKind = "metric") -> None:
         self.protocol = protocol
         self.kind: DepthKind = kind
+        self.left_out: list[str] = []  # frames whose truth has no pixel that counts
         self._images: list[ImageScore] = []
         self._ranges = [NO_PIXELS] * (len(RANGES_M) - 1)
 
     def add(
         self, prediction: NDArray[np.float32], truth_m: NDArray[np.float32], name: str = "image", scene: str = ""
-    ) -> DepthMetrics:
-        """Score one image and return its metrics.
+    ) -> DepthMetrics | None:
+        """Score one image and return its metrics; None where its truth has no pixel that counts: it is left out.
 
         Raises:
-            LightDepthError: no valid pixel, or a prediction that is not finite; the image is named.
+            LightDepthError: a prediction that is not finite; the image is named.
         """
-        predicted, truth = valid_pixels(prediction, truth_m, self.protocol, name, kind=self.kind)
-        which = np.searchsorted(RANGES_M[1:-1], truth, side="right")  # (N,) index of the depth range
-        parts = [pixel_sums(predicted[which == i], truth[which == i]) for i in range(len(self._ranges))]
-        self._ranges = [total + part for total, part in zip(self._ranges, parts, strict=True)]
-        sums = pixel_sums(predicted, truth)
-        metrics = sums.metrics()
-        self._images.append(ImageScore(name, scene, metrics, sums))
+        return self.add_views([(prediction, truth_m)], name, scene)
+
+    def add_views(
+        self,
+        views: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
+        name: str = "image",
+        scene: str = "",
+    ) -> DepthMetrics | None:
+        """Score one frame's views, each a prediction with its truth; return the last one's metrics, as `add` does."""
+        metrics = None
+        for prediction, truth_m in views:
+            try:
+                predicted, truth = valid_pixels(prediction, truth_m, self.protocol, name, kind=self.kind)
+            except NoValidDepthError:
+                continue
+            parts = range_sums(predicted, truth, RANGES_M[1:-1])
+            self._ranges = [total + part for total, part in zip(self._ranges, parts, strict=True)]
+            sums = sum(parts, NO_PIXELS)
+            metrics = sums.metrics()
+            self._images.append(ImageScore(name, scene, metrics, sums))
+        if metrics is None:
+            self.left_out.append(name)
         return metrics
+
+    def merge(self, other: Scorer) -> None:
+        """Take the images that another scorer of the same protocol took, after those taken so far."""
+        assert self.protocol == other.protocol, (self.protocol, other.protocol)
+        self.left_out += other.left_out
+        self._images += other._images
+        self._ranges = [mine + theirs for mine, theirs in zip(self._ranges, other._ranges, strict=True)]
 
     def scores(self) -> Scores:
         """Return the tables over all images so far.

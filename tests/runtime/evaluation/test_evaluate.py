@@ -2,10 +2,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from lightdepth_runtime.backends.fake import FakeBackend
 from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.evaluation.evaluate import evaluate
 from lightdepth_runtime.evaluation.metrics import image_metrics, mean_metrics
 from lightdepth_runtime.evaluation.protocol import get_protocol
@@ -18,14 +21,29 @@ def brightness(image):
     return 1 + image.mean(axis=2, dtype=np.float32) / 64
 
 
+class Batches(FakeBackend):
+    """A backend that takes eight frames at a time."""
+
+    largest_batch = 8
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = []
+
+    def run(self, batch):
+        self.sizes.append(len(batch))
+        return super().run(batch)
+
+
 def test_the_result_is_the_mean_of_the_images_with_all_that_compares_it(tum):
     pairs, protocol = load_pairs(tum, "test"), get_protocol("eigen")
     frames = [pair.read() for pair in pairs.pairs]
     expected = mean_metrics([image_metrics(brightness(f.image), f.depth_m, protocol) for f in frames])
     result = evaluate(brightness, pairs, protocol, model="brightness").to_dict()
     assert json.loads(json.dumps(result)) == result
-    assert {name: result[name] for name in METRICS} == expected.to_dict()
-    assert list(result)[:15] == ["schema", "lightdepth_version", "model", "protocol", "data", "samples", *METRICS]
+    assert {name: result[name] for name in METRICS} == pytest.approx(expected.to_dict(), rel=1e-12)
+    described = ["schema", "lightdepth_version", "model", "protocol", "data", "samples", "left_out"]
+    assert list(result)[:16] == [*described, *METRICS]
     assert (result["schema"], result["model"], result["samples"]) == ("lightdepth.eval/1", "brightness", 2)
     assert result["protocol"]["id"] == protocol.id
     assert result["data"] == {"name": "tum", "packaging": "pair list", "split": "test"}
@@ -95,3 +113,34 @@ def test_a_damaged_pair_is_named(tum_copy):
 def test_no_pairs_are_refused(tum):
     with pytest.raises(LightDepthError, match="No images were evaluated"):
         evaluate(brightness, load_pairs(tum, "test").subset([], "none"), get_protocol("none"), model="m")
+
+
+@pytest.mark.parametrize("readers", [0, 3])
+def test_a_frame_without_a_reading_is_left_out_and_counted(tum_copy, readers):
+    whole = evaluate(brightness, load_pairs(tum_copy, "test").subset([0], "test"), get_protocol("none"), model="m")
+    pairs = load_pairs(tum_copy, "test")
+    cv2.imwrite(str(pairs.pairs[1].depth_path), np.zeros((120, 160), np.uint16))
+    result = evaluate(brightness, pairs, get_protocol("none"), model="m", readers=readers)
+    assert (result.samples, result.left_out) == (1, 1)
+    assert result.metrics == whole.metrics
+    assert result.to_dict()["left_out"] == 1
+
+
+def test_pairs_without_any_reading_are_refused(tum_copy):
+    pairs = load_pairs(tum_copy, "test")
+    for pair in pairs.pairs:
+        cv2.imwrite(str(pair.depth_path), np.zeros((120, 160), np.uint16))
+    with pytest.raises(LightDepthError, match=r"None of the 2 pairs of tum has valid depth.*unit"):
+        evaluate(brightness, pairs, get_protocol("none"), model="m")
+
+
+@pytest.mark.parametrize("protocol", ["none", "adabins", "guidedepth"])
+def test_batches_score_as_single_frames_do(tum, protocol):
+    pairs, chosen = load_pairs(tum, "train"), get_protocol(protocol)
+    with DepthEstimator(FakeBackend()) as estimator:
+        single = evaluate(estimator, pairs, chosen, model="m")
+    backend = Batches()
+    with DepthEstimator(backend) as estimator:
+        batched = evaluate(estimator, pairs, chosen, model="m", batch_size=3)
+    assert batched.metrics == single.metrics
+    assert max(backend.sizes) > 1

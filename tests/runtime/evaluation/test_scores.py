@@ -1,10 +1,11 @@
 import json
+import time
 
 import numpy as np
 import pytest
 
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.evaluation.metrics import image_metrics, mean_metrics, pixel_sums
+from lightdepth_runtime.evaluation.metrics import image_metrics, mean_metrics, pixel_sums, range_sums
 from lightdepth_runtime.evaluation.protocol import get_protocol
 from lightdepth_runtime.evaluation.scores import Scorer
 
@@ -29,7 +30,7 @@ def scorer(count=12, protocol="none", scenes=3, **options):
 def test_both_averages_come_from_one_pass():
     scores = scorer().scores()
     per_image = [image_metrics(p, t, get_protocol("none")) for p, t in pictures(12)]
-    assert scores.per_image == mean_metrics(per_image)
+    assert scores.per_image.to_dict() == pytest.approx(mean_metrics(per_image).to_dict(), rel=1e-12)
     masks = [(p[t > 0].astype(np.float64), t[t > 0].astype(np.float64)) for p, t in pictures(12)]
     predicted = np.concatenate([p for p, _ in masks]).clip(1e-3, 10)
     truth = np.concatenate([t for _, t in masks])
@@ -158,3 +159,53 @@ def test_relative_depth_is_scored_after_its_alignment():
 def test_no_images_are_refused():
     with pytest.raises(LightDepthError, match="No images were evaluated"):
         Scorer(get_protocol("none")).scores()
+
+
+def test_scorers_of_two_parts_are_one_of_the_whole():
+    parts = [Scorer(get_protocol("none")), Scorer(get_protocol("none"))]
+    for number, (prediction, truth) in enumerate(pictures(12)):
+        parts[number // 7].add(prediction, truth, f"image {number}", f"scene {number % 3}")
+    parts[0].add(prediction, np.zeros_like(truth), "empty")
+    parts[0].merge(parts[1])
+    got, expected = parts[0].scores(), scorer(12).scores()
+    assert parts[0].left_out == ["empty"]
+    assert got.per_image == expected.per_image
+    assert got.interval == expected.interval
+    assert got.pooled.to_dict() == pytest.approx(expected.pooled.to_dict(), rel=1e-12)
+
+
+def test_sums_of_many_pixels_are_those_of_plain_formulas():
+    """Over the chunks that are summed at a time, in ranges with and without pixels."""
+    rng = np.random.default_rng(5)
+    truth = rng.gamma(4, 0.7, 100_000).clip(0.01, 9.9)
+    predicted = truth * rng.lognormal(0.1, 0.3, truth.shape)
+    edges = (1.0, 2.0, 4.0, 50.0)
+    for sums, low, high in zip(range_sums(predicted, truth, edges), (0, *edges), (*edges, 99), strict=True):
+        inside = (low <= truth) & (truth < high)
+        p, g = predicted[inside], truth[inside]
+        assert sums.pixels == len(g)
+        if not len(g):
+            continue
+        d = np.log(p) - np.log(g)
+        expected = {
+            "rmse_m": np.sqrt(np.mean((p - g) ** 2)),
+            "mae_m": np.mean(np.abs(p - g)),
+            "abs_rel": np.mean(np.abs(p - g) / g),
+            "sq_rel": np.mean((p - g) ** 2 / g),
+            "log10": np.mean(np.abs(np.log10(p) - np.log10(g))),
+            "silog": 100 * np.std(d),
+            **{f"delta{k}": np.mean(np.maximum(p / g, g / p) < 1.25**k) for k in (1, 2, 3)},
+        }
+        assert sums.metrics().to_dict() == pytest.approx(expected, rel=1e-11)
+
+
+def test_a_whole_picture_costs_at_most_fifteen_milliseconds():
+    """Of one core's time; the best of ten, since the machine has other work."""
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(0.5, 9.5, (480, 640)).astype(np.float32)
+    chosen, spent_s = Scorer(get_protocol("eigen")), []
+    for _ in range(10):
+        start = time.thread_time()
+        chosen.add(truth * np.float32(1.1), truth)
+        spent_s.append(time.thread_time() - start)
+    assert min(spent_s) < 0.015
