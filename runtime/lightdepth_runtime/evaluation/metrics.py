@@ -184,10 +184,21 @@ def range_sums(
     log_mean = (pixels * log_means).sum(axis=0) / np.maximum(count, 1)
     # Chan et al. 1979, how means and sums of squares combine
     log_square = (log_squares + pixels * (log_means - log_mean) ** 2).sum(axis=0)
-    rows = zip(count, sums.sum(axis=0).T, log_mean, log_square, within.sum(axis=0), strict=True)
+    squared, absolute, relative, squared_relative, log10 = sums.sum(axis=0).tolist()  # (chunks, 5, ranges)
+    within = within.sum(axis=0).tolist()  # (chunks, ranges, 3)
     return [
-        PixelSums(int(n), *map(float, row), float(mean), float(square), within=tuple(map(int, inside)))
-        for n, row, mean, square, inside in rows
+        PixelSums(
+            pixels=int(count[i]),
+            squared=squared[i],
+            absolute=absolute[i],
+            relative=relative[i],
+            squared_relative=squared_relative[i],
+            log10=log10[i],
+            log_mean=float(log_mean[i]),
+            log_squares=float(log_square[i]),
+            within=(within[i][0], within[i][1], within[i][2]),
+        )
+        for i in range(len(count))
     ]
 
 
@@ -202,7 +213,7 @@ def _chunk_sums(
     pixels = np.bincount(which, minlength=ranges)
 
     def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(which, values, ranges)
+        return np.bincount(which, values, ranges).astype(np.float64, copy=False)
 
     absolute = np.abs(predicted_m - truth_m)
     relative = absolute / truth_m
