@@ -28,9 +28,9 @@ from lightdepth.bench import export_untrained
 from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.bench.bench import BenchResult, BenchRow, bench, open_contestant
 from lightdepth_runtime.bench.machine import usable_cores
+from lightdepth_runtime.bench.run import read_frame
 from lightdepth_runtime.bench.table import bench_table
 from lightdepth_runtime.bench.timing import Schedule
-from lightdepth_runtime.cli.bench import read_frame
 from lightdepth_runtime.progress import track
 
 RESULT = Path(__file__).parent / "results" / "latency_cpu.json"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightdepth_runtime.bench.bench import BenchResult
-from lightdepth_runtime.cli.bench import BenchOptions, plan_rows, run_bench
+from lightdepth_runtime.bench.run import BenchOptions, plan_rows, run_bench
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import SHIPPED_MODEL
 

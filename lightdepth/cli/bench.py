@@ -2,59 +2,40 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from lightdepth_runtime.cli.bench import show_bench
+from lightdepth_runtime.cli.options import Image, Json, Memory, Rounds, Threads
 
-from lightdepth_runtime.cli.bench import (
-    BenchOptions,
-    ImageOption,
-    JsonOption,
-    MemoryOption,
-    RoundsOption,
-    ThreadsOption,
-    read_frame,
-    show_bench,
-)
-
-from ..bench import Rival, bench_models
-from ..report.bench import write_bench_report
+from .options import Against, AgainstWeights, BenchModels, Report, TorchDevices
 
 __all__ = ["bench_command", "typed_command"]
 
-DeviceOption = Annotated[
-    list[str],
-    typer.Option("--device", help="auto, cpu, cuda, tensorrt, openvino or torch; repeat it for a row of each."),
-]
-ReportOption = Annotated[
-    Path | None, typer.Option("--report", help="Folder for bench.html, a page that needs no other file.")
-]
-
 
 def bench_command(
-    models: Annotated[
-        list[Path] | None, typer.Argument(help="Model files. Without any: the shipped model and an untrained resnet18.")
-    ] = None,
-    against: Annotated[
-        str | None, typer.Option(help="Add a baseline: depth-anything-v2-small, -base, -large ...")
-    ] = None,
-    against_weights: Annotated[
-        str | None, typer.Option(help="The baseline's weights: hub (default), random, or a folder.")
-    ] = None,
-    image: ImageOption = None,
-    device: DeviceOption = ["auto"],  # noqa: B006  # Typer's default of a list; never changed
-    threads: ThreadsOption = None,
-    rounds: RoundsOption = 15,
-    memory: MemoryOption = True,
-    json_path: JsonOption = None,
-    report: ReportOption = None,
+    models: BenchModels = None,
+    against: Against = None,
+    against_weights: AgainstWeights = None,
+    device: TorchDevices = ["auto"],  # noqa: B006  # Typer's default of a list; never changed
+    threads: Threads = None,
+    image: Image = None,
+    rounds: Rounds = 15,
+    memory: Memory = True,
+    json: Json = None,
+    report: Report = None,
 ) -> None:
-    """Time models against each other in one interleaved run, beside Depth Anything V2 where asked."""
+    """Time models against each other: latency, memory, size, ratios."""
+    from lightdepth_runtime.bench.run import BenchOptions, read_frame
+
+    from ..bench import Rival, bench_models
+    from ..report.bench import write_bench_report
+
     frame, frame_name = read_frame(image)
     rival = Rival(against, against_weights) if against or against_weights else None
     options = BenchOptions(tuple(device), threads, rounds, memory)
-    result = bench_models(models or [], frame, rival, frame_name=frame_name, options=options, say=print)
-    show_bench(result, json_path)
+    result = bench_models(
+        [Path(model) for model in models or []], frame, rival, frame_name=frame_name, options=options, say=print
+    )
+    show_bench(result, json)
     if report:
         print(f"Wrote {write_bench_report(report, result, typed_command())}")
 

@@ -1,29 +1,67 @@
-"""The `lightdepth data` commands: prepare RGB-D data for training. Each imports what it needs when it runs."""
+"""The `lightdepth data` commands, and `pseudo-label`: prepare RGB-D data for training."""
+
+from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-__all__ = ["data_app"]
+from lightdepth_runtime.cli.app import add_command, make_app
+from lightdepth_runtime.cli.options import CAMERA, DATA, OUTPUT, Device, Json, Threads, option
 
-data_app = typer.Typer(
-    help="Prepare RGB-D data for training.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
-)
+from .options import OutputFolder
 
-
-@data_app.callback()
-def data_command() -> None:
-    """Prepare RGB-D data for training."""
+__all__ = ["data_app", "pseudo_label_command"]
 
 
-@data_app.command("from-bag")
+def check_command(
+    data: Annotated[Path, typer.Argument(metavar="DIR|LIST", help="RGB-D data: what --data of `train` takes.")],
+    most: Annotated[
+        int | None, option(DATA, min=1, metavar="N", help="Check at most N pairs per split. Default: all.")
+    ] = None,
+    sheet: Annotated[
+        Path | None, option(OUTPUT, metavar="FILE", help="Draw a contact sheet of the splits as PNG. Default: none.")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Check RGB-D data before training; exit code 1 if something must be repaired first."""
+    from ..prepare.check import check_and_write
+
+    report = check_and_write(data, json_path=json, sheet_path=sheet, most=most)
+    print("\n".join(report.lines()))
+    print("No errors." if report.usable else "Not fit to train on: repair the errors above.")
+    raise typer.Exit(0 if report.usable else 1)
+
+
+def pack_command(
+    data: Annotated[Path, typer.Argument(metavar="DIR", help="RGB-D data in any packaging.")], output: OutputFolder
+) -> None:
+    """Decode every pair once into large files that training reads fast.
+
+    Run it again to continue an interrupted packing, or to verify a finished one.
+    """
+    from lightdepth_runtime.progress import track
+
+    from ..prepare.pack import pack_data
+
+    packed = pack_data(data, output, progress=lambda pairs, label: track(pairs, label, len(pairs)))
+    print(f"{packed.line()}; train on them with --data {output}")
+
+
 def from_bag_command(
-    bag: Annotated[Path, typer.Argument(help="A ROS 1 .bag file, or a ROS 2 recording: folder, .mcap or .db3.")],
-    color: Annotated[str, typer.Option(metavar="TOPIC", help="Colour images, raw or compressed.")],
-    depth: Annotated[str, typer.Option(metavar="TOPIC", help="Depth registered to colour: 16UC1 mm or 32FC1 m.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the images and the pair list.")],
-    max_gap: Annotated[float, typer.Option(min=0, help="Seconds between the stamps of a pair, at most.")] = 0.02,
+    bag: Annotated[
+        Path, typer.Argument(metavar="BAG", help="A ROS 1 .bag file, or a ROS 2 recording: a folder, .mcap or .db3.")
+    ],
+    color: Annotated[str, option(DATA, metavar="TOPIC", help="Topic of the colour images, raw or compressed.")],
+    depth: Annotated[
+        str,
+        option(DATA, metavar="TOPIC", help="Topic of depth registered to colour: 16UC1 millimetres or 32FC1 metres."),
+    ],
+    output: OutputFolder,
+    max_gap: Annotated[
+        float, option(DATA, min=0, metavar="SECONDS", help="Largest time between the two images of a pair.")
+    ] = 0.02,
 ) -> None:
     """Turn a ROS recording into a pair list to train on."""
     from ..prepare.from_bag import extract_pairs
@@ -32,31 +70,49 @@ def from_bag_command(
     print(f"Wrote {extracted.pairs} pairs to {extracted.list_path}; train on them with --data {output}")
 
 
-@data_app.command("check")
-def check_command(
-    data: Annotated[Path, typer.Argument(metavar="DIR", help="What --data takes: a folder, or one list.")],
-    json: Annotated[Path | None, typer.Option(help="Write everything found as JSON.")] = None,
-    sheet: Annotated[Path | None, typer.Option(help="Draw a contact sheet of both splits as PNG.")] = None,
-    most: Annotated[int | None, typer.Option(min=1, help="Look at so many pairs of each split.")] = None,
+def pseudo_label_command(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Images, and folders of images.")],
+    output: OutputFolder,
+    model: Annotated[
+        str,
+        option(
+            "Model and device",
+            metavar="MODEL",
+            help="A metric model: a file, a training run's folder, a shipped model's name, or Depth Anything V2's "
+            "folder.",
+        ),
+    ] = "lite0",
+    device: Device = "auto",
+    threads: Threads = None,
+    focal_px: Annotated[
+        float | None,
+        option(CAMERA, metavar="PIXELS", help="Focal length of the images in pixels. Default: depth is not scaled."),
+    ] = None,
+    most_disagreement: Annotated[
+        float,
+        option(DATA, min=0, help="Keep a pixel where its depth and the mirrored image's differ by at most this share."),
+    ] = 0.1,
 ) -> None:
-    """Check RGB-D data before training; exit code 1 where something must be mended first."""
-    from ..prepare.check import check_and_write
-
-    report = check_and_write(data, json_path=json, sheet_path=sheet, most=most)
-    print("\n".join(report.lines()))
-    print("No errors." if report.usable else "Not fit to train on: mend the errors above.")
-    raise typer.Exit(0 if report.usable else 1)
-
-
-@data_app.command("pack")
-def pack_command(
-    data: Annotated[Path, typer.Argument(metavar="DIR", help="A folder in any packaging.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The packed folder, which --data takes too.")],
-) -> None:
-    """Decode every pair once into large files that training maps into memory; run again to continue or to verify."""
+    """Label images without depth with a model's depth, as a pair list to train on."""
     from lightdepth_runtime.progress import track
 
-    from ..prepare.pack import pack_data
+    from ..prepare.pseudo_label import write_pseudo_labels
+    from ..teacher.teacher import Teacher
 
-    packed = pack_data(data, output, progress=lambda pairs, label: track(pairs, label, len(pairs)))
-    print(f"{packed.line()}; train on them with --data {output}")
+    with Teacher(model, device, threads) as teacher:
+        labels = write_pseudo_labels(
+            teacher,
+            images,
+            output,
+            most_disagreement=most_disagreement,
+            focal_px=focal_px,
+            progress=lambda jobs: track(jobs, "Labelling", len(jobs)),
+        )
+    kept = f", {labels.kept_share:.0%} of their pixels" if labels.written else ""
+    print(f"Labelled {labels.written} images{kept}; {labels.images} pairs in {labels.list_path}")
+
+
+data_app = make_app("Prepare RGB-D data for training.", is_root=False)
+add_command(data_app, "check", check_command, "Commands")
+add_command(data_app, "from-bag", from_bag_command, "Commands")
+add_command(data_app, "pack", pack_command, "Commands")

@@ -10,7 +10,7 @@ from accelerate.utils import set_seed
 from lightdepth_export.artifacts import ExportOptions
 from lightdepth_runtime.atomic import make_folder, write_json
 from lightdepth_runtime.bench.bench import BenchResult
-from lightdepth_runtime.cli.bench import BenchOptions
+from lightdepth_runtime.bench.run import BenchOptions
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.evaluation.evaluate import EvalResult, Predictor, evaluate

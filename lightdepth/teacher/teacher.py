@@ -13,6 +13,7 @@ from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.evaluation.alignment import DepthFit, fit_alignment
 from lightdepth_runtime.images.preprocess import resize_depth
+from lightdepth_runtime.models.find import BEST, find_model
 from lightdepth_runtime.spec import DepthKind, Intrinsics
 
 from ..baselines.depth_anything import HUB_REPOSITORIES
@@ -27,8 +28,8 @@ class Teacher(Closing):
     """A LightDepth model of any kind, or Depth Anything V2, asked for the depth of one frame after another.
 
     Args:
-        source: a LightDepth model file; a name of `HUB_REPOSITORIES`; or a folder with Depth Anything V2's
-            weights in transformers' format, relative or metric.
+        source: what `find_model` takes, such as a file or `lite0`; a name of `HUB_REPOSITORIES`; or a folder with
+            Depth Anything V2's weights in transformers' format, relative or metric.
         device: as `DepthEstimator.load` takes it.
         threads: of the CPU.
 
@@ -41,7 +42,7 @@ class Teacher(Closing):
         self.source = source
         self.intrinsics: Intrinsics | None = None
         self.kind: DepthKind = "metric"
-        if source in HUB_REPOSITORIES or path.is_dir():
+        if source in HUB_REPOSITORIES or (path.is_dir() and not (path / BEST).is_file()):
             from ..baselines.baseline import Baseline
 
             if source in HUB_REPOSITORIES:
@@ -51,11 +52,7 @@ class Teacher(Closing):
             self.kind = self._model.model.kind
             self.id = self._model.model.digest()
             return
-        if not path.is_file():
-            raise LightDepthError(
-                f"No teacher at {source}: name a LightDepth model file, a folder with Depth Anything V2's weights in "
-                f"transformers' format, or one of {', '.join(HUB_REPOSITORIES)}."
-            )
+        path = find_model(source, also=HUB_REPOSITORIES)
         self._model = DepthEstimator.load(path, device, threads)
         self.intrinsics = self._model.spec.intrinsics
         with path.open("rb") as file:

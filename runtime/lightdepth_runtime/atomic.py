@@ -4,13 +4,14 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import LightDepthError
 
-__all__ = ["PendingOutput", "atomic_path", "make_folder", "write_bytes", "write_json", "write_text"]
+__all__ = ["PendingOutput", "atomic_path", "make_folder", "result_folder", "write_bytes", "write_json", "write_text"]
 
 Entered = TypeVar("Entered")
 
@@ -81,6 +82,38 @@ def make_folder(path: Path | str) -> Path:
     if not os.access(path, os.W_OK):
         raise LightDepthError(f"Can't write into {path}: permission denied. Choose another output folder.")
     return path
+
+
+@contextmanager
+def result_folder(path: Path | str | None, name: str) -> Iterator[Path]:
+    """Yield a folder for results: `path`, or without one a new `output/NAME-N`, with the smallest N that is free.
+
+    A numbered folder is created at once, so that two runs never share one, and removed again if it stays empty.
+
+    Raises:
+        LightDepthError: the folder can't be written.
+    """
+    if path is not None:
+        yield Path(path)
+        return
+    parent = make_folder("output")
+    folders = (parent / f"{name}-{number}" for number in count(1))
+    folder = next(folder for folder in folders if _is_created(folder))
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):  # not empty, which is what it is for
+            folder.rmdir()
+
+
+def _is_created(folder: Path) -> bool:
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    return True
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:

@@ -14,13 +14,12 @@ from .backends.backend import sigma_tensor_of
 from .closing import Closing
 from .errors import LightDepthError
 from .images.preprocess import ChannelOrder, FrameBuffers, as_rgb, check_frame, preprocess, resize_depth
+from .models.find import SHIPPED_MODEL, find_model
 from .spec import ModelSpec
 
 __all__ = ["SHIPPED_MODEL", "DepthEstimator", "DepthPrediction", "Resolution"]
 
 Resolution = Literal["image", "model"]
-
-SHIPPED_MODEL = Path(__file__).parent / "models" / "lite0.onnx"
 
 
 @dataclass(frozen=True)
@@ -55,14 +54,19 @@ class DepthEstimator(Closing):
 
     @classmethod
     def load(cls, path: Path | str | None = None, device: str = "auto", threads: int | None = None) -> "DepthEstimator":
-        """Open a model file, or the shipped model where none is named.
+        """Open a model: a file, a training run's folder, the name of a shipped model, or nothing for `lite0`.
 
-        See `lightdepth_runtime.backends.open_backend` for the other arguments and errors; `device_reason` says why
-        "auto" chose what it chose.
+        See `lightdepth_runtime.models.find_model`, and `lightdepth_runtime.backends.open_backend` for the other
+        arguments and errors; `device_reason` says why "auto" chose what it chose.
         """
-        if path is None and not SHIPPED_MODEL.is_file():
-            raise LightDepthError("This version ships no model; name a .onnx, .engine or .safetensors file.")
-        return cls(open_backend(Path(path or SHIPPED_MODEL), device, threads))
+        return cls(open_backend(find_model(path), device, threads))
+
+    def __repr__(self) -> str:
+        return f"<DepthEstimator {self.describe()}, {self.spec.input_width}x{self.spec.input_height}>"
+
+    def describe(self) -> str:
+        """Return the model's name, precision, backend and device in a few words."""
+        return f"{self.spec.name} ({self.spec.precision}, {self._backend.name} {self._backend.device})"
 
     @property
     def spec(self) -> ModelSpec:

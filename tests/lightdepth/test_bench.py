@@ -11,7 +11,7 @@ from lightdepth.cli.app import app
 from lightdepth.config import check_config
 from lightdepth.network.macs import count_gmacs
 from lightdepth_runtime import LightDepthError, ModelSpec
-from lightdepth_runtime.cli.bench import BenchOptions
+from lightdepth_runtime.bench.run import BenchOptions
 
 pytestmark = pytest.mark.usefixtures("exported_once")
 

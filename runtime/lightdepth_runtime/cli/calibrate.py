@@ -1,57 +1,49 @@
 """The `calibrate` command: known distances in, a copy of the model with its scale corrected out."""
 
-from collections.abc import Iterable, Sequence
+from __future__ import annotations
+
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from ..backends import Backend, open_backend
-from ..calibration.fit import CalibrationReport, DepthGroup, KnownDistance, calibrate, groups_of_pairs, groups_of_points
-from ..calibration.rewrite import copy_with_spec
 from ..errors import LightDepthError
-from ..estimator import SHIPPED_MODEL
-from ..pairs import Pair, PairSet, load_pairs
-from ..progress import track
+from .evaluate import tracker
+from .options import At, CalibrationData, Device, FocalPx, Force, Model, OutputFile, Split, Threads
+
+if TYPE_CHECKING:
+    from ..backends import Backend
+    from ..calibration.fit import CalibrationReport, DepthGroup, KnownDistance
+    from ..pairs import PairSet
 
 __all__ = ["calibrate_command"]
 
 
-def _known_distance(text: str) -> KnownDistance:
-    try:
-        image, x, y, depth_m = text.rsplit(",", 3)  # a path may hold commas
-        return KnownDistance(Path(image), int(x), int(y), float(depth_m))
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is not IMAGE,x,y,metres, like shelf.jpg,320,240,2.15.") from error
-
-
-Points = Annotated[
-    list[Any] | None,  # Any: Typer takes no KnownDistance; the parser gives one
-    typer.Option(
-        "--at",
-        parser=_known_distance,
-        metavar="IMAGE,x,y,METRES",
-        help="A pixel and its distance along the camera's axis; repeatable.",
-    ),
-]
-
-
 def calibrate_command(
-    model: Annotated[Path | None, typer.Argument(help="A model file; the shipped model by default.")] = None,
-    at: Points = None,
-    data: Annotated[Path | None, typer.Option(metavar="DIR|LIST", help="RGB-D pairs to calibrate on.")] = None,
-    split: Annotated[str, typer.Option(help="Which split of a folder.")] = "train",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="NAME-calibrated beside MODEL.")] = None,
-    focal_px: Annotated[float | None, typer.Option(help="The camera's; for models called with focal_px.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write the model even if it got worse.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, openvino or tensorrt.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; the backend's choice by default.")] = None,
+    model: Model = None,
+    at: At = None,
+    data: CalibrationData = None,
+    split: Split = "train",
+    focal_px: FocalPx = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    output: OutputFile = None,
+    force: Force = False,
 ) -> None:
-    """Correct a model's scale by known distances, without training; part of them is kept aside to judge by."""
+    """Correct a model's scale by known distances, without training.
+
+    Part of the distances is kept aside to judge the result by.
+    """
+    from ..backends import open_backend
+    from ..calibration.rewrite import copy_with_spec
+    from ..models.find import SHIPPED_MODEL, find_model
+    from ..pairs import load_pairs
+
     if not at and data is None:
         raise typer.BadParameter("nothing to calibrate on; give --at IMAGE,x,y,METRES (repeatable) or --data.")
-    source = model or SHIPPED_MODEL
-    target = output or _default_target(source, beside=model is not None)
+    source = find_model(model)
+    target = output or _default_target(source, beside=source != SHIPPED_MODEL)
     pairs = load_pairs(data, split) if data else None
     backend = open_backend(source, device, threads)
     try:
@@ -72,15 +64,13 @@ def calibrate_command(
 def _fit(
     backend: Backend, points: Sequence[KnownDistance], pairs: PairSet | None, focal_px: float | None
 ) -> CalibrationReport:
+    from ..calibration.fit import calibrate, groups_of_pairs, groups_of_points
+
     previous = backend.spec.calibration
     groups: list[DepthGroup] = groups_of_points(backend, points, focal_px)
     sources = [f"{len(points)} known distances"] if points else []
     if pairs is not None:
-
-        def progress(items: Sequence[Pair]) -> Iterable[Pair]:
-            return track(items, "Predicting", len(items))
-
-        groups += groups_of_pairs(backend, pairs, focal_px, progress=progress)
+        groups += groups_of_pairs(backend, pairs, focal_px, progress=tracker("Predicting", len(pairs)))
         sources.append(f"{pairs.name} ({pairs.packaging}, {len(pairs)} pairs)")
     return calibrate(groups, previous, " and ".join(sources))
 

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from lightdepth.baselines.baseline import Baseline
 from lightdepth.checkpoints.checkpoint import build_model, count_parameters, save_checkpoint
 from lightdepth.cli.app import app
-from lightdepth.cli.compare import baseline_entrant, domain_of
+from lightdepth.compare.candidates import baseline_entrant, domain_of
 from lightdepth.compare.compare import Entrant, compare, rank
 from lightdepth.config import check_config
 from lightdepth.report.compare import compare_markdown

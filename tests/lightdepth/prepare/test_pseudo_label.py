@@ -126,12 +126,9 @@ def test_a_damaged_image_is_named_after_the_others_are_labelled(photos, tmp_path
 
 
 def test_the_command_labels_with_the_shipped_model(photos, tmp_path):
-    from lightdepth_runtime.estimator import SHIPPED_MODEL
 
     image_path = sorted(photos.rglob("*.jpg"))[0]
-    result = CliRunner().invoke(
-        app, ["pseudo-label", str(SHIPPED_MODEL), str(image_path), "-o", str(tmp_path / "out"), "--device", "cpu"]
-    )
+    result = CliRunner().invoke(app, ["pseudo-label", str(image_path), "-o", str(tmp_path / "out"), "--device", "cpu"])
     assert result.exit_code == 0, result.output
     assert "Labelled 1 images, " in result.output
     assert json.loads((tmp_path / "out" / "pseudo_labels.json").read_text())["most_disagreement"] == 0.1

@@ -106,7 +106,7 @@ def test_an_unexpected_failure_is_one_line_too(run, monkeypatch, tum):
     def broken(*_):
         raise KeyError("inner thing")
 
-    monkeypatch.setattr("lightdepth_runtime.cli.app.load_pairs", broken)
+    monkeypatch.setattr("lightdepth_runtime.pairs.load_pairs", broken)
     code, _, err = run("eval", "--data", tum)
     assert code == 1
     assert err.count("\n") == 1
@@ -126,7 +126,7 @@ def test_an_interruption_is_exit_code_130(run, monkeypatch, tum):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lightdepth_runtime.cli.app.load_pairs", interrupted)
+    monkeypatch.setattr("lightdepth_runtime.pairs.load_pairs", interrupted)
     assert run("eval", "--data", tum)[0] == 130
 
 
@@ -153,7 +153,7 @@ def test_eval_that_cannot_write_its_json_fails_before_evaluating(run, monkeypatc
     def evaluated(*_, **__):
         raise AssertionError("evaluation began")
 
-    monkeypatch.setattr("lightdepth_runtime.cli.app.evaluate", evaluated)
+    monkeypatch.setattr("lightdepth_runtime.evaluation.evaluate.evaluate", evaluated)
     (tmp_path / "file").touch()
     code, _, err = run("eval", model, "--data", tum, "--json", tmp_path / "file" / "eval.json")
     assert code == 1

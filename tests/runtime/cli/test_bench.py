@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from lightdepth_runtime import LightDepthError
 from lightdepth_runtime.backends.baseline import BASELINE_KEY, BaselineSpec
 from lightdepth_runtime.bench.peak_memory import measure_fresh_run, measure_peak_memory
+from lightdepth_runtime.bench.run import plan_rows, read_frame
 from lightdepth_runtime.cli.app import app
-from lightdepth_runtime.cli.bench import plan_rows, read_frame
 from lightdepth_runtime.spec import SPEC_KEY, ModelSpec
 
 

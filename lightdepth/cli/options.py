@@ -1,0 +1,207 @@
+"""Options of the commands that need PyTorch, declared once; those of the runtime's commands are the runtime's."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+import typer
+
+from lightdepth_runtime.cli.options import DATA, MODEL, MODEL_HELP, OUTPUT, SCORING, DeviceName, option
+
+TRAINING, FORMS, GATE = "Training", "Forms of the model", "Accuracy gate"
+TorchDeviceName = Literal[DeviceName, "torch"]
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read HEIGHTxWIDTH."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match:
+        raise typer.BadParameter(f"{text!r} is not HEIGHTxWIDTH in pixels, like 480x640.")
+    return int(match[1]), int(match[2])
+
+
+def _parse_device(text: str) -> str:
+    if text not in get_args(TorchDeviceName):
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(get_args(TorchDeviceName))}.")
+    return text
+
+
+TorchDevices = Annotated[
+    list[str],
+    option(
+        MODEL,
+        "--device",
+        parser=_parse_device,
+        metavar="DEVICE",
+        help="Where models run: auto, cpu, cuda, tensorrt, openvino or torch (checkpoints). Repeatable: each model "
+        "gets a row per device.",
+    ),
+]
+BenchModels = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="MODEL",
+        help=f"{MODEL_HELP} resnet18 is timed untrained. Ratios compare with the first. Default: lite0 and resnet18.",
+    ),
+]
+Against = Annotated[
+    str | None,
+    option(MODEL, metavar="NAME", help="Baseline to add: depth-anything-v2-small, -base or -large. Default: none."),
+]
+AgainstWeights = Annotated[
+    str | None,
+    option(MODEL, metavar="WEIGHTS", help="The baseline's weights: hub (download), random, or a folder. Default: hub."),
+]
+Report = Annotated[
+    Path | None,
+    option(OUTPUT, "--report", metavar="DIR", help="Folder for a report as one HTML page. Default: not written."),
+]
+TrainConfigFile = Annotated[
+    Path | None,
+    option(TRAINING, "--config", metavar="FILE", help="YAML file of settings. Default: ./config.yaml if there is one."),
+]
+TrainData = Annotated[
+    str | None,
+    option(DATA, "--data", metavar="DIR|LIST", help="Training pairs: a folder or a pair list. Default: data_root."),
+]
+ValData = Annotated[
+    str | None,
+    option(
+        DATA,
+        "--val-data",
+        metavar="DIR|LIST",
+        help="Pairs to validate on after each epoch. Default: val_data, else a val_fraction of the training scenes.",
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    option(TRAINING, "--set", metavar="KEY=VALUE", help="Change one setting of the config. Repeatable. Default: none."),
+]
+RunOutput = Annotated[
+    Path | None,
+    option(OUTPUT, "--output", "-o", metavar="DIR", help="Folder of the run. Default: runs/MODEL-DATE-TIME."),
+]
+Resume = Annotated[
+    bool,
+    option(
+        TRAINING,
+        "--resume",
+        help="Go on with the run in --output, or with the newest one, from its last finished epoch. Default: off.",
+    ),
+]
+OutputFolder = Annotated[Path, option(OUTPUT, "--output", "-o", metavar="DIR", help="Folder to write into.")]
+
+Checkpoint = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="CHECKPOINT", help="A training run's folder (its best) or a .safetensors. Default: the newest run."
+    ),
+]
+OnnxFile = Annotated[
+    Path | None,
+    option(
+        OUTPUT,
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="FP32 file to write; the others are named after it. Default: CHECKPOINT with the ending .onnx.",
+    ),
+]
+Fp16 = Annotated[bool, option(FORMS, "--fp16", help="Write FP16 too; input, output and head stay FP32. Default: off.")]
+Int8 = Annotated[
+    bool, option(FORMS, "--int8", help="Write INT8 too: a file for TensorRT and one for x86 CPUs. Default: off.")
+]
+InputSize = Annotated[
+    str | None, option(FORMS, metavar="HxW", help="Input size of the network. Default: the one it was trained at.")
+]
+Batch = Annotated[
+    Literal["1", "dynamic"], option(FORMS, metavar="1|dynamic", help="Batch size of the ONNX files: 1 or dynamic.")
+]
+EmbedPreprocessing = Annotated[
+    str | None,
+    option(FORMS, metavar="HxW", help="Write files too that take a camera's uint8 frame of this size. Default: none."),
+]
+Engine = Annotated[
+    bool,
+    option(
+        FORMS,
+        "--engine",
+        help="Require a TensorRT engine: an error if none can be built. Default: built with --fp16 "
+        "where a GPU and TensorRT are.",
+    ),
+]
+EngineFor = Annotated[
+    str | None,
+    option(
+        FORMS,
+        metavar="SM,...",
+        help="Build a TensorRT-RTX engine for these GPUs, e.g. sm86,sm89; needs no GPU. Default: none.",
+    ),
+]
+ParityData = Annotated[
+    Path | None,
+    option(
+        GATE,
+        "--data",
+        metavar="DIR|LIST",
+        help="RGB-D pairs to compare accuracy on; INT8 is calibrated on their training split. Default: the demo's.",
+    ),
+]
+Pairs = Annotated[int, option(GATE, min=1, metavar="N", help="Number of pairs to compare on, evenly spread.")]
+MaxFp32Diff = Annotated[
+    float, option(GATE, metavar="METRES", help="Largest allowed depth difference of FP32 from PyTorch, in metres.")
+]
+MaxFp16Change = Annotated[float, option(GATE, metavar="SHARE", help="Largest allowed relative change of RMSE by FP16.")]
+MaxInt8Change = Annotated[float, option(GATE, metavar="SHARE", help="Largest allowed relative change of RMSE by INT8.")]
+ScoresFile = Annotated[
+    Path | None,
+    option(
+        OUTPUT,
+        "--scores",
+        metavar="FILE",
+        help="Scores for the files to carry, as `lightdepth eval --json` writes them. Default: the training's.",
+    ),
+]
+Golden = Annotated[
+    Path | None,
+    option(
+        OUTPUT,
+        metavar="DIR",
+        help="Folder for an input and its expected output, to test an integration with. Default: not written.",
+    ),
+]
+
+ComparedWith = Annotated[
+    str, option(MODEL, "--against", metavar="NAME", help="The baseline: depth-anything-v2-small, -base or -large.")
+]
+ComparedWeights = Annotated[
+    str,
+    option(
+        MODEL,
+        "--against-weights",
+        metavar="WEIGHTS",
+        help="The baseline's weights: hub (download), random (speed and size alone), or a folder.",
+    ),
+]
+Baseline = Annotated[
+    Path | None,
+    option(MODEL, "--baseline", metavar="FILE", help="Any ONNX depth model, in place of --against. Default: none."),
+]
+BaselineSpecFile = Annotated[
+    Path | None,
+    option(
+        MODEL,
+        "--baseline-spec",
+        metavar="FILE",
+        help="How to feed --baseline: JSON with kind (relative-inverse or metric), input_height and input_width.",
+    ),
+]
+Domain = Annotated[
+    str | None,
+    option(
+        SCORING,
+        metavar="DOMAIN",
+        help="How the model's training data relates to the pairs: in-domain or zero-shot. Default: judged by name.",
+    ),
+]
+Visualize = Annotated[int, option(OUTPUT, min=0, metavar="N", help="Number of pictures, evenly spread over the pairs.")]

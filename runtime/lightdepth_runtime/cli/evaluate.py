@@ -1,0 +1,84 @@
+"""The `eval` command: a model's scores on RGB-D pairs under a named protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from .options import Align, Data, Device, Json, Model, ProtocolName, Split, Threads, Tta
+
+if TYPE_CHECKING:
+    from ..evaluation.evaluate import EvalResult
+
+__all__ = ["eval_command", "tracker"]
+
+# What each metric is called in papers, and its unit.
+METRIC_LABELS = {
+    "rmse_m": ("RMSE", "m"),
+    "mae_m": ("MAE", "m"),
+    "abs_rel": ("AbsRel", ""),
+    "sq_rel": ("SqRel", "m"),
+    "log10": ("log10", ""),
+    "silog": ("SILog", "x 100"),
+    "delta1": ("delta < 1.25", ""),
+    "delta2": ("delta < 1.25^2", ""),
+    "delta3": ("delta < 1.25^3", ""),
+}
+
+
+def eval_command(
+    data: Data,
+    model: Model = None,
+    split: Split = "test",
+    protocol: ProtocolName = "eigen",
+    align: Align = "none",
+    tta: Tta = False,
+    device: Device = "auto",
+    threads: Threads = None,
+    json: Json = None,
+) -> None:
+    """Score a model on RGB-D pairs with ground truth."""
+    from ..atomic import atomic_path, write_json
+    from ..estimator import DepthEstimator
+    from ..evaluation.evaluate import evaluate
+    from ..evaluation.protocol import get_protocol
+    from ..pairs import load_pairs
+
+    chosen, pairs = get_protocol(protocol, align, flip_tta=tta), load_pairs(data, split)
+    # Reserving the file first tells of a folder that can't be written before the work is done.
+    reserve = atomic_path(json) if json else nullcontext()
+    with reserve as reserved, DepthEstimator.load(model, device, threads) as estimator:
+        progress = tracker("Evaluating", len(pairs))
+        result = evaluate(estimator, pairs, chosen, model=estimator.describe(), progress=progress)
+        if reserved:
+            write_json(reserved, result.to_dict())
+    _show(result)
+
+
+def tracker(label: str, total: int) -> Callable[[Any], Any]:  # Any: passes items of any type through
+    """Return a function that wraps items to show progress."""
+    from ..progress import track
+
+    return lambda items: track(items, label, total)
+
+
+def _show(result: EvalResult) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..evaluation.scores import RESAMPLES
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"Model     {result.model}")
+    left_out = f", {result.left_out} without valid depth left out" if result.left_out else ""
+    console.print(f"Data      {result.data} ({result.packaging}), {result.split}: {result.samples} pairs{left_out}")
+    console.print(f"Protocol  {result.protocol.describe()}")
+    table = Table("metric", "value", "95 % interval", "unit")
+    table.columns[1].justify = "right"
+    for name, value in result.metrics.to_dict().items():
+        label, unit = METRIC_LABELS[name]
+        low, high = result.scores.interval[name]
+        table.add_row(label, f"{value:.4f}", f"{low:.4f} - {high:.4f}", unit)
+    console.print(table)
+    console.print(f"Intervals: {result.scores.resampled} drawn anew, {RESAMPLES} times")

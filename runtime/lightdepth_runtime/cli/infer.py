@@ -1,0 +1,57 @@
+"""The `infer` command: depth of images, videos, cameras and recordings."""
+
+import sys
+from typing import Any
+
+from .options import (
+    Colors,
+    Device,
+    FocalPx,
+    Fov,
+    Frames,
+    Inputs,
+    ModelOption,
+    Output,
+    Range,
+    Save,
+    Threads,
+    Topic,
+    View,
+)
+
+__all__ = ["infer_command"]
+
+
+def infer_command(
+    inputs: Inputs,
+    model: ModelOption = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    output: Output = None,
+    save: Save = None,
+    colormap: Colors = "plasma",
+    scale: Range = None,
+    view: View = False,
+    focal_px: FocalPx = None,
+    fov: Fov = None,
+    frames: Frames = None,
+    topic: Topic = None,
+) -> None:
+    """Estimate depth of images, videos, cameras and ROS recordings."""
+    from ..atomic import result_folder
+    from ..estimator import DepthEstimator
+    from ..infer.lens import Lens
+    from ..infer.plan import plan_inputs, run_plan
+
+    with result_folder(output, "infer") as folder:
+        plan = plan_inputs(inputs, folder, save, Lens(focal_px, fov), topic)
+        with DepthEstimator.load(model, device, threads) as estimator:
+            print(f"Model {estimator.describe()}; {plan.describe()}")
+            print(f"Device {estimator.backend.device}, {estimator.device_reason}")
+            kinds: dict[str, Any] = {"colormap": colormap, "scale": scale}  # Any: each its own type
+            outcome = run_plan(estimator, plan, **kinds, most_frames=frames, view=view, say=_warn)
+        print(f"Wrote {outcome.files} file{'s' * (outcome.files != 1)} to {folder}")
+
+
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,247 @@
+"""Every option and argument of the commands, declared once: a command names it as the type of a parameter.
+
+Help texts say what the option is and what its default does; the panels group them in `--help`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import typer
+
+from ..errors import LightDepthError, nearest
+from ..evaluation.alignment import Alignment
+from ..evaluation.protocol import PROTOCOLS
+from ..sinks.colorize import Colormap, DepthRange
+from ..sinks.open import SAVE_KINDS, SPAN_KINDS, parse_save
+
+# Panels of the help pages.
+DATA, MODEL, OUTPUT, CAMERA, SCORING, TIMING = "Data", "Model and device", "Output", "Camera", "Scoring", "Timing"
+
+DeviceName = Literal["auto", "cpu", "cuda", "tensorrt", "openvino"]
+
+
+def option(panel: str, *names: str, **keys: Any) -> Any:  # Any: what `typer.Option` takes and returns
+    """Declare an option in a panel of the help page."""
+    return typer.Option(*names, rich_help_panel=panel, **keys)
+
+
+def _parse_kinds(text: str) -> frozenset[str]:
+    try:
+        return parse_save(text)
+    except LightDepthError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _parse_range(text: str) -> DepthRange:
+    try:
+        near_m, far_m = (float(word) for word in text.split(","))
+        return DepthRange(near_m, far_m)
+    except (ValueError, LightDepthError) as error:
+        raise typer.BadParameter(f"{text!r} is not NEAR,FAR in metres with 0 <= NEAR < FAR, like 0.5,8.") from error
+
+
+def _parse_protocol(text: str) -> str:
+    if text not in PROTOCOLS:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(PROTOCOLS)}{nearest(text, PROTOCOLS)}")
+    return text
+
+
+def _parse_device(text: str) -> str:
+    if text not in get_args(DeviceName):
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(get_args(DeviceName))}.")
+    return text
+
+
+def _parse_known_distance(text: str) -> Any:  # Any: a KnownDistance, whose module is imported when there is one
+    from ..calibration.fit import KnownDistance
+
+    try:
+        image, x, y, depth_m = text.rsplit(",", 3)  # a path may hold commas
+        return KnownDistance(Path(image), int(x), int(y), float(depth_m))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not IMAGE,x,y,METRES, like shelf.jpg,320,240,2.15.") from error
+
+
+MODEL_HELP = "A model: a file, the folder of a training run (its best checkpoint), or the name of the shipped model."
+Model = Annotated[str | None, typer.Argument(metavar="MODEL", help=f"{MODEL_HELP} Default: lite0.")]
+Models = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="MODEL", help=f"{MODEL_HELP} Ratios compare with the first. Default: lite0."),
+]
+ModelOption = Annotated[str | None, option(MODEL, "--model", metavar="MODEL", help=f"{MODEL_HELP} Default: lite0.")]
+Device = Annotated[
+    DeviceName,
+    option(
+        MODEL,
+        metavar="DEVICE",
+        help="Where the model runs: auto, cpu, cuda, tensorrt or openvino. auto takes an NVIDIA GPU if there is one.",
+    ),
+]
+AnyDevice = Annotated[  # of several models, some of which only run on a processor or with CUDA
+    Literal["auto", "cpu", "cuda"],
+    option(MODEL, "--device", metavar="DEVICE", help="Where models run: auto, cpu or cuda."),
+]
+BenchDevices = Annotated[
+    list[str],
+    option(
+        MODEL,
+        "--device",
+        parser=_parse_device,
+        metavar="DEVICE",
+        help="Where models run: auto, cpu, cuda, tensorrt or openvino. Repeatable: each model gets a row per device.",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    option(
+        MODEL,
+        min=1,
+        metavar="N",
+        help="CPU threads. Default: the backend decides; one per usable core where models are timed.",
+    ),
+]
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT",
+        help="Images, folders of images, videos, ROS recordings, cameras (camera:0), network streams (rtsp://...).",
+    ),
+]
+Data = Annotated[Path, option(DATA, "--data", metavar="DIR|LIST", help="RGB-D pairs: a folder or a pair list.")]
+CalibrationData = Annotated[
+    Path | None,
+    option(
+        DATA,
+        "--data",
+        metavar="DIR|LIST",
+        help="RGB-D pairs to calibrate on: a folder or a pair list. Default: none, only --at.",
+    ),
+]
+Split = Annotated[str, option(DATA, "--split", metavar="NAME", help="Which split of the folder to use: train or test.")]
+Topic = Annotated[
+    str | None, option(DATA, metavar="TOPIC", help="Image topic to read from a ROS recording. Default: its only one.")
+]
+Frames = Annotated[
+    int | None, option(DATA, min=1, metavar="N", help="Stop each video or camera after N frames. Default: all.")
+]
+Image = Annotated[
+    Path | None, option(DATA, metavar="IMAGE", help="Image to time on. Default: a generated one, 640x480.")
+]
+At = Annotated[
+    list[Any] | None,  # Any: Typer takes no KnownDistance; the parser gives one
+    option(
+        DATA,
+        "--at",
+        parser=_parse_known_distance,
+        metavar="IMAGE,x,y,METRES",
+        help="A pixel of an image and its distance along the camera's axis. Repeatable. Default: none, only --data.",
+    ),
+]
+
+FocalPx = Annotated[
+    float | None,
+    option(
+        CAMERA, metavar="PIXELS", help="Focal length in pixels; depth is scaled to it. Default: depth is not scaled."
+    ),
+]
+Fov = Annotated[
+    float | None,
+    option(
+        CAMERA, metavar="DEGREES", help="Horizontal field of view in degrees, instead of --focal-px. Default: none."
+    ),
+]
+
+Output = Annotated[
+    Path | None,
+    option(
+        OUTPUT,
+        "--output",
+        "-o",
+        metavar="DIR",
+        help="Folder for the results. Default: output/COMMAND-N, with the next free number N.",
+    ),
+]
+OutputFile = Annotated[
+    Path | None,
+    option(
+        OUTPUT,
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="File to write. Default: NAME-calibrated beside MODEL; in the current folder for the shipped model.",
+    ),
+]
+Save = Annotated[
+    Any,  # Any: Typer takes no frozenset; the parser gives one
+    option(
+        OUTPUT,
+        parser=_parse_kinds,
+        metavar="KIND,...",
+        help=f"Outputs, comma-separated: {', '.join([*SAVE_KINDS, *SPAN_KINDS])}. Default: png,png16,npy for images, "
+        "mp4 for videos, bag for ROS recordings.",
+    ),
+]
+Colors = Annotated[
+    Colormap,
+    option(
+        OUTPUT,
+        "--colormap",
+        metavar="NAME",
+        help="Colour map of pictures: plasma, viridis, magma, inferno, turbo or gray.",
+    ),
+]
+Range = Annotated[
+    DepthRange | None,
+    option(
+        OUTPUT,
+        "--range",
+        parser=_parse_range,
+        metavar="NEAR,FAR",
+        help="Depth range in metres mapped to the colour map, e.g. 0.5,8. Default: chosen per image.",
+    ),
+]
+View = Annotated[bool, option(OUTPUT, "--view", help="Show videos and cameras in the Rerun viewer. Default: off.")]
+Json = Annotated[
+    Path | None, option(OUTPUT, "--json", metavar="FILE", help="Write the result as JSON. Default: not written.")
+]
+Force = Annotated[bool, option(OUTPUT, "--force", help="Write the model even if it got worse. Default: off.")]
+Wide = Annotated[bool, option(OUTPUT, "--wide", help="Show every column. Default: those that fit 80 characters.")]
+
+ProtocolName = Annotated[
+    str,
+    option(
+        SCORING,
+        "--protocol",
+        parser=_parse_protocol,
+        metavar="NAME",
+        help=f"Evaluation protocol: which pixels count and how they are averaged. One of {', '.join(PROTOCOLS)}.",
+    ),
+]
+Align = Annotated[
+    Alignment,
+    option(
+        SCORING,
+        "--align",
+        metavar="KIND",
+        help="Fit each prediction to its ground truth first: none, median or scale-shift.",
+    ),
+]
+Tta = Annotated[bool, option(SCORING, "--tta", help="Average with the prediction of the mirrored image. Default: off.")]
+
+Rounds = Annotated[int, option(TIMING, min=1, metavar="N", help="Rounds; in each every model gets its turn.")]
+Memory = Annotated[
+    bool,
+    option(
+        TIMING,
+        "--memory/--no-memory",
+        help="Measure peak memory, cold start and a matrix product in separate processes.",
+    ),
+]
+Debug = Annotated[
+    bool,
+    typer.Option(
+        "--debug",
+        help="Show the traceback of an error. Accepted anywhere in the line. Default: off.",
+    ),
+]
