@@ -1,0 +1,95 @@
+"""How a camera stands over the floor: its height, its tilt, its roll."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import LightDepthError
+
+__all__ = ["CameraMount"]
+
+STEEPEST_DEG = 85.0  # a camera that looks straight down has no direction ahead
+
+
+@dataclass(frozen=True)
+class CameraMount:
+    """A camera's place on a robot that stands on level floor.
+
+    `height_m` is the optical centre's height over the floor. `tilt_deg` is positive where the camera looks down.
+    `roll_deg` is positive where the camera's right side hangs lower.
+
+    Raises:
+        LightDepthError: a height that is not positive and finite, or a tilt or roll of more than 85 degrees.
+    """
+
+    height_m: float
+    tilt_deg: float = 0.0
+    roll_deg: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.height_m) and self.height_m > 0):
+            raise LightDepthError(f"A camera's height is a positive number of metres, got {self.height_m}.")
+        for name, value in (("tilt", self.tilt_deg), ("roll", self.roll_deg)):
+            if not (math.isfinite(value) and abs(value) <= STEEPEST_DEG):
+                raise LightDepthError(f"A camera's {name} lies within {STEEPEST_DEG:g} degrees of level, got {value}.")
+
+    @classmethod
+    def from_up(cls, height_m: float, up: NDArray[np.floating]) -> CameraMount:
+        """Return the mount of a camera in whose optical frame `up` (3,) points away from the floor."""
+        x, y, z = (float(value) for value in up / np.linalg.norm(up))
+        return cls(height_m, math.degrees(math.asin(-z)), math.degrees(math.atan2(-x, -y)))
+
+    @property
+    def up(self) -> NDArray[np.float64]:
+        """The direction away from the floor, a unit vector (3,) in the optical frame: x right, y down, z forward."""
+        tilt, roll = math.radians(self.tilt_deg), math.radians(self.roll_deg)
+        level = -math.cos(tilt)
+        return np.array([level * math.sin(roll), level * math.cos(roll), -math.sin(tilt)])
+
+    @property
+    def rotation(self) -> NDArray[np.float64]:
+        """The matrix (3, 3) from the optical frame to the level one: x ahead, y left, z up (REP 103)."""
+        up = self.up
+        ahead = np.array([0.0, 0.0, 1.0]) - up[2] * up
+        ahead /= np.linalg.norm(ahead)
+        left = np.array(
+            [
+                up[1] * ahead[2] - up[2] * ahead[1],
+                up[2] * ahead[0] - up[0] * ahead[2],
+                up[0] * ahead[1] - up[1] * ahead[0],
+            ]
+        )
+        return np.stack([ahead, left, up])
+
+    def quaternion(self) -> tuple[float, float, float, float]:
+        """Return the rotation from the level frame to the optical one as ROS has it in a transform: x, y, z, w.
+
+        A transform with the optical frame as parent and the level frame as child holds it.
+        """
+        matrix = self.rotation.T  # its columns are the level frame's axes in the optical frame
+        # Of four formulas the one with the largest divisor: https://doi.org/10.2514/3.55767 (Shepperd 1978).
+        trace = matrix.trace()
+        squares = np.array([matrix[0, 0], matrix[1, 1], matrix[2, 2], trace])
+        largest = int(np.argmax(squares))
+        if largest == 3:
+            q = np.array(
+                [
+                    matrix[2, 1] - matrix[1, 2],
+                    matrix[0, 2] - matrix[2, 0],
+                    matrix[1, 0] - matrix[0, 1],
+                    1 + trace,
+                ]
+            )
+        else:
+            i, j, k = largest, (largest + 1) % 3, (largest + 2) % 3
+            q = np.zeros(4)
+            q[i] = 1 - trace + 2 * matrix[i, i]
+            q[j] = matrix[j, i] + matrix[i, j]
+            q[k] = matrix[k, i] + matrix[i, k]
+            q[3] = matrix[k, j] - matrix[j, k]
+        q /= np.linalg.norm(q)
+        return float(q[0]), float(q[1]), float(q[2]), float(q[3])

@@ -1,0 +1,125 @@
+"""The nearest obstacle of each direction, with the floor taken out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import LightDepthError
+from ..floor import CameraMount
+from ..spec import Intrinsics
+
+__all__ = ["FARTHEST_M", "NEAREST_M", "SECTORS", "Obstacles", "find_obstacles"]
+
+SECTORS = 16
+MOST_COLUMNS = 160  # every fourth pixel of 640 sees what a robot can hit
+NEAREST_M, FARTHEST_M = 0.1, 10.0
+# A floor that is estimated 10 % too near appears a tenth of the camera's height higher, at any distance.
+MARGIN_M, MARGIN_OF_HEIGHT = 0.05, 0.10
+CLEARANCE_M = 1.5  # what hangs higher doesn't stop a robot of this height
+FEWEST_PIXELS = 3  # of the coarse grid: single ones are torn edges
+SMALLEST_SHARE = 0.01  # of a direction's pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Obstacles:
+    """The nearest obstacle of each direction, from right to left as a LaserScan counts.
+
+    Angles are in the level frame (REP 103: x ahead, y left): 0 is ahead, positive is left. `ranges_m` are distances
+    over the floor from the camera, float32 (N,): infinite where nothing stands, NaN where no pixel has a reading
+    (REP 117).
+    """
+
+    edges_rad: NDArray[np.float64]  # (N + 1,), rising
+    ranges_m: NDArray[np.float32]
+    pixels: NDArray[np.intp]  # (N, 2): column and row of each obstacle; -1 where there is none
+
+    @property
+    def angles_rad(self) -> NDArray[np.float64]:
+        """The middle of each direction, (N,)."""
+        return (self.edges_rad[:-1] + self.edges_rad[1:]) / 2
+
+    @property
+    def nearest_m(self) -> float:
+        """The nearest of all; infinite without any."""
+        known = self.ranges_m[~np.isnan(self.ranges_m)]
+        return float(known.min()) if len(known) else math.inf
+
+
+def find_obstacles(
+    depth_m: NDArray[np.float32],
+    camera: Intrinsics,
+    mount: CameraMount,
+    *,
+    sectors: int = SECTORS,
+    floor_margin_m: float | None = None,
+    clearance_m: float = CLEARANCE_M,
+) -> Obstacles:
+    """Find the nearest obstacle of each direction.
+
+    Args:
+        depth_m: (H, W) along the optical axis, in metres that are right for this camera: the floor is where the mount
+            says. What is not positive and finite has no reading.
+        camera: for images of this size.
+        mount: the camera's height, tilt and roll.
+        sectors: equal angles over the field of view. Default: 16.
+        floor_margin_m: what is lower is floor. Default: 0.05 m and a tenth of the camera's height.
+        clearance_m: what is higher is passed under. Default: 1.5 m.
+
+    Raises:
+        LightDepthError: sizes that differ, no sectors, or a clearance that is not above the margin.
+    """
+    height, width = depth_m.shape
+    if (camera.width, camera.height) != (width, height):
+        raise LightDepthError(
+            f"Depth {width}x{height} and camera {camera.width}x{camera.height} differ in size; resize one of them."
+        )
+    if sectors < 1:
+        raise LightDepthError(f"Obstacles need at least one sector, got {sectors}.")
+    margin_m = MARGIN_M + MARGIN_OF_HEIGHT * mount.height_m if floor_margin_m is None else floor_margin_m
+    if not 0 <= margin_m < clearance_m:
+        raise LightDepthError(
+            f"Obstacles lie between the floor's margin and the clearance; got {margin_m:g} and {clearance_m:g} m."
+        )
+    stride = max(1, width // MOST_COLUMNS)
+    rows, columns = np.arange(stride // 2, height, stride), np.arange(stride // 2, width, stride)
+    z = depth_m[np.ix_(rows, columns)]  # (rows, columns)
+    edges = _edges(camera, mount, sectors)
+    rays = np.stack(
+        np.broadcast_arrays(
+            ((columns - camera.cx) / camera.fx)[None, :], ((rows - camera.cy) / camera.fy)[:, None], np.ones(())
+        ),
+        axis=-1,
+    ).reshape(-1, 3)  # (rows * columns, 3)
+    ahead, left, up = (rays @ mount.rotation.T).T.astype(np.float32)
+    depth = z.reshape(-1)
+    seen = np.isfinite(depth) & (depth > 0)
+    sector = np.searchsorted(edges, np.arctan2(left, ahead), side="right") - 1
+    seen &= (sector >= 0) & (sector < sectors)
+    range_m, over_floor_m = np.hypot(ahead, left) * depth, up * depth + np.float32(mount.height_m)
+    stands = seen & (over_floor_m > margin_m) & (over_floor_m < clearance_m)
+    stands &= (range_m >= NEAREST_M) & (range_m <= FARTHEST_M)
+    pixels_seen = np.bincount(sector[seen], minlength=sectors)
+    ranges = np.where(pixels_seen > 0, np.inf, np.nan).astype(np.float32)
+    pixels = np.full((sectors, 2), -1, np.intp)
+    index = np.flatnonzero(stands)
+    order = index[np.lexsort((range_m[index], sector[index]))]  # by sector, the nearest first
+    starts = np.searchsorted(sector[order], np.arange(sectors + 1))
+    for number in range(sectors):
+        place = max(FEWEST_PIXELS, math.ceil(SMALLEST_SHARE * pixels_seen[number])) - 1
+        if starts[number] + place < starts[number + 1]:
+            found = order[starts[number] + place]
+            ranges[number] = range_m[found]
+            pixels[number] = columns[found % len(columns)], rows[found // len(columns)]
+    return Obstacles(edges, ranges, pixels)
+
+
+def _edges(camera: Intrinsics, mount: CameraMount, sectors: int) -> NDArray[np.float64]:
+    """Return the sectors' edges over the field of view at the height of the optical axis, right to left."""
+    sides = np.array([[(x - camera.cx) / camera.fx, 0.0, 1.0] for x in (camera.width - 0.5, -0.5)])  # (2, 3)
+    ahead, left, _ = mount.rotation @ sides.T
+    right_rad, left_rad = np.arctan2(left, ahead)
+    return np.linspace(right_rad, left_rad, sectors + 1)
