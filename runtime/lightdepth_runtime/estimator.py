@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from .errors import LightDepthError
 from .images.preprocess import ChannelOrder, FrameBuffers, as_rgb, check_frame, preprocess, resize_depth
 from .models.find import SHIPPED_MODEL, find_model
 from .spec import ModelSpec
+
+if TYPE_CHECKING:
+    from .scale.points import PointsLike
 
 __all__ = ["SHIPPED_MODEL", "DepthEstimator", "DepthPrediction", "Resolution"]
 
@@ -90,6 +93,7 @@ class DepthEstimator(Closing):
         channel_order: ChannelOrder = "rgb",
         focal_px: float | None = None,
         resolution: Resolution = "image",
+        points: "PointsLike | None" = None,
     ) -> NDArray[np.float32]:
         """Estimate depth of one frame in metres, at its resolution.
 
@@ -99,13 +103,16 @@ class DepthEstimator(Closing):
             focal_px: the camera's focal length in pixels of this image. Depth is then scaled from the camera that the
                 model was trained with to this one (`Intrinsics.depth_factor`); without it, it isn't.
             resolution: "model" leaves depth at the network's input size.
+            points: pixels of this image whose depth is known, `(x, y, metres along the optical axis)`. They correct
+                depth (`lightdepth_runtime.scale.fit_correction`); wrong ones among them are left out.
 
         Returns:
             float32 metres along the optical axis, (H, W) or (input_height, input_width).
 
         Raises:
             LightDepthError: an array that is no image, or not of the size that a model with preprocessing inside takes;
-                a focal length for a model that doesn't know its own; a closed model.
+                a focal length for a model that doesn't know its own; a closed model; points outside the image, without
+                a positive distance, or that agree with nothing.
         """
         _check_resolution(resolution)
         frame = check_frame(image)
@@ -113,7 +120,8 @@ class DepthEstimator(Closing):
         factor = 1.0 if focal_px is None else self.depth_factor(focal_px, height, width)
         with self._lock:
             depth_m = self._backend.run(self._input(frame, channel_order))
-        return self._finish(_plane(depth_m), height, width, factor, resolution)
+        depth_m = self._finish(_plane(depth_m), height, width, factor, resolution)
+        return depth_m if points is None else _corrected(depth_m, points, height, width)
 
     def predict(
         self,
@@ -122,6 +130,7 @@ class DepthEstimator(Closing):
         channel_order: ChannelOrder = "rgb",
         focal_px: float | None = None,
         resolution: Resolution = "image",
+        points: "PointsLike | None" = None,
     ) -> DepthPrediction:
         """Estimate depth and sigma of one frame; arguments and errors are those of a call.
 
@@ -142,7 +151,8 @@ class DepthEstimator(Closing):
             self.spec.calibration.apply_sigma(sigma)
         if resolution == "image":
             sigma = resize_depth(sigma, height, width)  # (h, w) -> (H, W)
-        return DepthPrediction(self._finish(_plane(depth_m), height, width, factor, resolution), sigma)
+        depth_m = self._finish(_plane(depth_m), height, width, factor, resolution)
+        return DepthPrediction(depth_m if points is None else _corrected(depth_m, points, height, width), sigma)
 
     def _input(self, frame: NDArray[np.uint8], channel_order: ChannelOrder) -> NDArray[np.float32]:
         """Turn a frame (H, W, C) into what the model takes; the array is the next frame's too."""
@@ -231,6 +241,14 @@ class DepthEstimator(Closing):
 
 def _plane(output: NDArray[np.float32]) -> NDArray[np.float32]:
     return output.reshape(output.shape[-2:])  # (1, 1, h, w), or (1, H, W) with preprocessing inside -> (h, w)
+
+
+def _corrected(depth_m: NDArray[np.float32], points: "PointsLike", height: int, width: int) -> NDArray[np.float32]:
+    """Correct depth (h, w) in place by known points of its image of (height, width)."""
+    from .scale import KnownPoints, fit_correction
+
+    known = KnownPoints.read(points, height, width)
+    return fit_correction(depth_m, known.resized((height, width), depth_m.shape)).apply(depth_m)
 
 
 def _check_resolution(resolution: Resolution) -> None:

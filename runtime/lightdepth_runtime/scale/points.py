@@ -74,6 +74,11 @@ class KnownPoints:
             )
         return cls(x, y, depth_m)
 
+    def resized(self, size: tuple[int, ...], target: tuple[int, ...]) -> KnownPoints:
+        """Return the points in pixels of their image stretched from `size` to `target`, both (rows, columns)."""
+        down, across = target[0] / size[0], target[1] / size[1]
+        return KnownPoints((self.x + 0.5) * across - 0.5, (self.y + 0.5) * down - 0.5, self.depth_m)
+
 
 def axis_depth_m(range_m: ArrayLike, x: ArrayLike, y: ArrayLike, camera: Intrinsics) -> NDArray[np.float64]:
     """Turn distances along the ray of a pixel into depth along the optical axis, in metres.
