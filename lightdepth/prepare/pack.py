@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from lightdepth_runtime.atomic import atomic_path, make_folder, write_json
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.pairs import MissingSplitError, Pair, PairSet, load_pairs
-from lightdepth_runtime.pairs.depth_png import FilePair
+from lightdepth_runtime.pairs import Pair, PairSet, load_pairs, splits_of
+from lightdepth_runtime.pairs.depth_unit import DepthUnit
+from lightdepth_runtime.pairs.files import FilePair
 from lightdepth_runtime.pairs.packed import PACKED_NAME, PACKED_SCHEMA
 
 from ..runs.record import fingerprint
 
 __all__ = ["Packed", "pack_data"]
 
-SPLITS = ("train", "test")
 PAIRS_PER_SHARD = 128  # 640x480: up to 270 MB, little to write again after an interruption
 
 

@@ -22,8 +22,12 @@ def find_csv(folder: Path, split: str) -> Path | None:
     return None
 
 
-def load_kaggle(csv_path: Path, split: str, *, missing_ok: bool = False) -> PairSet:
-    """List the pairs of one csv. Bit depth tells the unit: 8-bit files are 255 = 10 m, 16-bit files millimetres.
+def load_kaggle(
+    csv_path: Path, split: str, *, missing_ok: bool = False, unit: DepthUnit | None = None
+) -> PairSet:
+    """List the pairs of one csv.
+
+    Without a `unit` bit depth tells it: 8-bit files are 255 = 10 m, 16-bit files millimetres.
 
     Raises:
         LightDepthError: an unreadable or empty csv, a row without two columns, or missing files.
@@ -34,7 +38,6 @@ def load_kaggle(csv_path: Path, split: str, *, missing_ok: bool = False) -> Pair
         rows = [replace(row, color=_without_level(row.color), depth=_without_level(row.depth)) for row in rows]
     pairs = find_pairs(rows, base, csv_path, "densedepth", missing_ok=missing_ok)
     pairs = [replace(pair, scene=Path(pair.scene).name) for pair in pairs]
-    camera = NYU_INTRINSICS if csv_path.name.startswith(_NYU) else None
     return PairSet("kaggle", csv_path.parent, split, pairs, camera)
 
 

@@ -37,6 +37,16 @@ class MatPair:
     mat_path: Path
     index: int
 
+    @property
+    def depth_unit(self) -> str:
+        """Name the unit that the official file is in."""
+        return "metres"
+
+    @property
+    def intrinsics(self) -> Intrinsics:
+        """Return the camera of all images."""
+        return NYU_INTRINSICS
+
     def read(self) -> FrameData:
         """Decode one frame; MATLAB stores it as (3, W, H) and (W, H)."""
         file = _open_mat(self.mat_path)

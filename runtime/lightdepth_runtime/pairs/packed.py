@@ -1,8 +1,8 @@
 """Pairs that `lightdepth data pack` decoded once: large files that are mapped into memory, so that reading is copying.
 
 A folder holds `packed.json`, and for each shard `NAME.bin` with `NAME.json`. A shard is frame after frame: uint8 RGB
-(H, W, 3), then depth (H, W) as the source stored it (uint8 or uint16, decoded by the rules of its packaging) or in
-float32 metres. Values are little-endian.
+(H, W, 3), then depth (H, W) as the source stored it (uint8 or uint16, in the unit that
+the index names) or in float32 metres. Values are little-endian.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..spec import Intrinsics
-from .depth_png import decode_depth
-from .pair import FrameData, PairSet
+from .depth_unit import decode_depth, parse_depth_unit
+from .pair import FrameData, PairSet, common_camera
 
 __all__ = ["PACKED_NAME", "PACKED_SCHEMA", "PackedPair", "load_packed"]
 
 PACKED_NAME = "packed.json"
-PACKED_SCHEMA = "lightdepth.packed/1"
+PACKED_SCHEMA = "lightdepth.packed/2"
 COLOR_BYTES = 3
 _DEPTH_TYPES = {"uint8": "|u1", "uint16": "<u2", "float32": "<f4"}
 
@@ -40,6 +40,13 @@ class PackedPair:
     height: int
     width: int
     depth_type: str
+    unit: str | None = None
+    intrinsics: Intrinsics | None = None
+
+    @property
+    def depth_unit(self) -> str | None:
+        """Name the unit that was declared when it was packed."""
+        return "metres" if self.depth_type == "float32" else self.unit
 
     def read(self) -> FrameData:
         """Copy one frame out of the shard; depth in metres, 0 where there is no reading."""
@@ -52,7 +59,8 @@ class PackedPair:
             raise LightDepthError(f"{self.shard} ends before {self.name}; run `lightdepth data pack` again.")
         image = np.array(content[self.offset : middle]).reshape(self.height, self.width, COLOR_BYTES)
         depth = np.array(content[middle:end]).view(kind).reshape(self.height, self.width)
-        return FrameData(image, decode_depth(depth))
+        unit = parse_depth_unit(self.unit) if self.unit else None
+        return FrameData(image, decode_depth(depth, unit))
 
 
 def load_packed(folder: Path, split: str) -> PairSet:
@@ -69,12 +77,11 @@ def load_packed(folder: Path, split: str) -> PairSet:
             raise LightDepthError(f"{folder} has the splits {', '.join(index['splits'])}, not {split!r}.")
         entry = index["splits"][split]
         pairs = [pair for name in entry["shards"] for pair in _read_shard(folder, name)]
-        camera = Intrinsics(**entry["intrinsics"]) if entry["intrinsics"] else None
     except (KeyError, TypeError) as error:
         raise LightDepthError(
             f"{folder / PACKED_NAME} is damaged ({error!r}); run `lightdepth data pack` again."
         ) from error
-    return PairSet(f"packed {entry['packaging']}", folder, split, pairs, camera)
+    return PairSet(f"packed {entry['packaging']}", folder, split, pairs, common_camera(pairs))
 
 
 def _read_shard(folder: Path, name: str) -> list[PackedPair]:
@@ -85,7 +92,10 @@ def _read_shard(folder: Path, name: str) -> list[PackedPair]:
             f"{path} has {size} bytes instead of {meta['size_bytes']}; run `lightdepth data pack` again, which renews "
             "what is damaged."
         )
-    return [PackedPair(shard=path, **pair) for pair in meta["pairs"]]
+    cameras = {key: Intrinsics(**values) for key, values in meta["cameras"].items()}
+    return [
+        PackedPair(shard=path, intrinsics=cameras.get(str(pair.pop("camera"))), **pair) for pair in meta["pairs"]
+    ]
 
 
 def _read(path: Path) -> dict[str, Any]:  # Any: a JSON object, checked where it is used

@@ -1,0 +1,121 @@
+"""Read depth files as they are stored: PNG, TIFF, NumPy arrays, OpenEXR."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import LightDepthError
+from ..images.decode import check_complete, read_bytes
+from ..images.opencv import import_cv2
+from .depth_unit import DepthUnit
+
+__all__ = ["DEPTH_SUFFIXES", "read_depth_values"]
+
+DEPTH_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".npy", ".npz", ".exr"})
+_EXR_SWITCH = "OPENCV_IO_ENABLE_OPENEXR"  # OpenCV reads it at its first use of the format
+_NPZ_NAMES = ("depth", "depth_m", "arr_0")
+_LARGEST_8BIT_UNIT = 255.0  # units per metre: a finer one would end below a metre
+
+
+def read_depth_values(path: Path, unit: DepthUnit | None = None) -> NDArray[np.generic]:
+    """Read a depth file as it is stored: (H, W) of any integer or float type.
+
+    Args:
+        path: one of `DEPTH_SUFFIXES`.
+        unit: what is declared; without one, 8-bit files are refused.
+
+    Raises:
+        LightDepthError: unreadable, truncated, several channels, an unknown type, or 8 bits whose unit isn't declared.
+    """
+    suffix = path.suffix.lower()
+    if suffix in (".npy", ".npz"):
+        values = _read_numpy(path)
+    elif suffix == ".exr":
+        values = _read_exr(path)
+    else:
+        values = _read_picture(path)
+    if values.ndim == 3 and 1 in values.shape:
+        values = values.squeeze(axis=values.shape.index(1))  # (1, H, W) or (H, W, 1) -> (H, W)
+    if values.ndim != 2 or 0 in values.shape:
+        raise LightDepthError(
+            f"{path} has the shape {values.shape}; depth has one value a pixel, (H, W). Is it a coloured picture of "
+            "depth?"
+        )
+    if not np.issubdtype(values.dtype, np.number) or np.issubdtype(values.dtype, np.complexfloating):
+        raise LightDepthError(f"{path} holds {values.dtype}; depth is whole numbers or floats.")
+    if values.dtype == np.uint8 and (unit is None or unit.per_metre > _LARGEST_8BIT_UNIT) and not _takes_bytes(unit):
+        raise LightDepthError(
+            f"{path} has 8 bits a pixel, which can't be millimetres: they would end at 0.255 m. Declare what its "
+            "numbers mean with --depth-scale (densedepth: 255 is 10 m; or units per metre), or convert it to 16 bits."
+        )
+    return values
+
+
+def _takes_bytes(unit: DepthUnit | None) -> bool:
+    return unit is not None and unit.bytes_are_10m
+
+
+def _read_picture(path: Path) -> NDArray[np.generic]:
+    cv2 = import_cv2()
+    content = read_bytes(path)
+    check_complete(content, path)
+    try:
+        values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:  # larger than OpenCV decodes, by its header
+        raise LightDepthError(
+            f"{path} can't be decoded as a depth image (OpenCV refuses it: {error.err}). Replace the file or leave it "
+            "out."
+        ) from error
+    if values is None:
+        raise LightDepthError(
+            f"{path} can't be decoded as a depth image ({len(content)} bytes). Replace the file or leave it out."
+        )
+    if values.ndim != 2:
+        raise LightDepthError(
+            f"{path} has {values.shape[2]} channels; a depth image has one. Is it a coloured picture of depth?"
+        )
+    return values
+
+
+def _read_numpy(path: Path) -> NDArray[np.generic]:
+    content = read_bytes(path)
+    try:
+        loaded: Any = np.load(io.BytesIO(content), allow_pickle=False)  # Any: an array, or a file of several
+        if path.suffix.lower() == ".npy":
+            return np.asarray(loaded)
+        with loaded as arrays:
+            names = [name for name in _NPZ_NAMES if name in arrays.files] or arrays.files
+            if len(names) > 1 and names[0] not in _NPZ_NAMES:
+                raise LightDepthError(
+                    f"{path} holds {', '.join(arrays.files)}; call the array of depth {_NPZ_NAMES[0]!r}."
+                )
+            return np.asarray(arrays[names[0]])
+    except (ValueError, OSError, EOFError, IndexError, KeyError) as error:
+        raise LightDepthError(f"{path} can't be read as a NumPy array ({error}). Write it again with numpy.save.") from error
+
+
+def _read_exr(path: Path) -> NDArray[np.generic]:
+    """Read OpenEXR by OpenCV, which has it switched off by default; equal channels are one."""
+    os.environ.setdefault(_EXR_SWITCH, "1")
+    cv2 = import_cv2()
+    content = read_bytes(path)
+    try:
+        values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise LightDepthError(
+            f"{path}: this OpenCV reads no OpenEXR ({error.err}). Set {_EXR_SWITCH}=1 before the command, install "
+            "another build (pip install opencv-python-headless), or convert the depth to .npy in metres."
+        ) from error
+    if values is None:
+        raise LightDepthError(
+            f"{path} can't be decoded as OpenEXR. Set {_EXR_SWITCH}=1 before the command, or convert it to .npy in metres."
+        )
+    if values.ndim == 3 and all(np.array_equal(values[:, :, 0], values[:, :, i], equal_nan=True) for i in (1, 2)):
+        values = values[:, :, 0]
+    return values
