@@ -1,62 +1,70 @@
-"""A pair of files: a colour image and the depth that belongs to it."""
+"""The files that a list names: found as Linux, Windows and BTS write paths, or named where they are missing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..errors import LightDepthError
-from ..images.decode import read_image
-from ..spec import Intrinsics
-from .depth_file import read_depth_values
-from .depth_unit import DepthUnit, decode_depth
-from .pair import FrameData, check_same_size
+from .depth_png import DepthRule, FilePair
+from .rows import Row
 
-__all__ = ["FilePair", "check_all_exist"]
+__all__ = ["exists", "find_pairs", "spellings"]
 
 
-@dataclass(frozen=True)
-class FilePair:
-    """A colour file and its depth file, with the unit and the camera where they are known."""
+def find_pairs(
+    rows: Sequence[Row], folder: Path, listing: Path, rule: DepthRule, *, missing_ok: bool = False
+) -> list[FilePair]:
+    """Return the pairs of a list's rows, whose paths are relative to `folder` or absolute; the scene is the folder.
 
-    name: str
-    scene: str
-    color_path: Path
-    depth_path: Path
-    unit: DepthUnit | None = None
-    intrinsics: Intrinsics | None = None
+    Backslashes may stand for slashes. A leading slash may stand for the folder itself, as in BTS's lists.
 
-    @property
-    def depth_unit(self) -> str | None:
-        """Name the declared unit, or None where the file's type decides."""
-        return self.unit.name if self.unit else None
-
-    def read(self) -> FrameData:
-        """Decode both files; depth in metres, 0 where there is no reading."""
-        image, values = self.read_stored()
-        return FrameData(image, self.decode(values))
-
-    def read_stored(self) -> tuple[NDArray[np.uint8], NDArray[np.generic]]:
-        """Return uint8 RGB (H, W, 3), and depth (H, W) as the file holds it, for `decode`."""
-        image = read_image(self.color_path)
-        values = read_depth_values(self.depth_path, self.unit)
-        check_same_size(image, values, str(self.depth_path))
-        return image, values
-
-    def decode(self, values: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Turn stored depth (H, W) into metres."""
-        return decode_depth(values, self.unit)
-
-
-def check_all_exist(pairs: Sequence[FilePair], listing: Path) -> None:
-    """Refuse a listing whose files are missing; name the first and count the rest."""
-    missing = [path for pair in pairs for path in (pair.color_path, pair.depth_path) if not path.is_file()]
-    if missing:
-        more = f" (and {len(missing) - 1} more of {2 * len(pairs)} files)" if len(missing) > 1 else ""
-        raise LightDepthError(
-            f"{listing} names {missing[0]}, which doesn't exist{more}. Restore the files or remove their rows."
+    Raises:
+        LightDepthError: files are missing, and `missing_ok` is not set: the first is named, the rest counted.
+    """
+    pairs, missing = [], []
+    for row in rows:
+        color, depth = (_find(word, folder) for word in (row.color, row.depth))
+        missing += [folder / word for word, found in ((row.color, color), (row.depth, depth)) if found is None]
+        name = color or spellings(row.color)[0]
+        pairs.append(
+            FilePair(name, str(Path(name).parent), folder / name, folder / (depth or spellings(row.depth)[0]), rule)
         )
+    if missing and not missing_ok:
+        raise _missing(missing, 2 * len(rows), folder, listing)
+    return pairs
+
+
+def spellings(written: str) -> list[str]:
+    """Return what a path in a list may mean, as it is written first."""
+    slashed = written.replace("\\", "/")
+    return list(dict.fromkeys((written, slashed, slashed.lstrip("/"))))
+
+
+def exists(path: Path) -> bool:
+    """Tell whether a file is there; a word that can be no file's name is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # thousands of letters, a zero byte
+        return False
+
+
+def _find(written: str, folder: Path) -> str | None:
+    return next((word for word in spellings(written) if exists(folder / word)), None)
+
+
+def _missing(missing: Sequence[Path], files: int, folder: Path, listing: Path) -> LightDepthError:
+    first = missing[0]
+    more = f" (and {len(missing) - 1} more of {files} files)" if len(missing) > 1 else ""
+    similar = [path.name for path in _beside(first) if path.name.lower() == first.name.lower()]
+    hint = f"There is {similar[0]}: capital letters count." if similar else "Restore the files or remove their rows."
+    return LightDepthError(
+        f"{listing} names {first}, which doesn't exist{more}. Paths are relative to {folder}. {hint}"
+    )
+
+
+def _beside(path: Path) -> list[Path]:
+    try:
+        return list(path.parent.iterdir())
+    except (OSError, ValueError):
+        return []
