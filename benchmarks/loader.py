@@ -37,7 +37,7 @@ from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.bench.machine import describe_machine
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import MissingSplitError, Pair, PairSet, load_pairs
-from lightdepth_runtime.pairs.depth_png import FilePair
+from lightdepth_runtime.pairs.file_pair import FilePair
 from lightdepth_runtime.spec import ModelSpec
 
 SCHEMA = "lightdepth.loader/1"

@@ -30,6 +30,14 @@ class UnlabelledImage:
         """Name the place by the folder."""
         return str(self.path.parent)
 
+    @property
+    def depth_unit(self) -> None:
+        """There is no depth."""
+
+    @property
+    def intrinsics(self) -> None:
+        """A photograph's camera is not known."""
+
     def read(self) -> FrameData:
         """Decode the image; depth is 0 everywhere."""
         image = read_image(self.path)

@@ -12,7 +12,8 @@ from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images.decode import read_bytes
 from lightdepth_runtime.images.opencv import import_cv2
 from lightdepth_runtime.pairs import FrameData, Pair
-from lightdepth_runtime.pairs.depth_png import SATURATED_8BIT, FilePair, decode_depth
+from lightdepth_runtime.pairs.depth_unit import SATURATED_8BIT
+from lightdepth_runtime.pairs.file_pair import FilePair
 
 __all__ = ["MAX_SHIFT", "PairFacts", "UnreadablePair", "edge_agreement", "look_at"]
 
@@ -21,7 +22,6 @@ EDGE_WIDTH = 160
 MAX_SHIFT = 6  # in pixels of EDGE_WIDTH: 24 pixels of a frame 640 wide
 SATURATED_16BIT = 65535
 SATURATED_COLOR = 250
-PNG_BITS_BYTE = 24  # of the file: the bit depth in its IHDR chunk
 # Depth steps of 3 % between neighbours at EDGE_WIDTH are outlines; smaller ones are slopes and noise.
 SMALLEST_STEP = 0.03
 
@@ -139,8 +139,8 @@ def _read(pair: Pair) -> tuple[FrameData, tuple[int | None, float, str, str]]:
     limit = SATURATED_8BIT if values.dtype == np.uint8 else SATURATED_16BIT
     saturated = float((values == limit).mean())
     content = read_bytes(pair.depth_path)
-    facts = content[PNG_BITS_BYTE], saturated, _hash(read_bytes(pair.color_path)), _hash(content)
-    return FrameData(image, decode_depth(values)), facts
+    facts = values.dtype.itemsize * 8, saturated, _hash(read_bytes(pair.color_path)), _hash(content)
+    return FrameData(image, pair.decode(values)), facts
 
 
 def _hash(content: bytes) -> str:

@@ -10,14 +10,16 @@ import numpy as np
 
 from lightdepth_runtime.atomic import make_folder, write_bytes, write_text
 from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.pairs.files import Told
+from lightdepth_runtime.pairs.list_comments import describe_camera, read_comments
+from lightdepth_runtime.pairs.matching import match_stamps
 from lightdepth_runtime.pairs.pair import fit_color
-from lightdepth_runtime.pairs.pair_list import INTRINSICS_MARK, read_intrinsics
 from lightdepth_runtime.pairs.rows import format_row
 from lightdepth_runtime.ros import ImageMessage, Recording, decode_color, decode_depth
 from lightdepth_runtime.sinks.open import LARGEST_MM, depth_as_mm, encode_png
 from lightdepth_runtime.spec import Intrinsics
 
-__all__ = ["ExtractedPairs", "extract_pairs", "match_stamps"]
+__all__ = ["ExtractedPairs", "extract_pairs"]
 
 LIST_NAME = "train.txt"
 _JPEG_START = b"\xff\xd8"
@@ -45,11 +47,12 @@ def extract_pairs(
 
     Each colour image gets the depth of the nearest stamp, each depth image is used once. Colour is kept as recorded
     where it is JPEG, else written as PNG; depth as 16-bit PNG in millimetres, beyond 65.535 m 0. The list carries the
-    camera of the colour topic's CameraInfo. It appears, and grows, only when all images are written.
+    camera of the colour topic's CameraInfo, each recording its own. It appears, and grows, only when all images are
+    written.
 
     Raises:
         LightDepthError: a damaged recording, a missing topic, depth of another size than colour, no two stamps near
-            enough, another camera than the list's, or a scene of this name that is there already.
+            enough, or a scene of this name that is there already.
     """
     scene = bag.resolve().stem
     folder, list_path = output / scene, output / LIST_NAME
@@ -75,37 +78,11 @@ def extract_pairs(
             unfinished.mkdir()
             lines = _write_pairs(recording, topics, matches, unfinished, say)
             unfinished.rename(folder)
-    if old:
-        camera = read_intrinsics(old)
-    elif camera:
-        values = (camera.fx, camera.fy, camera.cx, camera.cy, camera.width, camera.height)
-        old = [f"{INTRINSICS_MARK} {' '.join(map(str, values))}"]
+    known = read_comments(old, list_path, Told())[-1].camera if old else None
+    if camera and camera != known:
+        old.append(describe_camera(camera))
     write_text(list_path, "\n".join([*old, *lines]) + "\n")
     return ExtractedPairs(len(lines), list_path, camera)
-
-
-def match_stamps(color_ns: Sequence[int], depth_ns: Sequence[int], *, max_gap_ns: int) -> list[tuple[int, int]]:
-    """Return (colour index, depth index) of nearest stamps, at most `max_gap_ns` apart, in the order of colour.
-
-    The nearest pairs are made first, and each image is used once.
-    """
-    if not color_ns or not depth_ns:
-        return []
-    order = np.argsort(depth_ns, kind="stable")
-    depth = np.asarray(depth_ns, np.int64)[order]
-    right = np.searchsorted(depth, color_ns)
-    candidates = []
-    for color, place in enumerate(right):
-        for near in (place - 1, place):
-            if 0 <= near < len(depth) and abs(int(depth[near]) - color_ns[color]) <= max_gap_ns:
-                candidates.append((abs(int(depth[near]) - color_ns[color]), color, int(order[near])))
-    matched: dict[int, int] = {}
-    used: set[int] = set()
-    for _, color, near in sorted(candidates):
-        if color not in matched and near not in used:
-            matched[color] = near
-            used.add(near)
-    return sorted(matched.items())
 
 
 def _stamps(recording: Recording, topics: Sequence[str]) -> tuple[list[int], list[int]]:
@@ -118,18 +95,15 @@ def _stamps(recording: Recording, topics: Sequence[str]) -> tuple[list[int], lis
 
 
 def _old_list(path: Path, camera: Intrinsics | None, say: Callable[[str], None]) -> list[str]:
-    """Return the lines that are in the list already; a list has one camera."""
+    """Return the lines that are in the list already."""
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8").splitlines()
-    old = read_intrinsics(lines)
-    if old and camera and old != camera:
-        raise LightDepthError(
-            f"{path} was made with another camera (fx {old.fx:.1f} of {old.width} pixels) than this recording's "
-            f"(fx {camera.fx:.1f} of {camera.width}); depth of both can't be learned as one, choose another --output."
-        )
-    if (old is None) != (camera is None):
-        say(f"Only one of {path} and this recording says which camera it was made with; it is taken to be the same.")
+    old = read_comments(lines, path, Told())[-1].camera if lines else None
+    if old is not None and camera is None:
+        say(f"This recording doesn't say which camera it was made with; it is taken to be the last one of {path}.")
+    elif old is None and camera is not None and lines:
+        say(f"The recordings that are in {path} already don't say which camera they were made with, unlike this one.")
     return lines
 
 

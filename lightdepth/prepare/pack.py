@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightdepth_runtime.atomic import atomic_path, make_folder, write_json
-from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.pairs import Pair, PairSet, load_pairs, splits_of
+from lightdepth_runtime.pairs import MissingSplitError, Pair, PairSet, load_pairs, splits_of
 from lightdepth_runtime.pairs.depth_unit import DepthUnit
-from lightdepth_runtime.pairs.files import FilePair
+from lightdepth_runtime.pairs.file_pair import FilePair
 from lightdepth_runtime.pairs.packed import PACKED_NAME, PACKED_SCHEMA
+from lightdepth_runtime.spec import Intrinsics
 
 from ..runs.record import fingerprint
 
@@ -47,6 +47,7 @@ def pack_data(
     root: Path,
     output: Path,
     *,
+    unit: DepthUnit | None = None,
     progress: Callable[[Sequence[Pair], str], Iterable[Pair]] = lambda pairs, _label: pairs,
 ) -> Packed:
     """Write a packed copy of all splits; what an earlier call finished, and is whole, is kept.
@@ -54,6 +55,7 @@ def pack_data(
     Args:
         root: what `--data` takes: a folder in any packaging.
         output: the packed folder, which `--data` takes too.
+        unit: of stored depth, over what packaging or list say; the packed folder carries it.
         progress: wraps the pairs of a shard to show progress.
 
     Raises:
@@ -64,36 +66,42 @@ def pack_data(
     sizes: list[int] = []
     kept = 0
     total = 0
-    for pairs in _load_splits(root):
+    for pairs in _load_splits(root, unit):
         names = []
         for start in range(0, len(pairs), PAIRS_PER_SHARD):
             part = pairs.subset(range(start, min(start + PAIRS_PER_SHARD, len(pairs))), pairs.split)
             names.append(f"{pairs.split}-{start // PAIRS_PER_SHARD:05d}")
-            source = fingerprint(part)
+            source = _source(part)
             size = _whole_size(output, names[-1], source)
             kept += size is not None
             label = f"Packing {names[-1]} ({start + len(part)}/{len(pairs)})"
             sizes.append(
                 size if size is not None else _write_shard(output, names[-1], source, progress(part.pairs, label))
             )
-        camera = asdict(pairs.intrinsics) if pairs.intrinsics else None
-        splits[pairs.split] = {"packaging": pairs.packaging, "intrinsics": camera, "shards": names}
+        splits[pairs.split] = {"packaging": pairs.packaging, "shards": names}
         total += len(pairs)
     write_json(output / PACKED_NAME, {"schema": PACKED_SCHEMA, "splits": splits})
     return Packed(total, len(sizes), kept, sum(sizes))
 
 
-def _load_splits(root: Path) -> list[PairSet]:
+def _load_splits(root: Path, unit: DepthUnit | None) -> list[PairSet]:
     """Return the splits that there are; a fault in one that is there is an error."""
-    found = []
-    for split in SPLITS:
+    found: list[PairSet] = []
+    missing: list[MissingSplitError] = []
+    for split in splits_of(root):
         try:
-            found.append(load_pairs(root, split))
-        except MissingSplitError:
-            continue
+            found.append(load_pairs(root, split, unit=unit))
+        except MissingSplitError as error:
+            missing.append(error)
     if not found:
-        raise LightDepthError(f"No train or test pairs in {root}; see the README's section on data.")
+        raise missing[0]
     return found
+
+
+def _source(part: PairSet) -> str:
+    """Return what tells a shard's content from another's: the files, and what their depth is taken for."""
+    told = [(pair.depth_unit, pair.intrinsics) for pair in part.pairs]
+    return hashlib.sha256(f"{fingerprint(part)} {told}".encode()).hexdigest()
 
 
 def _whole_size(folder: Path, name: str, source: str) -> int | None:
@@ -114,10 +122,12 @@ def _write_shard(folder: Path, name: str, source: str, pairs: Iterable[Pair]) ->
     (folder / f"{name}.json").unlink(missing_ok=True)  # never the new bytes with the old index
     digest = hashlib.sha256()
     entries = []
+    cameras: dict[Intrinsics, str] = {}
     offset = 0
     with atomic_path(folder / f"{name}.bin") as temporary, temporary.open("wb") as file:
         for pair in pairs:
-            image, depth = _decode(pair)
+            image, depth, unit = _decode(pair)
+            camera = pair.intrinsics and cameras.setdefault(pair.intrinsics, str(len(cameras)))
             content = image.tobytes() + depth.astype(depth.dtype.newbyteorder("<")).tobytes()
             file.write(content)
             digest.update(content)
@@ -129,17 +139,28 @@ def _write_shard(folder: Path, name: str, source: str, pairs: Iterable[Pair]) ->
                     "height": image.shape[0],
                     "width": image.shape[1],
                     "depth_type": depth.dtype.name,
+                    "unit": unit,
+                    "camera": camera,
                 }
             )
             offset += len(content)
-    meta = {"source": source, "sha256": digest.hexdigest(), "size_bytes": offset, "pairs": entries}
+    meta = {
+        "source": source,
+        "sha256": digest.hexdigest(),
+        "size_bytes": offset,
+        "cameras": {name: asdict(camera) for camera, name in cameras.items()},
+        "pairs": entries,
+    }
     write_json(folder / f"{name}.json", meta)
     return offset
 
 
-def _decode(pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.generic]]:
-    """Return uint8 RGB (H, W, 3) and depth (H, W) as stored, so that the packed pair decodes to the same metres."""
+def _decode(pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.generic], str | None]:
+    """Return uint8 RGB (H, W, 3), and depth (H, W) as stored with its unit, or in metres without one."""
     if isinstance(pair, FilePair):
-        return pair.read_stored()
+        image, values = pair.read_stored()
+        if values.dtype in (np.uint8, np.uint16):  # smaller than metres, and what can be packed
+            return image, values, pair.depth_unit
+        return image, pair.decode(values), None
     frame = pair.read()
-    return frame.image, frame.depth_m
+    return frame.image, frame.depth_m, None

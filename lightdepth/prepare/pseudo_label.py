@@ -18,9 +18,10 @@ from lightdepth_runtime.frames.frame import ImageJob
 from lightdepth_runtime.images.decode import read_image
 from lightdepth_runtime.images.preprocess import resize_depth
 from lightdepth_runtime.infer.inputs import plan_jobs
-from lightdepth_runtime.pairs.pair_list import INTRINSICS_MARK
+from lightdepth_runtime.pairs.list_comments import describe_camera
 from lightdepth_runtime.pairs.rows import format_row
 from lightdepth_runtime.sinks.open import LARGEST_MM, depth_as_mm, encode_png
+from lightdepth_runtime.spec import Intrinsics
 
 from ..teacher.teacher import Teacher
 
@@ -144,4 +145,4 @@ def _camera_line(focal_px: float | None, sizes: set[tuple[int, int]]) -> list[st
     if focal_px is None or len(sizes) != 1:
         return []
     ((height, width),) = sizes
-    return [f"{INTRINSICS_MARK} {focal_px} {focal_px} {(width - 1) / 2} {(height - 1) / 2} {width} {height}"]
+    return [describe_camera(Intrinsics(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, width, height))]

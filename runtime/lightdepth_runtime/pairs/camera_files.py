@@ -47,7 +47,7 @@ def camera_of_matrix(path: Path, image: Path) -> Intrinsics:
         columns = {9: 3, 12: 4, 16: 4}[len(values)]
     except (OSError, UnicodeDecodeError, ValueError, KeyError) as error:
         raise LightDepthError(
-            f"{path} is no camera matrix of 3x3, 3x4 or 4x4 numbers. Correct it, or remove it to go on without a camera."
+            f"{path} is no camera matrix of 3x3, 3x4 or 4x4 numbers. Correct it, or remove it to go on without."
         ) from error
     height, width = read_image(image).shape[:2]
     return Intrinsics(values[0], values[columns + 1], values[2], values[columns + 2], width, height)

@@ -54,7 +54,9 @@ def find_mixed(root: Path, folder: Path, unit: DepthUnit | None) -> Recording | 
     if matches is None or matches.rule == "their order":
         return None
     camera = read_camera(folder, matches.pairs[0][0])
-    return Recording("colour and depth files", make_pairs(root, folder, matches.pairs, unit, camera), matches.rule, matches.alone)
+    return Recording(
+        "colour and depth files", make_pairs(root, folder, matches.pairs, unit, camera), matches.rule, matches.alone
+    )
 
 
 def named_folder(folder: Path, names: tuple[str, ...]) -> Path | None:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LightDepthError
-from ..images.decode import check_complete, read_bytes
+from ..images.complete import completed
+from ..images.decode import decode_image, read_bytes
 from ..images.opencv import import_cv2
 from .depth_unit import DepthUnit
 
@@ -62,20 +63,7 @@ def _takes_bytes(unit: DepthUnit | None) -> bool:
 
 
 def _read_picture(path: Path) -> NDArray[np.generic]:
-    cv2 = import_cv2()
-    content = read_bytes(path)
-    check_complete(content, path)
-    try:
-        values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:  # larger than OpenCV decodes, by its header
-        raise LightDepthError(
-            f"{path} can't be decoded as a depth image (OpenCV refuses it: {error.err}). Replace the file or leave it "
-            "out."
-        ) from error
-    if values is None:
-        raise LightDepthError(
-            f"{path} can't be decoded as a depth image ({len(content)} bytes). Replace the file or leave it out."
-        )
+    values = decode_image(completed(read_bytes(path), path), path, import_cv2().IMREAD_UNCHANGED)
     if values.ndim != 2:
         raise LightDepthError(
             f"{path} has {values.shape[2]} channels; a depth image has one. Is it a coloured picture of depth?"
@@ -97,7 +85,9 @@ def _read_numpy(path: Path) -> NDArray[np.generic]:
                 )
             return np.asarray(arrays[names[0]])
     except (ValueError, OSError, EOFError, IndexError, KeyError) as error:
-        raise LightDepthError(f"{path} can't be read as a NumPy array ({error}). Write it again with numpy.save.") from error
+        raise LightDepthError(
+            f"{path} can't be read as a NumPy array ({error}). Write it again with numpy.save."
+        ) from error
 
 
 def _read_exr(path: Path) -> NDArray[np.generic]:
@@ -114,7 +104,7 @@ def _read_exr(path: Path) -> NDArray[np.generic]:
         ) from error
     if values is None:
         raise LightDepthError(
-            f"{path} can't be decoded as OpenEXR. Set {_EXR_SWITCH}=1 before the command, or convert it to .npy in metres."
+            f"{path} can't be decoded as OpenEXR. Set {_EXR_SWITCH}=1 before the command, or convert it to .npy."
         )
     if values.ndim == 3 and all(np.array_equal(values[:, :, 0], values[:, :, i], equal_nan=True) for i in (1, 2)):
         values = values[:, :, 0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LightDepthError
-from ..images.decode import read_image
+from ..images.decode import decode_rgb, read_bytes
+from ..images.orientation import SIDEWAYS, orientation_of, turned
 from ..spec import Intrinsics
 from .depth_file import read_depth_values
 from .depth_unit import DepthUnit, decode_depth
-from .pair import FrameData, check_same_size
+from .pair import FrameData, fit_color
 
-__all__ = ["FilePair", "check_all_exist"]
+__all__ = ["FilePair"]
 
 
 @dataclass(frozen=True)
@@ -41,22 +41,38 @@ class FilePair:
         return FrameData(image, self.decode(values))
 
     def read_stored(self) -> tuple[NDArray[np.uint8], NDArray[np.generic]]:
-        """Return uint8 RGB (H, W, 3), and depth (H, W) as the file holds it, for `decode`."""
-        image = read_image(self.color_path)
+        """Return uint8 RGB (H, W, 3), and depth (H, W) as the file holds it, for `decode`.
+
+        Both stand upright by the colour file's orientation, and colour is brought to the size of depth.
+
+        Raises:
+            LightDepthError: what reading either raises, one file as both, or shapes that don't belong together.
+        """
+        content = read_bytes(self.color_path)
+        if self._is_depth(content):
+            raise LightDepthError(
+                f"{self.color_path} is depth, and also given as its own colour image; name the photograph that belongs "
+                f"to {self.depth_path}."
+            )
+        image = decode_rgb(content, self.color_path)
         values = read_depth_values(self.depth_path, self.unit)
-        check_same_size(image, values, str(self.depth_path))
-        return image, values
+        values = _upright(values, image.shape[:2], orientation_of(content))
+        return fit_color(image, values, str(self.depth_path)), values
 
     def decode(self, values: NDArray[np.generic]) -> NDArray[np.float32]:
         """Turn stored depth (H, W) into metres."""
         return decode_depth(values, self.unit)
 
+    def _is_depth(self, color: bytes) -> bool:
+        """Tell whether the colour file's bytes are the depth file's; sizes first, since they cost nothing."""
+        path = self.depth_path
+        return path.is_file() and path.stat().st_size == len(color) and path.read_bytes() == color
 
-def check_all_exist(pairs: Sequence[FilePair], listing: Path) -> None:
-    """Refuse a listing whose files are missing; name the first and count the rest."""
-    missing = [path for pair in pairs for path in (pair.color_path, pair.depth_path) if not path.is_file()]
-    if missing:
-        more = f" (and {len(missing) - 1} more of {2 * len(pairs)} files)" if len(missing) > 1 else ""
-        raise LightDepthError(
-            f"{listing} names {missing[0]}, which doesn't exist{more}. Restore the files or remove their rows."
-        )
+
+def _upright(values: NDArray[np.generic], upright: tuple[int, int], orientation: int) -> NDArray[np.generic]:
+    """Turn depth (h, w) as its colour file was turned, unless it stands upright already, as its shape may show."""
+    height, width = upright
+    is_landscape, was_landscape = values.shape[0] < values.shape[1], (height < width) != (orientation in SIDEWAYS)
+    if orientation in SIDEWAYS and height != width and is_landscape != was_landscape:
+        return values
+    return turned(values, orientation)

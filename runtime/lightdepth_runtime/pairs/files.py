@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import LightDepthError
-from .depth_png import DepthRule, FilePair
+from ..spec import Intrinsics
+from .depth_unit import DepthUnit
+from .file_pair import FilePair
 from .rows import Row
 
-__all__ = ["exists", "find_pairs", "spellings"]
+__all__ = ["Told", "check_files", "exists", "find_pairs", "spellings"]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a list says of a row's pair beside its files."""
+
+    unit: DepthUnit | None = None
+    camera: Intrinsics | None = None
 
 
 def find_pairs(
-    rows: Sequence[Row], folder: Path, listing: Path, rule: DepthRule, *, missing_ok: bool = False
+    rows: Sequence[Row], folder: Path, listing: Path, told: Callable[[Row], Told], *, missing_ok: bool = False
 ) -> list[FilePair]:
     """Return the pairs of a list's rows, whose paths are relative to `folder` or absolute; the scene is the folder.
 
@@ -26,13 +37,23 @@ def find_pairs(
     for row in rows:
         color, depth = (_find(word, folder) for word in (row.color, row.depth))
         missing += [folder / word for word, found in ((row.color, color), (row.depth, depth)) if found is None]
-        name = color or spellings(row.color)[0]
-        pairs.append(
-            FilePair(name, str(Path(name).parent), folder / name, folder / (depth or spellings(row.depth)[0]), rule)
-        )
+        name, known = color or spellings(row.color)[0], told(row)
+        depth_path = folder / (depth or spellings(row.depth)[0])
+        pairs.append(FilePair(name, str(Path(name).parent), folder / name, depth_path, known.unit, known.camera))
     if missing and not missing_ok:
         raise _missing(missing, 2 * len(rows), folder, listing)
     return pairs
+
+
+def check_files(pairs: Sequence[FilePair], folder: Path) -> None:
+    """Refuse pairs whose files are missing; the first is named, the rest counted.
+
+    Raises:
+        LightDepthError: files are missing.
+    """
+    missing = [path for pair in pairs for path in (pair.color_path, pair.depth_path) if not exists(path)]
+    if missing:
+        raise _missing(missing, 2 * len(pairs), folder, folder)
 
 
 def spellings(written: str) -> list[str]:

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from .files import exists, find_pairs, spellings
+from .depth_unit import DENSEDEPTH, DepthUnit
+from .files import Told, exists, find_pairs, spellings
 from .labelled_mat import NYU_INTRINSICS
 from .pair import PairSet
 from .rows import COLUMNS, parse_rows, read_lines
@@ -22,9 +23,7 @@ def find_csv(folder: Path, split: str) -> Path | None:
     return None
 
 
-def load_kaggle(
-    csv_path: Path, split: str, *, missing_ok: bool = False, unit: DepthUnit | None = None
-) -> PairSet:
+def load_kaggle(csv_path: Path, split: str, *, missing_ok: bool = False, unit: DepthUnit | None = None) -> PairSet:
     """List the pairs of one csv.
 
     Without a `unit` bit depth tells it: 8-bit files are 255 = 10 m, 16-bit files millimetres.
@@ -36,7 +35,9 @@ def load_kaggle(
     base, strip = _find_base(csv_path, rows[0].color)
     if strip:
         rows = [replace(row, color=_without_level(row.color), depth=_without_level(row.depth)) for row in rows]
-    pairs = find_pairs(rows, base, csv_path, "densedepth", missing_ok=missing_ok)
+    camera = NYU_INTRINSICS if csv_path.name.startswith(_NYU) else None
+    told = Told(unit or DENSEDEPTH, camera)
+    pairs = find_pairs(rows, base, csv_path, lambda _: told, missing_ok=missing_ok)
     pairs = [replace(pair, scene=Path(pair.scene).name) for pair in pairs]
     return PairSet("kaggle", csv_path.parent, split, pairs, camera)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -43,18 +44,18 @@ def find_kitti(root: Path, folder: Path, unit: DepthUnit | None) -> Recording | 
         files = [(images[path.stem], path) for path in truths if path.stem in images]
         alone += len(truths) - len(files)
         if files:
-            camera = _rectified_camera(image_folder, camera_name, files[0][0])
+            camera = _rectified_camera(image_folder, camera_name)
             base = root if files[0][0].is_relative_to(root) else image_folder.parents[2]
-            pairs += [
-                pair.__class__(pair.name, folder.name, pair.color_path, pair.depth_path, unit, camera)
-                for pair in make_pairs(base, base, files, unit, camera)
-            ]
+            pairs += [replace(pair, scene=folder.name) for pair in make_pairs(base, base, files, unit, camera)]
     return Recording(KITTI, pairs, "equal names", alone) if pairs else None
 
 
 def _selection(root: Path, folder: Path, unit: DepthUnit) -> Recording | None:
     """Match `..._image_0000000008_image_02.png` with `..._groundtruth_depth_0000000008_image_02.png`."""
-    truths = {path.name.replace("_groundtruth_depth_", "_image_"): path for path in files_of(folder / "groundtruth_depth", _PNG)}
+    truths = {
+        path.name.replace("_groundtruth_depth_", "_image_"): path
+        for path in files_of(folder / "groundtruth_depth", _PNG)
+    }
     files = [(path, truths[path.name]) for path in sorted(files_of(folder / "image", _PNG)) if path.name in truths]
     pairs = []
     for color, depth in files:
@@ -76,7 +77,7 @@ def _calibration(path: Path) -> dict[str, tuple[float, ...]]:
     return {key: tuple(map(float, text.split())) for key, text in rows if key.startswith(("P_rect", "S_rect"))}
 
 
-def _rectified_camera(image_folder: Path, camera: str, image: Path) -> Intrinsics | None:
+def _rectified_camera(image_folder: Path, camera: str) -> Intrinsics | None:
     """Read `P_rect_02` of the date's `calib_cam_to_cam.txt`, where it was downloaded too."""
     path = image_folder.parents[2] / "calib_cam_to_cam.txt"
     if not path.is_file():

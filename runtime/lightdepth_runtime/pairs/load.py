@@ -1,51 +1,122 @@
 """Recognise a packaging and list its pairs."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 from ..errors import LightDepthError
+from .depth_unit import DepthUnit
+from .files import check_files
+from .folders import find_recordings, what_is_there
 from .kaggle import find_csv, load_kaggle
 from .labelled_mat import MAT_NAME, load_labelled_mat
-from .packed import PACKED_NAME, load_packed
-from .pair import PairSet
+from .packed import PACKED_NAME, load_packed, packed_splits
+from .pair import PairSet, common_camera
 from .pair_list import load_pair_list
 
-__all__ = ["MissingSplitError", "load_pairs"]
+__all__ = ["UNDIVIDED", "MissingSplitError", "load_pairs", "splits_of"]
+
+UNDIVIDED = "all"  # the split of data that has none
+_SPLITS = ("train", "test")
+# Folders that stand for a split; KITTI calls its second one val.
+_SPLIT_FOLDERS = {"train": ("train", "training"), "test": ("test", "testing", "val", "validation")}
 
 
 class MissingSplitError(LightDepthError):
     """A folder that holds no list of the split's pairs."""
 
 
-def load_pairs(path: Path | str, split: str, *, missing_ok: bool = False) -> PairSet:
+def load_pairs(path: Path | str, split: str, *, missing_ok: bool = False, unit: DepthUnit | None = None) -> PairSet:
     """List the pairs of a folder or of one list file.
 
     A folder holds `nyu2_<split>.csv` (Kaggle/DenseDepth, with or without the `data/` level), or the official
-    `nyu_depth_v2_labeled.mat` with `splits.mat`, or pair lists `<split>.txt`, or is what `lightdepth data pack` wrote.
-    A file is a csv or a pair list, whole, whatever `split` says. With `missing_ok` a listed file may be missing:
-    reading its pair says so.
+    `nyu_depth_v2_labeled.mat` with `splits.mat`, or pair lists `<split>.txt`, or is what `lightdepth data pack` wrote,
+    or holds recordings (see `folders.find_recordings`), in `train/` and `test/` or undivided: then they are the pairs
+    of any split. A file is a csv or a pair list, whole, whatever `split` says. With `missing_ok` a listed file may be
+    missing: reading its pair says so.
+
+    Args:
+        path: the folder or file.
+        split: "train" or "test".
+        missing_ok: don't look whether files are there.
+        unit: of stored depth, over what packaging or list say.
 
     Raises:
-        LightDepthError: nothing there, or a fault in it; MissingSplitError where no packaging of the split is found.
+        LightDepthError: nothing there, a fault in it, or a unit for data that is decoded already; MissingSplitError
+            where no packaging of the split is found.
     """
     path = Path(path)
     if path.is_file():
         if path.suffix.lower() == ".mat":
+            _check_open(unit, path)
             return load_labelled_mat(path, split)
         load = load_kaggle if path.suffix.lower() == ".csv" else load_pair_list
-        return load(path, split, missing_ok=missing_ok)
+        return load(path, split, missing_ok=missing_ok, unit=unit)
     if not path.is_dir():
         raise LightDepthError(f"No data at {path}: no such file or folder.")
     if (path / PACKED_NAME).is_file():
+        _check_open(unit, path)
         return load_packed(path, split)
     csv_path = find_csv(path, split)
     if csv_path:
-        return load_kaggle(csv_path, split, missing_ok=missing_ok)
+        return load_kaggle(csv_path, split, missing_ok=missing_ok, unit=unit)
     if (path / MAT_NAME).is_file():
+        _check_open(unit, path)
         return load_labelled_mat(path, split)
     if (path / f"{split}.txt").is_file():
-        return load_pair_list(path / f"{split}.txt", split, missing_ok=missing_ok)
-    content = ", ".join(sorted(entry.name for entry in path.iterdir())[:5]) or "nothing"
-    raise MissingSplitError(
-        f"No {split} pairs in {path}: it holds {content}, but none of nyu2_{split}.csv, {MAT_NAME} or {split}.txt. "
-        "See the README's section on data."
-    )
+        return load_pair_list(path / f"{split}.txt", split, missing_ok=missing_ok, unit=unit)
+    found = _load_folder(path, split, unit, missing_ok=missing_ok)
+    if found is None:
+        raise MissingSplitError(f"No {split} pairs in {path}. {what_is_there(path, split)}")
+    return found
+
+
+def splits_of(path: Path) -> tuple[str, ...]:
+    """Name the splits to ask `load_pairs` for: train and test, or "all" for one list and for undivided folders."""
+    if path.is_file():
+        return _SPLITS if path.suffix.lower() == ".mat" else (UNDIVIDED,)
+    if (path / PACKED_NAME).is_file():
+        return packed_splits(path)
+    lists = any(find_csv(path, split) or (path / f"{split}.txt").is_file() for split in _SPLITS)
+    if not path.is_dir() or lists or (path / MAT_NAME).is_file() or _split_folder(path, "train"):
+        return _SPLITS
+    return (UNDIVIDED,) if find_recordings(path, None) else _SPLITS
+
+
+def _load_folder(path: Path, split: str, unit: DepthUnit | None, *, missing_ok: bool) -> PairSet | None:
+    """List the recordings of a folder without lists."""
+    folder = _split_folder(path, split)
+    if folder is None and any(_split_folder(path, name) for name in _SPLITS):
+        return None  # divided, but not this split
+    recordings = find_recordings(folder or path, unit)
+    pairs = [pair for recording in recordings for pair in recording.pairs]
+    if not pairs:
+        return None
+    if not missing_ok:
+        check_files(pairs, folder or path)
+    kinds = list(dict.fromkeys(recording.kind for recording in recordings))
+    rules = list(dict.fromkeys(recording.rule for recording in recordings))
+    notes = [
+        f"{len(pairs)} pairs in {len(recordings)} {'scene' if len(recordings) == 1 else 'scenes'}: {', '.join(kinds)}, "
+        f"matched by {'; '.join(rules)}"
+    ]
+    if "their order" in rules:
+        notes.append("paired by nothing but their order: look at `lightdepth data check DIR --sheet check.png`")
+    alone = sum(recording.alone for recording in recordings)
+    if alone:
+        notes.append(f"{alone} files have no partner and are left out")
+    name = split if folder else UNDIVIDED
+    return PairSet(" and ".join(kinds), path, name, pairs, common_camera(pairs), tuple(notes))
+
+
+def _split_folder(path: Path, split: str) -> Path | None:
+    return next((path / name for name in _SPLIT_FOLDERS.get(split, ()) if (path / name).is_dir()), None)
+
+
+def _check_open(unit: DepthUnit | None, path: Path) -> None:
+    """Refuse a unit for depth that is in metres already or carries its own."""
+    if unit is not None:
+        raise LightDepthError(
+            f"{path} says itself what its depth is in, so --depth-scale {unit.name} would be wrong twice. Leave it "
+            "out; packed data is packed again with another one."
+        )

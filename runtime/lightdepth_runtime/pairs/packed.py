@@ -21,11 +21,12 @@ from ..spec import Intrinsics
 from .depth_unit import decode_depth, parse_depth_unit
 from .pair import FrameData, PairSet, common_camera
 
-__all__ = ["PACKED_NAME", "PACKED_SCHEMA", "PackedPair", "load_packed"]
+__all__ = ["PACKED_NAME", "PACKED_SCHEMA", "PackedPair", "load_packed", "packed_splits"]
 
 PACKED_NAME = "packed.json"
 PACKED_SCHEMA = "lightdepth.packed/2"
 COLOR_BYTES = 3
+_UNDIVIDED = "all"  # the split of data that has none
 _DEPTH_TYPES = {"uint8": "|u1", "uint16": "<u2", "float32": "<f4"}
 
 
@@ -73,6 +74,8 @@ def load_packed(folder: Path, split: str) -> PairSet:
     try:
         if index["schema"] != PACKED_SCHEMA:
             raise LightDepthError(f"{folder} is packed as {index['schema']}; this version reads {PACKED_SCHEMA}.")
+        if [*index["splits"]] == [_UNDIVIDED]:
+            split = _UNDIVIDED
         if split not in index["splits"]:
             raise LightDepthError(f"{folder} has the splits {', '.join(index['splits'])}, not {split!r}.")
         entry = index["splits"][split]
@@ -84,6 +87,15 @@ def load_packed(folder: Path, split: str) -> PairSet:
     return PairSet(f"packed {entry['packaging']}", folder, split, pairs, common_camera(pairs))
 
 
+def packed_splits(folder: Path) -> tuple[str, ...]:
+    """Name the splits of a packed folder.
+
+    Raises:
+        LightDepthError: a damaged index.
+    """
+    return tuple(_read(folder / PACKED_NAME).get("splits", ()))
+
+
 def _read_shard(folder: Path, name: str) -> list[PackedPair]:
     path, meta = folder / f"{name}.bin", _read(folder / f"{name}.json")
     size = path.stat().st_size if path.exists() else 0
@@ -93,9 +105,7 @@ def _read_shard(folder: Path, name: str) -> list[PackedPair]:
             "what is damaged."
         )
     cameras = {key: Intrinsics(**values) for key, values in meta["cameras"].items()}
-    return [
-        PackedPair(shard=path, intrinsics=cameras.get(str(pair.pop("camera"))), **pair) for pair in meta["pairs"]
-    ]
+    return [PackedPair(shard=path, intrinsics=cameras.get(str(pair.pop("camera"))), **pair) for pair in meta["pairs"]]
 
 
 def _read(path: Path) -> dict[str, Any]:  # Any: a JSON object, checked where it is used

@@ -12,7 +12,7 @@ from ..errors import LightDepthError
 from ..images.preprocess import resize_rgb
 from ..spec import Intrinsics
 
-__all__ = ["FrameData", "Pair", "PairSet", "fit_color", "scenes_of", "spread_indices"]
+__all__ = ["FrameData", "Pair", "PairSet", "common_camera", "fit_color", "scenes_of", "spread_indices"]
 
 # Of the aspect ratio. ScanNet's 1296x968 and 640x480 differ by 0.4 %; a RealSense's unregistered 1280x720 and 848x480
 # by 0.6 %.
@@ -40,6 +40,16 @@ class Pair(Protocol):
         """Name the place it was recorded in, so that validation can hold out whole places."""
         ...
 
+    @property
+    def depth_unit(self) -> str | None:
+        """Name the unit that its depth was declared to be in, or None where the file's type decides."""
+        ...
+
+    @property
+    def intrinsics(self) -> Intrinsics | None:
+        """Return its camera, for an image of the camera's size; None if unknown."""
+        ...
+
     def read(self) -> FrameData:
         """Decode both files; a damaged or mismatched one is a LightDepthError that names it."""
         ...
@@ -47,13 +57,14 @@ class Pair(Protocol):
 
 @dataclass(frozen=True)
 class PairSet:
-    """The pairs of one split, with what is known about their camera."""
+    """The pairs of one split; `intrinsics` is the camera of all of them, if there is one, and `notes` what to know."""
 
     packaging: str
     root: Path
     split: str
     pairs: Sequence[Pair]
     intrinsics: Intrinsics | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -94,6 +105,12 @@ def fit_color(image: NDArray[np.uint8], depth: NDArray[np.generic], name: str) -
 def spread_indices(count: int, wanted: int) -> list[int]:
     """Return at most `wanted` different indices spread evenly over `count`, the first and the last among them."""
     return sorted({int(index) for index in np.linspace(0, count - 1, min(wanted, count)).round()})
+
+
+def common_camera(pairs: Sequence[Pair]) -> Intrinsics | None:
+    """Return the camera of all pairs, or None where they have several or one of them has none."""
+    cameras = {pair.intrinsics for pair in pairs}
+    return cameras.pop() if len(cameras) == 1 else None
 
 
 def scenes_of(pairs: PairSet) -> list[str]:

@@ -1,47 +1,48 @@
 """A text file of `colour depth` lines: the packaging for anyone's own recordings."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
 from pathlib import Path
 
 from ..errors import LightDepthError
-from ..spec import Intrinsics
-from .files import find_pairs
-from .pair import PairSet
+from .depth_unit import DepthUnit
+from .files import Told, find_pairs
+from .list_comments import read_comments
+from .pair import PairSet, common_camera
 from .rows import WORDS, parse_rows, read_lines
 
-__all__ = ["INTRINSICS_MARK", "load_pair_list", "read_intrinsics"]
-
-INTRINSICS_MARK = "# intrinsics:"  # a comment to readers that don't know it
+__all__ = ["load_pair_list"]
 
 
-def load_pair_list(path: Path, split: str, *, missing_ok: bool = False) -> PairSet:
+def load_pair_list(path: Path, split: str, *, missing_ok: bool = False, unit: DepthUnit | None = None) -> PairSet:
     """List the pairs of a text file: two paths a line, relative to the file or absolute; see `rows.parse_rows`.
 
-    Depth is 16-bit PNG in millimetres, 0 = no reading. A path with spaces stands in quotes. The colour file's folder is
-    the scene. A comment `# intrinsics: fx fy cx cy width height` tells the camera of all images, in pixels.
+    A path with spaces stands in quotes. The colour file's folder is the scene. Two comments tell what the lines below
+    them have, up to the next of their kind: `# intrinsics: fx fy cx cy width height` the camera, in pixels, and
+    `# depth: 5000 per metre` the unit (a number, or a name of `depth_unit.NAMED_UNITS`). Without one, whole numbers are
+    millimetres and floats metres; 0 is no reading.
+
+    Args:
+        path: of the list.
+        split: what to call the pairs.
+        missing_ok: leave it to reading to find that a file is missing.
+        unit: of all depth, over what the comments say.
 
     Raises:
-        LightDepthError: unreadable or empty file, a line without two paths, or missing files.
+        LightDepthError: unreadable or empty file, a line without two paths, a faulty comment, or missing files.
     """
     lines = read_lines(path)
+    states = read_comments(lines, path, Told())
+
+    def told(line: int) -> Told:
+        state = states[line - 1]
+        return Told(unit or state.unit, state.camera)
+
     rows = parse_rows(lines, path, WORDS)
-    pairs = find_pairs(rows, path.parent, path, "millimetres", missing_ok=missing_ok)
-    return PairSet("pair list", path.parent, split, pairs, read_intrinsics(lines))
-
-
-def read_intrinsics(lines: Sequence[str]) -> Intrinsics | None:
-    """Return the camera that a list's comment tells, or None.
-
-    Raises:
-        LightDepthError: the comment has other than six numbers.
-    """
-    for line in lines:
-        if line.startswith(INTRINSICS_MARK):
-            try:
-                fx, fy, cx, cy, width, height = map(float, line.removeprefix(INTRINSICS_MARK).split())
-            except ValueError as error:
-                raise LightDepthError(
-                    f"A pair list's `{INTRINSICS_MARK}` needs six numbers, fx fy cx cy width height; got {line!r}."
-                ) from error
-            return Intrinsics(fx, fy, cx, cy, int(width), int(height))
-    return None
+    if states[-1] != states[rows[-1].line - 1]:
+        raise LightDepthError(
+            f"{path}: a comment that tells camera or unit stands below the last pair, and tells nothing there; put it "
+            "above the pairs that it belongs to."
+        )
+    pairs = find_pairs(rows, path.parent, path, lambda row: told(row.line), missing_ok=missing_ok)
+    return PairSet("pair list", path.parent, split, pairs, common_camera(pairs))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..spec import Intrinsics
 from .depth_unit import DepthUnit
-from .files import FilePair
+from .file_pair import FilePair
 
 __all__ = ["Recording", "make_pairs"]
 
@@ -32,6 +32,4 @@ def make_pairs(
 ) -> list[FilePair]:
     """Name pairs by their colour file's path from `root`, and their scene by the folder's."""
     scene = folder.name if folder == root else folder.relative_to(root).as_posix()
-    return [
-        FilePair(color.relative_to(root).as_posix(), scene, color, depth, unit, camera) for color, depth in files
-    ]
+    return [FilePair(color.relative_to(root).as_posix(), scene, color, depth, unit, camera) for color, depth in files]

@@ -196,7 +196,7 @@ def shifted_depth(root):
         (truncate_depth, "unreadable", "error"),
         (eight_bits, "unreadable", "error"),
         (colored_depth, "unreadable", "error"),
-        (smaller_depth, "unreadable", "error"),
+        (smaller_depth, "sizes", "warning"),
         (no_reading, "no_depth", "error"),
         (tenfold_file, "units", "error"),
         (whole_set_in_centimetres, "units", "error"),

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from lightdepth.config import load_config
-from lightdepth.prepare.from_bag import extract_pairs, match_stamps
+from lightdepth.prepare.from_bag import extract_pairs
 from lightdepth.training.inputs import load_training_data
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import load_pairs
+from lightdepth_runtime.pairs.matching import match_stamps
 from lightdepth_runtime.spec import Intrinsics
 
 COLOR, DEPTH = "/camera/color/image_raw", "/camera/depth/image_raw"
@@ -49,15 +50,14 @@ def test_each_recording_is_a_scene_and_train_holds_one_out(write_bag, tmp_path):
         extract_pairs(tmp_path / "kitchen", COLOR, DEPTH, tmp_path / "out")
 
 
-def test_another_camera_is_not_added_to_a_list(write_bag, tmp_path):
+def test_a_recording_of_another_camera_brings_its_own_line(write_bag, tmp_path):
     output = tmp_path / "out"
     extract_pairs(write_bag(tmp_path / "kitchen"), COLOR, DEPTH, output)
     text = (output / "train.txt").read_text().replace("129.3", "150.0", 1)
     (output / "train.txt").write_text(text)
-    with pytest.raises(LightDepthError, match=r"another camera \(fx 150.0 of 160 pixels\).*\(fx 129.3 of 160\)"):
-        extract_pairs(write_bag(tmp_path / "hall"), COLOR, DEPTH, output)
-    assert (output / "train.txt").read_text() == text
-    assert sorted(path.name for path in output.iterdir()) == ["kitchen", "train.txt"]
+    extract_pairs(write_bag(tmp_path / "hall"), COLOR, DEPTH, output)
+    focal = {pair.scene: pair.intrinsics.fx for pair in load_pairs(output, "train").pairs}
+    assert focal == {"kitchen": 150.0, "hall": 129.3}
 
 
 def test_stamps_farther_apart_than_the_gap_make_no_pair(write_bag, tmp_path):

@@ -3,12 +3,12 @@
 import cv2
 import numpy as np
 import pytest
+from lightdepth_runtime.pairs.depth_png import FilePair
 from PIL import Image, ImageOps
 
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images.decode import read_image
 from lightdepth_runtime.images.orientation import orientation_of, turned
-from lightdepth_runtime.pairs.depth_png import FilePair
 
 ORIENTATIONS = range(1, 9)
 

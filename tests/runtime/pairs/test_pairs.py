@@ -11,7 +11,7 @@ from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.evaluation.evaluate import evaluate
 from lightdepth_runtime.evaluation.protocol import get_protocol
 from lightdepth_runtime.pairs import load_pairs, scenes_of
-from lightdepth_runtime.pairs.depth_png import read_depth_png
+from lightdepth_runtime.pairs.depth_file import read_depth_values
 
 
 def frames(folder, split):
@@ -221,9 +221,9 @@ def test_the_mat_has_no_third_split(tmp_path, write_mat):
 
 def test_a_missing_folder_and_an_empty_one_are_named(tmp_path):
     fails_with("No data at .*nowhere", tmp_path / "nowhere")
-    fails_with("No train pairs in .*it holds nothing", tmp_path)
+    fails_with("No train pairs in .*It holds nothing", tmp_path)
     (tmp_path / "holiday.jpg").touch()
-    fails_with("it holds holiday.jpg, but none of nyu2_test.csv", tmp_path, "test")
+    fails_with("It holds 1 .jpg files", tmp_path, "test")
 
 
 def brightness_as_depth(image):
@@ -256,4 +256,4 @@ def test_a_header_that_promises_3600_megapixels_of_depth_is_one_sentence(tmp_pat
     path = tmp_path / "d.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + png)
     with pytest.raises(LightDepthError, match=r"d\.png can't be decoded as an image"):
-        read_depth_png(path, "millimetres")
+        read_depth_values(path)
