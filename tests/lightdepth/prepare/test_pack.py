@@ -71,7 +71,7 @@ def test_changed_source_files_are_packed_again(tum_copy, tmp_path):
 
 def test_what_cannot_be_packed_is_one_sentence(tmp_path, tum_copy):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(LightDepthError, match="No train pairs in .* It holds nothing"):
+    with pytest.raises(LightDepthError, match=r"No train pairs in .* It holds nothing"):
         pack_data(tmp_path / "empty", tmp_path / "packed")
     pair = load_pairs(tum_copy, "test").pairs[0]
     pair.depth_path.write_bytes(b"")
