@@ -1,13 +1,17 @@
 import re
+from functools import partial
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from fakes.gpu_probe import FakeProbe
 
 from lightdepth.report import Cell, Point, box, command_box, number, page, picture, scatter_svg, table
 from lightdepth.report.bench import bench_html, write_bench_report
 from lightdepth_runtime.backends import FakeBackend
+from lightdepth_runtime.bench import bench as bench_module
 from lightdepth_runtime.bench.bench import Contestant, bench
+from lightdepth_runtime.bench.gpu_readings import measure_gpu
 from lightdepth_runtime.bench.timing import Schedule
 from lightdepth_runtime.spec import ModelSpec
 
@@ -110,3 +114,13 @@ def test_names_of_neighbouring_points_do_not_overlap():
     svg = scatter_svg([Point(f"model {i}", 5.0, 0.1) for i in range(4)], "ms", "AbsRel")
     lines = re.findall(r'<text x="[\d.]+" y="([\d.]+)"(?: text-anchor="end")?>model', svg)
     assert len(set(lines)) == 4
+
+
+def test_a_gpus_throttling_stands_in_the_report(monkeypatch):
+    monkeypatch.setattr(bench_module, "measure_gpu", partial(measure_gpu, seconds=0.2))
+    backend = FakeBackend()
+    backend.device = "cuda"
+    frame = np.zeros((60, 80, 3), np.uint8)
+    schedule = Schedule(rounds=1, turn_ms=1.0, warm_up_ms=1.0)
+    result = bench([Contestant(backend, 1000, None)], frame, schedule, open_probe=FakeProbe)
+    assert "SwPowerCap" in bench_html(result, COMMAND)

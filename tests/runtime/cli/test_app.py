@@ -5,11 +5,9 @@ import subprocess
 import sys
 
 import pytest
-import torch
+from fakes.onnx_graph import write_onnx
 from typer.testing import CliRunner
 
-from lightdepth.network.model import LightDepth
-from lightdepth_export.onnx.trace import export_onnx
 from lightdepth_runtime.cli.app import app, run_app
 from lightdepth_runtime.spec import ModelSpec
 
@@ -18,10 +16,7 @@ SPEC = ModelSpec(name="tiny", input_height=64, input_width=96, parameters=1)
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("model") / "tiny.onnx"
-    export_onnx(LightDepth("resnet10t", decoder_channels=(8, 8, 8, 8)).eval(), SPEC, path)
-    return path
+    return write_onnx(tmp_path_factory.mktemp("model") / "tiny.onnx", SPEC)
 
 
 @pytest.fixture
