@@ -13,6 +13,7 @@ from ..errors import LightDepthError
 from ..spec import SPEC_KEY, ModelSpec
 from .backend import sigma_tensor_of
 from .onnx_runtime import LARGEST_BATCH, check_for_cpu
+from .signal_stack import signal_stack_kept
 
 __all__ = ["OpenVinoBackend", "compile_openvino", "open_openvino"]
 
@@ -121,4 +122,5 @@ def _compile(core: Any, model: Any, threads: int | None) -> Any:
     }
     if threads is not None:
         config["INFERENCE_NUM_THREADS"] = threads
-    return core.compile_model(model, "CPU", config)
+    with signal_stack_kept():
+        return core.compile_model(model, "CPU", config)
