@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lightdepth_runtime.errors import LightDepthError, nearest
-from lightdepth_runtime.spec import Intrinsics, check_input_size
 
-from .network.model import Output
+if TYPE_CHECKING:
+    from lightdepth_runtime.spec import Intrinsics
 
-__all__ = ["PRESETS", "TrainConfig", "load_config"]
+__all__ = ["PRESETS", "TrainConfig", "describe_config", "load_config"]
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -38,60 +39,119 @@ PRESETS: dict[str, dict[str, Any]] = {  # Any: values of the config's fields
     },
 }
 
+HEAD = """\
+# LightDepth's training configuration: every key with its default.
+# `lightdepth train` reads ./config.yaml, or --config FILE; --set key=value changes one key for one run.
+# The run of the original report: 640x480, batch 32, 50 epochs, learning rate 1e-4, L1, fp16, ImageNet weights:
+#   lightdepth train --data DIR --batch-size 32 --epochs 50 --learning-rate 1e-4
+#                    --set loss=l1 --set output=relu --set encoder=resnet18.tv_in1k"""
+SECTIONS = {  # by the first key of each
+    "model": "Network",
+    "data_root": "Data",
+    "epochs": "Training",
+    "distill_from": "Teacher",
+    "precision": "Machine",
+}
+HELP_COLUMN = 24
+
 
 class TrainConfig(BaseModel):
-    """Every key of `config.yaml`; that file says what each does."""
+    """Every key of `config.yaml`; the sentence below a key is its help, which `lightdepth config` prints."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     model: Literal["resnet18", "lite0"] = "resnet18"
+    """Network: resnet18 (14.3 M parameters) or lite0 (3.6 M). It chooses the keys that are null."""
     encoder: str = "resnet18"
+    """Encoder: any timm network with features at 1/2 .. 1/32. null: resnet18; lite0: tf_efficientnet_lite0."""
     encoder_weights: str = "imagenet"
+    """Encoder weights to begin with: imagenet (downloaded), none (random), or a timm state dict's path."""
     start_from: str | None = None
+    """Checkpoint to fine-tune: training begins with its weights. null: encoder_weights."""
     decoder_channels: Annotated[list[Count], Field(min_length=4, max_length=4)] = [256, 128, 64, 32]
-    output: Output = "exp"
+    """Decoder widths at 1/16 .. 1/2. null: [256, 128, 64, 32]; lite0: [96, 64, 48, 24]."""
+    output: Literal["exp", "softplus", "relu"] = "exp"
+    """Output activation: exp (log depth), softplus, or relu (the original report's)."""
     image_height: Count = 480
+    """Input height in pixels, divisible by 32. null: 480; lite0: 192."""
     image_width: Count = 640
+    """Input width in pixels, divisible by 32. null: 640; lite0: 256."""
 
     data_root: str | None = None
+    """Training pairs: a folder or a pair list."""
     val_data: str | None = None
+    """Validation pairs: a folder or a pair list. null: a val_fraction of the training scenes."""
     val_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the training pairs held out for validation, in whole scenes. 0: none."""
     intrinsics: Annotated[list[Number], Field(min_length=6, max_length=6)] | None = None
+    """Camera: [fx, fy, cx, cy, width, height] in pixels. null: as the packaging says."""
     max_depth_m: Positive = 10.0
+    """Depth in metres from which ground truth is not trained on."""
     zoom_max: Annotated[float, Field(ge=1, le=4)] = 1.5
+    """Strongest random crop-and-zoom. Depth is divided by the zoom."""
     zoom_share: Share = 0.5
+    """Share of the pairs that are zoomed. The others stay whole."""
     flip: bool = True
+    """Mirror half of the pairs."""
     color_jitter: Share = 0.2
+    """Share by which gamma, brightness and channels vary. 0: off."""
 
     epochs: Count = 25
+    """Number of epochs. Each is validated and saved."""
     passes_per_epoch: Count = 1
+    """How often an epoch goes through the pairs. More for small data."""
     batch_size: Count = 8
+    """Images per batch, in each process (GPU)."""
     accumulate: Count = 1
+    """Batches whose gradients are summed to one step."""
     sync_batchnorm: bool = True
+    """Compute BatchNorm's statistics over the batches of all GPUs together."""
     learning_rate: Positive = 1e-3
+    """Peak learning rate of the OneCycle schedule."""
     encoder_lr_factor: Positive = 0.25
+    """Share of the learning rate for a pretrained encoder."""
     weight_decay: Weight = 0.01
+    """AdamW's weight decay, not on biases and BatchNorm."""
     warmup_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of all steps in which the learning rate rises."""
     clip_norm: Positive = 1.0
+    """Largest norm of the gradient."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Decay of the averaged weights, which are kept. 0: the newest weights."""
     loss: Literal["silog", "l1"] = "silog"
+    """Loss: silog (with the terms below) or l1 (metres, the original report's)."""
     silog_lambda: Share = 0.85
+    """How far silog forgives a wrong scale: 0 not at all, 1 wholly."""
     gradient_weight: Weight = 0.25
+    """Weight of gradient matching beside silog."""
     l1_weight: Weight = 0.1
+    """Weight of the mean |log error| beside silog."""
     rmse_weight: Weight = 0.3
+    """Weight of the RMSE in metres beside silog."""
 
     distill_from: str | None = None
+    """Teacher: a model, a folder of Depth Anything V2's weights, or its name."""
     unlabelled: str | None = None
+    """Folder of images without depth, which the teacher alone labels."""
     teacher_weight: Weight = 0.5
+    """Weight of the loss against the teacher's depth."""
     feature_weight: Weight = 0.0
+    """Weight of matching the features of a teacher that is a checkpoint."""
     teacher_cache: str | None = None
+    """Folder of the teacher's predictions. null: ~/.cache/lightdepth/teachers."""
 
     precision: Literal["fp32", "fp16", "bf16"] = "fp16"
+    """Precision: fp16 (CUDA; a CPU trains in fp32 and says so), bf16 or fp32."""
     tf32: bool = True
+    """Round the inputs of FP32 convolutions on NVIDIA GPUs to 10 bits: several times faster."""
     compile: bool = False
+    """Use torch.compile: minutes at the start, then faster steps."""
     num_workers: Annotated[int, Field(ge=0)] = 2
+    """Processes that read and augment. 0: none."""
     num_threads: Count | None = None
+    """PyTorch's CPU threads. null: its own choice."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of weights, order, augmentation and validation split."""
 
     @model_validator(mode="before")
     @classmethod
@@ -111,6 +171,8 @@ class TrainConfig(BaseModel):
 
     def camera(self) -> Intrinsics | None:
         """Return the camera that `intrinsics` [fx, fy, cx, cy, width, height] describes."""
+        from lightdepth_runtime.spec import Intrinsics  # here, as below: help pages need the keys, but no NumPy
+
         if self.intrinsics is None:
             return None
         fx, fy, cx, cy, width, height = self.intrinsics
@@ -139,12 +201,32 @@ def load_config(
     return check_config(values)
 
 
+def describe_config(config: TrainConfig | None = None) -> str:
+    """Return a config as YAML with every key, its value and its help.
+
+    Args:
+        config: None for the defaults; keys that follow from `model` are then null.
+    """
+    lines = [HEAD] if config is None else []
+    for key, field in TrainConfig.model_fields.items():
+        if key in SECTIONS:
+            lines.append(f"\n# {SECTIONS[key]}")
+        value = getattr(config, key) if config else None if key in PRESETS["resnet18"] else field.default
+        text = value if isinstance(value, str) else json.dumps(value)
+        if isinstance(value, str) and yaml.safe_load(value) != value:
+            text = json.dumps(value)
+        lines.append(f"{key}: {text}".ljust(HELP_COLUMN) + f"  # {field.description}")
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
 def check_config(values: Mapping[str, Any]) -> TrainConfig:
     """Validate the values of a config; the first fault becomes one sentence.
 
     Raises:
         LightDepthError: an unknown key (the nearest is named), or a value of the wrong kind or out of range.
     """
+    from lightdepth_runtime.spec import check_input_size
+
     for key in values:
         if key not in TrainConfig.model_fields:
             raise LightDepthError(f"Unknown config key {key!r}{nearest(str(key), TrainConfig.model_fields)}.")

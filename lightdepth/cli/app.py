@@ -14,19 +14,9 @@ from .bench import bench_command
 from .compare import compare_command
 from .data import data_app, pseudo_label_command
 from .export import export_command
-from .train import train_command
+from .train import TrainCommand, config_command, runs_command, train_command
 
 __all__ = ["app", "main"]
-
-
-def runs_command(
-    folders: Annotated[list[Path] | None, typer.Argument(help="Runs, or folders of runs; ./runs by default.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write all settings and scores as JSON.")] = None,
-) -> None:
-    """List training runs, best first, and the settings in which they differ."""
-    from ..runs.table import compare_runs
-
-    print("\n".join(compare_runs(folders or [Path("runs")], json)))
 
 
 def demo_command(
@@ -42,7 +32,8 @@ def demo_command(
 
 app = make_app("Metric depth from one image: prepare data, train, evaluate, export and run a small network.")
 app.add_typer(data_app, name="data", rich_help_panel="Prepare and train")
-add_command(app, "train", train_command, "Prepare and train")
+add_command(app, "train", train_command, "Prepare and train", TrainCommand)
+add_command(app, "config", config_command, "Prepare and train")
 add_command(app, "pseudo-label", pseudo_label_command, "Prepare and train")
 add_command(app, "runs", runs_command, "Prepare and train")
 add_command(app, "eval", eval_command, "Judge and export")

@@ -2,11 +2,13 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 
 from lightdepth_runtime.cli.options import DATA, MODEL, MODEL_HELP, OUTPUT, SCORING, DeviceName, option
+
+from ..config import TrainConfig
 
 TRAINING, FORMS, GATE = "Training", "Forms of the model", "Accuracy gate"
 TorchDeviceName = Literal[DeviceName, "torch"]
@@ -55,6 +57,27 @@ AgainstWeights = Annotated[
 Report = Annotated[
     Path | None,
     option(OUTPUT, "--report", metavar="DIR", help="Folder for a report as one HTML page. Default: not written."),
+]
+
+
+def _key(*names: str, **more: Any) -> Any:  # Any: what `typer.Option` takes and returns
+    """Declare an option that sets the key of its name; its help is the key's."""
+    field = TrainConfig.model_fields[names[0].removeprefix("--").replace("-", "_")]
+    default = f" Default: {field.default}." if field.default is not None else ""
+    return option(TRAINING, *names, help=f"{field.description}{default}", **more)
+
+
+Epochs = Annotated[int | None, _key("--epochs", min=1, metavar="N")]
+BatchSize = Annotated[int | None, _key("--batch-size", min=1, metavar="N")]
+LearningRate = Annotated[float | None, _key("--learning-rate", metavar="RATE")]
+Network = Annotated[str | None, _key("--model", metavar="NAME")]
+StartFrom = Annotated[str | None, _key("--start-from", metavar="MODEL")]
+ImageSize = Annotated[
+    str | None, option(TRAINING, metavar="HxW", help="Input size of the network. Default: the one of --model.")
+]
+ShowConfig = Annotated[
+    bool,
+    option(TRAINING, "--show-config", help="Print the settings that would be trained with, and stop. Default: off."),
 ]
 TrainConfigFile = Annotated[
     Path | None,

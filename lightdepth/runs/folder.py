@@ -99,8 +99,8 @@ class RunFolder:
         ]
         if differences:
             raise LightDepthError(
-                f"{self.path} can't be resumed with another config ({'; '.join(differences)}); start a new run in "
-                "another --output."
+                f"{self.path} can't be resumed with another config ({'; '.join(differences)}); start a new run, from "
+                f"this one's weights with --start-from {self.best}."
             )
 
     def states(self) -> list[Path]:

@@ -143,6 +143,13 @@ class _Training:
             record.check_same_data(old, self.say)
         if not self.folder.load_state(self.accelerator, self._parts(), self.say):
             self.say(f"{self.folder.path} has no finished epoch; starting from the beginning.")
+        elif self.progress.epoch >= self.config.epochs:
+            self.say(
+                f"{self.folder.path} is finished: {self.progress.epoch} of {self.config.epochs} epochs. To train on, "
+                f"start a new run with --start-from {self.folder.best}"
+            )
+        else:
+            self.say(f"Resuming {self.folder.path} at epoch {self.progress.epoch + 1} of {self.config.epochs}")
 
     def _prepare(self, network: LightDepth, training: PairSet) -> None:
         config = self.config

@@ -1,14 +1,11 @@
 import re
-from pathlib import Path
 
 import pytest
 import yaml
 
-from lightdepth.config import PRESETS, TrainConfig, load_config
+from lightdepth.config import PRESETS, TrainConfig, describe_config, load_config
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.spec import Intrinsics
-
-DEFAULT_FILE = Path(__file__).parents[2] / "config.yaml"
 
 
 def refusal(*overrides, text=None, tmp_path=None):
@@ -22,15 +19,28 @@ def refusal(*overrides, text=None, tmp_path=None):
     return str(caught.value)
 
 
-def test_the_documented_file_holds_every_key_with_its_default():
-    assert list(yaml.safe_load(DEFAULT_FILE.read_text())) == list(TrainConfig.model_fields)
-    assert load_config(DEFAULT_FILE) == load_config(None) == TrainConfig()
+def test_the_printed_config_is_a_config_file_with_every_key_at_its_default(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(describe_config())
+    assert list(yaml.safe_load(path.read_text())) == list(TrainConfig.model_fields)
+    assert load_config(path) == load_config(None) == TrainConfig()
+    assert load_config(path, ["model=lite0"]) == load_config(None, ["model=lite0"])
 
 
-def test_every_key_of_the_documented_file_has_a_comment():
-    lines = [line for line in DEFAULT_FILE.read_text().splitlines() if line and not line.startswith("#")]
-    assert len(lines) == len(TrainConfig.model_fields)
-    assert all("  # " in line for line in lines)
+def test_a_config_that_is_printed_and_read_again_is_the_same(tmp_path):
+    path = tmp_path / "config.yaml"
+    config = load_config(
+        None, ["model=lite0", "data_root='12'", "val_data='null'", "start_from='a: b # c'", "clip_norm=1e-9"]
+    )
+    path.write_text(describe_config(config))
+    assert load_config(path) == config
+
+
+def test_every_key_has_a_sentence_of_help():
+    for key, field in TrainConfig.model_fields.items():
+        assert field.description, key
+        assert field.description.endswith("."), key
+        assert f"  # {field.description}" in describe_config()
 
 
 def test_the_defaults_are_the_full_network_at_480x640_with_fp16():
@@ -132,12 +142,13 @@ def test_a_preset_fills_what_its_own_layer_leaves_open(tmp_path):
     lite = load_config(None, ["model=lite0", "image_height=96"])
     assert (lite.encoder, lite.image_height, lite.image_width) == ("tf_efficientnet_lite0", 96, 256)
     assert load_config(None, ["image_height=96", "model=lite0"]) == lite
-    over_file = load_config(DEFAULT_FILE, ["model=lite0"])
+    (tmp_path / "defaults.yaml").write_text(describe_config())
+    over_file = load_config(tmp_path / "defaults.yaml", ["model=lite0"])
     assert {key: getattr(over_file, key) for key in PRESETS["lite0"]} == PRESETS["lite0"]
     (tmp_path / "c.yaml").write_text("encoder: resnet34\nimage_height: 96\n")
     over_keys = load_config(tmp_path / "c.yaml", ["model=lite0"])
     assert (over_keys.encoder, over_keys.image_height) == ("tf_efficientnet_lite0", 192)
-    (tmp_path / "c.yaml").write_text(DEFAULT_FILE.read_text().replace("model: resnet18", "model: lite0"))
+    (tmp_path / "c.yaml").write_text(describe_config().replace("model: resnet18", "model: lite0"))
     assert load_config(tmp_path / "c.yaml") == over_file
 
 

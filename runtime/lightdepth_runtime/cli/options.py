@@ -1,6 +1,8 @@
 """Every option and argument of the commands, declared once: a command names it as the type of a parameter.
 
-Help texts say what the option is and what its default does; the panels group them in `--help`.
+Help texts say what the option is and what its default does; the panels group them in `--help`. Nothing heavy is
+imported here, not even NumPy: a help page should come at once. So names of kinds and protocols stand in the texts as
+words, which a test holds to what there is.
 """
 
 from pathlib import Path
@@ -9,10 +11,6 @@ from typing import Annotated, Any, Literal, get_args
 import typer
 
 from ..errors import LightDepthError, nearest
-from ..evaluation.alignment import Alignment
-from ..evaluation.protocol import PROTOCOLS
-from ..sinks.colorize import Colormap, DepthRange
-from ..sinks.open import SAVE_KINDS, SPAN_KINDS, parse_save
 
 # Panels of the help pages.
 DATA, MODEL, OUTPUT, CAMERA, SCORING, TIMING = "Data", "Model and device", "Output", "Camera", "Scoring", "Timing"
@@ -26,13 +24,17 @@ def option(panel: str, *names: str, **keys: Any) -> Any:  # Any: what `typer.Opt
 
 
 def _parse_kinds(text: str) -> frozenset[str]:
+    from ..sinks.open import parse_save
+
     try:
         return parse_save(text)
     except LightDepthError as error:
         raise typer.BadParameter(str(error)) from error
 
 
-def _parse_range(text: str) -> DepthRange:
+def _parse_range(text: str) -> Any:  # Any: a DepthRange
+    from ..sinks.colorize import DepthRange
+
     try:
         near_m, far_m = (float(word) for word in text.split(","))
         return DepthRange(near_m, far_m)
@@ -41,6 +43,8 @@ def _parse_range(text: str) -> DepthRange:
 
 
 def _parse_protocol(text: str) -> str:
+    from ..evaluation.protocol import PROTOCOLS
+
     if text not in PROTOCOLS:
         raise typer.BadParameter(f"{text!r} is not one of {', '.join(PROTOCOLS)}{nearest(text, PROTOCOLS)}")
     return text
@@ -178,12 +182,12 @@ Save = Annotated[
         OUTPUT,
         parser=_parse_kinds,
         metavar="KIND,...",
-        help=f"Outputs, comma-separated: {', '.join([*SAVE_KINDS, *SPAN_KINDS])}. Default: png,png16,npy for images, "
+        help="Outputs, comma-separated: png, png16, npy, ply, mp4, rrd, bag, bag16. Default: png,png16,npy for images, "
         "mp4 for videos, bag for ROS recordings.",
     ),
 ]
 Colors = Annotated[
-    Colormap,
+    Literal["plasma", "viridis", "magma", "inferno", "turbo", "gray"],
     option(
         OUTPUT,
         "--colormap",
@@ -192,7 +196,7 @@ Colors = Annotated[
     ),
 ]
 Range = Annotated[
-    DepthRange | None,
+    Any,  # Any: Typer takes no DepthRange; the parser gives one
     option(
         OUTPUT,
         "--range",
@@ -215,11 +219,12 @@ ProtocolName = Annotated[
         "--protocol",
         parser=_parse_protocol,
         metavar="NAME",
-        help=f"Evaluation protocol: which pixels count and how they are averaged. One of {', '.join(PROTOCOLS)}.",
+        help="Evaluation protocol: which pixels count and how they are averaged. One of "
+        "eigen, none, bts, adabins, densedepth, guidedepth, fastdepth, garg, eigen-kitti, kitti.",
     ),
 ]
 Align = Annotated[
-    Alignment,
+    Literal["none", "median", "scale-shift"],
     option(
         SCORING,
         "--align",

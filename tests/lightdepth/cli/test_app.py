@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import cv2
@@ -11,25 +10,10 @@ import pytest
 from safetensors.torch import save_file
 from torch import zeros
 
-from lightdepth.cli.app import main
 from lightdepth.export import DEMO_DATA
 from lightdepth_runtime import DepthEstimator
 
 SMALL = ("image_height=64", "image_width=96", "encoder_weights=none", "precision=fp32", "epochs=1", "num_workers=0")
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    """Run the command in an empty folder; give exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run_command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["lightdepth", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        return stopped.value.code or 0, *capsys.readouterr()
-
-    return run_command
 
 
 def train_arguments(data, output, *settings):
