@@ -1,0 +1,153 @@
+"""Score a model on consecutive frames: how much depth flickers, beside how right it is, plain and steady."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..errors import LightDepthError
+from ..estimator import DepthEstimator
+from ..images.preprocess import resize_depth
+from ..pairs import Pair, PairSet
+from ..steady import SteadyDepth
+from .metrics import image_metrics, mean_metrics
+from .protocol import Protocol
+
+__all__ = ["SequenceResult", "SequenceScore", "evaluate_sequence", "flicker"]
+
+SCHEMA = "lightdepth.sequence/1"
+STILL = 0.02  # of log depth: where the truth changed less, depth should have stood still
+FEWEST_PIXELS = 100
+USUAL_FPS = 30.0  # of frames whose names are no times
+SECONDS = re.compile(r"\d{4,}\.\d+")  # TUM RGB-D's names, since 1970
+
+
+@dataclass(frozen=True)
+class SequenceScore:
+    """`flicker` is the mean |change of log depth - that of the truth| from frame to frame: 0.05 is about 5 %."""
+
+    flicker: float
+    abs_rel: float
+    rmse_m: float
+    delta1: float
+
+
+@dataclass(frozen=True)
+class SequenceResult:
+    """Scores of the model's own depth and of the steady one, over the same frames."""
+
+    model: str
+    protocol: Protocol
+    data: str
+    frames: int
+    transitions: int  # from one frame to the next in which flicker was measured
+    plain: SequenceScore
+    steady: SequenceScore
+    resets: int  # of the steady depth: the first frame, cuts and gaps
+
+    def to_dict(self) -> dict[str, Any]:  # Any: a JSON object
+        """Return schema `lightdepth.sequence/1`."""
+        return {
+            "schema": SCHEMA,
+            "lightdepth_version": __version__,
+            "model": self.model,
+            "protocol": self.protocol.to_dict(),
+            "data": self.data,
+            "frames": self.frames,
+            "transitions": self.transitions,
+            "plain": asdict(self.plain),
+            "steady": asdict(self.steady),
+            "resets": self.resets,
+        }
+
+
+def flicker(
+    depths_m: tuple[NDArray[np.float32], NDArray[np.float32]], truths_m: tuple[NDArray[np.float32], NDArray[np.float32]]
+) -> float | None:
+    """Return how much depth changed from one frame to the next where the truth says that nothing did.
+
+    It is the mean of |log(newer / older) - log(truth newer / truth older)| over the pixels whose truth is known in both
+    frames and changed by less than 2 %; None where they are fewer than a hundred. The truth's own noise is part of it.
+
+    Args:
+        depths_m: older and newer depth (H, W), positive.
+        truths_m: older and newer truth (H, W), 0 where there is no reading.
+    """
+    known = (truths_m[0] > 0) & (truths_m[1] > 0)
+    true_change = np.log(truths_m[1][known].astype(np.float64)) - np.log(truths_m[0][known].astype(np.float64))
+    still = np.abs(true_change) < STILL
+    if still.sum() < FEWEST_PIXELS:
+        return None
+    change = np.log(depths_m[1][known].astype(np.float64)) - np.log(depths_m[0][known].astype(np.float64))
+    return float(np.abs(change - true_change)[still].mean())
+
+
+def evaluate_sequence(
+    estimator: DepthEstimator,
+    pairs: PairSet,
+    protocol: Protocol,
+    *,
+    progress: Callable[[Sequence[Pair]], Iterable[Pair]] = iter,
+) -> SequenceResult:
+    """Estimate depth of consecutive frames, in the order of the list, as they are and steady.
+
+    Names that are times in seconds, as TUM RGB-D's, tell the time between frames; else there are 30 a second. Another
+    scene begins another sequence.
+
+    Args:
+        estimator: the model.
+        pairs: frames with truth.
+        protocol: which pixels count for AbsRel; flicker counts those too.
+        progress: wraps the pairs to show progress.
+
+    Raises:
+        LightDepthError: fewer than two frames that follow each other, or what `evaluate` raises.
+    """
+    steady = SteadyDepth(estimator)
+    metrics: tuple[list[Any], list[Any]] = ([], [])  # of plain and of steady depth
+    flickers: tuple[list[float], list[float]] = ([], [])
+    older: tuple[NDArray[np.float32], list[NDArray[np.float32]]] | None = None
+    scene = stamp_ns = None
+    for pair in progress(pairs.pairs):
+        frame = pair.read()
+        if pair.scene != scene:
+            steady.reset()
+            older = None
+        stamp_ns, scene = _stamp_ns(pair.name, stamp_ns), pair.scene
+        truth_m = np.where(protocol.valid(frame.depth_m), frame.depth_m, 0).astype(np.float32)
+        kinds = [estimator(frame.image), steady(frame.image, stamp_ns)]
+        depths_m = [resize_depth(depth_m, *truth_m.shape) for depth_m in kinds]
+        for depth_m, scores in zip(depths_m, metrics, strict=True):
+            scores.append(image_metrics(depth_m, frame.depth_m, protocol, pair.name))
+        if older is not None and older[0].shape == truth_m.shape:
+            for number in (0, 1):
+                value = flicker((older[1][number], depths_m[number]), (older[0], truth_m))
+                if value is not None:
+                    flickers[number].append(value)
+        older = (truth_m, depths_m)
+    if not flickers[0]:
+        raise LightDepthError(
+            f"{pairs.name} has no two frames that follow each other with truth in the same places; give consecutive "
+            "frames of a video in their order."
+        )
+    scores = []
+    for values, changes in zip(metrics, flickers, strict=True):
+        mean = mean_metrics(values)
+        scores.append(SequenceScore(float(np.mean(changes)), mean.abs_rel, mean.rmse_m, mean.delta1))
+    return SequenceResult(
+        estimator.describe(), protocol, pairs.name, len(pairs), len(flickers[0]), scores[0], scores[1], steady.resets
+    )
+
+
+def _stamp_ns(name: str, before_ns: int | None) -> int:
+    """Return a frame's time by its name, where that is seconds with decimals; else a thirtieth after the one before."""
+    found = SECONDS.search(name)
+    if found is not None:
+        return round(float(found.group()) * 1e9)
+    return 0 if before_ns is None else before_ns + round(1e9 / USUAL_FPS)

@@ -1,0 +1,110 @@
+"""What moved between two frames of a camera: optical flow at a size that costs little, and what it doesn't explain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..images.opencv import import_cv2
+from ..images.preprocess import resize_rgb
+
+__all__ = ["Motion", "MotionSensor"]
+
+COLUMNS, ROWS = 160, 120
+ALIKE = 20.0  # grey levels between a pixel and what came to it: more, and something else stands there
+NEIGHBOURS = 5  # pixels a side over which differences are averaged
+BORDER, STRIDE = 10, 4  # where the flow's expansion is read: not at the border, every fourth pixel
+SETTLING = 3
+STILL_PX = 0.2  # flow's own noise
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """The way back from the newer frame to the older one, on a grid of 120 x 160.
+
+    `flow` is float32 (120, 160, 2): where a pixel of the newer frame was, in pixels of the grid. `difference` is uint8
+    (120, 160): the grey levels that the flow doesn't explain. `approach` is the logarithm by which the whole scene came
+    nearer: positive where the camera moves ahead.
+    """
+
+    flow: NDArray[np.float32]
+    difference: NDArray[np.uint8]
+    approach: float
+
+    def bring(self, older: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Move an older map (H, W) to where its things are now; return it and where it is known."""
+        cv2 = import_cv2()
+        height, width = older.shape
+        flow = cv2.resize(self.flow, (width, height), interpolation=cv2.INTER_LINEAR)
+        across, down = _grid(height, width)
+        x = across + flow[:, :, 0] * np.float32(width / COLUMNS)
+        y = down + flow[:, :, 1] * np.float32(height / ROWS)
+        moved = cv2.remap(older, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        known = cv2.resize(self.difference, (width, height), interpolation=cv2.INTER_LINEAR) < ALIKE
+        return moved, known & (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+
+
+class MotionSensor:
+    """Follow a stream of images: each call compares with the image before."""
+
+    def __init__(self) -> None:
+        cv2 = import_cv2()
+        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._older: NDArray[np.uint8] | None = None
+
+    def reset(self) -> None:
+        """Forget the image before."""
+        self._older = None
+
+    def update(self, image: NDArray[np.uint8]) -> Motion | None:
+        """Return the motion since the image before, None for the first one.
+
+        Args:
+            image: uint8 (H, W, C) of any size; the order of its colours doesn't matter.
+        """
+        cv2 = import_cv2()
+        small = resize_rgb(image, ROWS, COLUMNS)  # (120, 160, C), or (120, 160) of one channel
+        grey = small.ndim == 2 or small.shape[2] == 1
+        newer = small.reshape(ROWS, COLUMNS) if grey else cv2.cvtColor(small[:, :, :3], cv2.COLOR_RGB2GRAY)
+        older, self._older = self._older, newer
+        if older is None:
+            return None
+        flow = self._flow.calc(newer, older, None)  # (120, 160, 2)
+        across, down = _grid(ROWS, COLUMNS)
+        moved = cv2.remap(
+            older, across + flow[:, :, 0], down + flow[:, :, 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        difference = cv2.blur(cv2.absdiff(newer, moved), (NEIGHBOURS, NEIGHBOURS))
+        return Motion(flow, difference, _approach(flow))
+
+
+def _approach(flow: NDArray[np.float32]) -> float:
+    """Fit shift, rotation and expansion to the flow, least squares without what moves otherwise; return the expansion.
+
+    A scene that is nearer by e looks larger by e: a pixel at x from the middle was at x (1 - e).
+    """
+    inner = slice(BORDER, -BORDER, STRIDE)
+    across, down = (grid[inner, inner].ravel() for grid in _grid(ROWS, COLUMNS))
+    u, v = (flow[inner, inner, axis].ravel().astype(np.float64) for axis in (0, 1))
+    kept = np.ones(len(u), bool)
+    expansion = 0.0
+    for _ in range(SETTLING):
+        x, y = across - across[kept].mean(), down - down[kept].mean()
+        square = x[kept] @ x[kept] + y[kept] @ y[kept]
+        if square <= 0:
+            return 0.0
+        expansion = float(x[kept] @ u[kept] + y[kept] @ v[kept]) / square
+        turn = float(x[kept] @ v[kept] - y[kept] @ u[kept]) / square
+        error = np.hypot(u - u[kept].mean() - expansion * x + turn * y, v - v[kept].mean() - expansion * y - turn * x)
+        kept = error <= max(2 * float(np.median(error)), STILL_PX)
+    return -expansion
+
+
+@lru_cache(maxsize=8)
+def _grid(rows: int, columns: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return each pixel's column and row, float32 (rows, columns) each."""
+    down, across = np.mgrid[0:rows, 0:columns].astype(np.float32)
+    return np.ascontiguousarray(across), np.ascontiguousarray(down)
