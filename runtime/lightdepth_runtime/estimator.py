@@ -52,7 +52,7 @@ class DepthEstimator(Closing):
         self._backend = backend
         self._lock = threading.Lock()
         spec = backend.spec
-        self._batch = np.empty((1, 3, spec.input_height, spec.input_width), np.float32)
+        self._batch = _empty_input(backend)
         self._buffers = FrameBuffers(spec.input_height, spec.input_width)
 
     @classmethod
@@ -165,8 +165,8 @@ class DepthEstimator(Closing):
                 f"This model takes frames of {spec.frame_width}x{spec.frame_height}, got "
                 f"{frame.shape[1]}x{frame.shape[0]}; use the model without embedded preprocessing for other sizes."
             )
-        rgb = np.ascontiguousarray(as_rgb(frame, channel_order))[None]  # (H, W, 3) -> (1, H, W, 3)
-        return cast(NDArray[np.float32], rgb)  # uint8 here, as the spec says
+        np.copyto(self._batch[0], as_rgb(frame, channel_order))  # uint8 (1, H, W, 3) here, as the spec says
+        return self._batch
 
     def _finish(
         self, depth_m: NDArray[np.float32], height: int, width: int, factor: float, resolution: Resolution
@@ -214,8 +214,8 @@ class DepthEstimator(Closing):
             frames = [check_frame(image) for image in images[start : start + most]]
             sizes = [frame.shape[:2] for frame in frames]
             factors = [1.0 if focal_px is None else self.depth_factor(focal_px, *size) for size in sizes]
-            batch = np.empty((len(frames), *self._batch.shape[1:]), np.float32)
             with self._lock:
+                batch = _empty_input(self._backend, len(frames))
                 for frame, plane in zip(frames, batch, strict=True):
                     preprocess(frame, self.spec, plane, channel_order=channel_order, buffers=self._buffers)
                 output = self._backend.run(batch)[:, 0]  # (B, 3, h, w) -> (B, h, w)
@@ -237,6 +237,18 @@ class DepthEstimator(Closing):
         """Free the model's memory once the frame in work is done; a second call does nothing."""
         with self._lock:
             self._backend.close()
+
+
+def _empty_input(backend: Backend, count: int = 1) -> NDArray[np.float32]:
+    """Return an array for `count` inputs; where the backend has staging memory, that spares a copy."""
+    spec = backend.spec
+    staging = getattr(backend, "empty_input", lambda _: None)(count)
+    if staging is not None:
+        return staging
+    if spec.frame_height is None or spec.frame_width is None:
+        return np.empty((count, 3, spec.input_height, spec.input_width), np.float32)
+    frames = np.empty((count, spec.frame_height, spec.frame_width, 3), np.uint8)
+    return cast("NDArray[np.float32]", frames)  # what a model with preprocessing inside takes
 
 
 def _plane(output: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,6 +8,8 @@ early is a stale one.
 import ctypes
 import enum
 import itertools
+import sys
+import threading
 import types
 
 
@@ -22,8 +24,9 @@ class FakeCudart:
     cudaMemcpyKind = types.SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2)
     cudaStreamCaptureMode = types.SimpleNamespace(cudaStreamCaptureModeThreadLocal=1)
 
-    def __init__(self, name=b"Fake GPU", capability=(8, 7)):
-        self._name, self._capability = name, capability
+    def __init__(self, name=b"Fake GPU", capability=(8, 7), gpus=1):
+        self._name, self._capability, self._gpus = name, capability, gpus
+        self._devices = {}  # by thread
         self._live, self._queues, self._graphs = {}, {}, {}
         self._capturing = None
         self._numbers = itertools.count(1)
@@ -31,6 +34,8 @@ class FakeCudart:
         self._calls = []
 
     def _enter(self, function):
+        if function != "cudaFreeHost":  # page-locked memory is no device's
+            assert threading.get_ident() in self._devices, f"{function} in a thread that chose no device"
         self._calls.append(function)
         left = self._failing.get(function)
         if left is None:
@@ -66,7 +71,12 @@ class FakeCudart:
             self._queues[stream].append(work)
 
     def cudaGetDeviceCount(self):
-        return Status.cudaSuccess, 1
+        return Status.cudaSuccess, self._gpus
+
+    def cudaSetDevice(self, device):
+        assert 0 <= device < self._gpus
+        self._devices[threading.get_ident()] = device
+        return (Status.cudaSuccess,)
 
     def cudaGetDeviceProperties(self, device):
         major, minor = self._capability
@@ -128,3 +138,13 @@ class FakeCudart:
 
     def cudaGraphExecDestroy(self, graph):
         return self._remove("cudaGraphExecDestroy", graph)
+
+
+def install_cuda(monkeypatch, cudart):
+    """Put the fake in the place of cuda-bindings."""
+    bindings = types.ModuleType("cuda.bindings.runtime")
+    for name in dir(cudart):
+        if name.startswith("cuda"):
+            setattr(bindings, name, getattr(cudart, name))
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", bindings)
+    return bindings

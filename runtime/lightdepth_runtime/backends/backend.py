@@ -16,9 +16,11 @@ class Backend(Protocol):
 
     Arrays that come out belong to the caller: later calls leave them as they are.
 
-    `name` is the engine ("onnxruntime", "torch"), `device` what it runs on ("cpu", "cuda"), read back after loading.
-    It may have a `device_reason`, half a sentence that says why it is that device, and a `largest_batch` that it runs
-    at once.
+    `name` is the engine ("onnxruntime", "torch"), `device` what it runs on ("cpu", "cuda", "cuda:1"), read back after
+    loading.
+    It may have a `device_reason`, half a sentence that says why it is that device, a `largest_batch` that it runs at
+    once, and `empty_input(count)`: an array for a batch, in memory that `run` takes without another copy, or None. That
+    array is the same at each call.
     """
 
     spec: ModelSpec

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from ..images.opencv import import_cv2
 from ..spec import IMAGENET_MEAN, IMAGENET_STD, DepthKind, Precision
-from .onnx_runtime import open_session
+from .cuda_session import CudaSession
+from .onnx_session import open_session
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -105,13 +106,18 @@ class BaselineBackend:
         if device == "openvino" and spec is None:
             self._open_openvino(path, threads)
             return
-        session, self.device = open_session(path, device, threads)
-        self._infer: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = partial(self._run_session, session)
-        if spec is not None:
-            _check_graph(path, session, spec)
-            self.spec = spec
-            return
-        self.spec = _read_metadata(path, session.get_modelmeta().custom_metadata_map.get(BASELINE_KEY))
+        opened = open_session(path, device, threads)
+        self.device, self._close = opened.device, opened.close
+        try:
+            if spec is not None:
+                _check_graph(path, opened.graph, spec)
+            else:
+                spec = _read_metadata(path, opened.graph.get_modelmeta().custom_metadata_map.get(BASELINE_KEY))
+        except LightDepthError:
+            opened.close()
+            raise
+        self.spec = spec
+        self._infer: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = partial(_run, opened.session, spec)
 
     def _open_openvino(self, path: Path, threads: int | None) -> None:
         from .openvino import compile_openvino
@@ -119,12 +125,7 @@ class BaselineBackend:
         model, text = compile_openvino(path, threads, BASELINE_KEY)
         self.name, self.device, self.spec = "openvino", "cpu", _read_metadata(path, text)
         output = model.output(self.spec.output_name)
-        self._infer = lambda batch: model(batch)[output]
-
-    def _run_session(self, session: onnxruntime.InferenceSession, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        return cast(  # onnxruntime's stub allows for sparse outputs, which no depth network has
-            NDArray[np.float32], session.run([self.spec.output_name], {self.spec.input_name: batch})[0]
-        )
+        self._infer, self._close = lambda batch: model(batch)[output], lambda: None
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map (1, 3, H, W) to the network's own output, as it is."""
@@ -138,8 +139,18 @@ class BaselineBackend:
         return output.reshape(output.shape[-2:])  # (1, h, w) or (1, 1, h, w) -> (h, w)
 
     def close(self) -> None:
-        """Drop the session."""
+        """Drop the session and free its buffers."""
         self._infer = None
+        self._close()
+
+
+def _run(
+    session: onnxruntime.InferenceSession | CudaSession, spec: BaselineSpec, batch: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    if isinstance(session, CudaSession):
+        return session.run([spec.output_name], batch)[0]
+    outputs = session.run([spec.output_name], {spec.input_name: batch})
+    return cast("NDArray[np.float32]", outputs[0])  # the stub allows for sparse outputs, which no depth network has
 
 
 def _read_metadata(path: Path, text: str | None) -> BaselineSpec:

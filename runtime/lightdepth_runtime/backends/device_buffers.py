@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ..errors import LightDepthError
 
-__all__ = ["CudaBuffers", "DeviceBuffers", "GpuInfo", "load_cudart", "open_cuda"]
+__all__ = ["CudaBuffers", "DeviceBuffers", "GpuInfo", "address_of", "load_cudart", "open_cuda"]
 
 _MODULES = ("cuda.bindings.runtime", "cuda.cudart")  # the second is the spelling of cuda-python 12.0 to 12.5
 
@@ -34,6 +35,10 @@ class DeviceBuffers(Protocol):
         """Describe the device."""
         ...
 
+    def activate(self) -> None:
+        """Make this the calling thread's device; every thread does so before its other calls."""
+        ...
+
     def allocate_device(self, size_bytes: int) -> int:
         """Return the address of new device memory."""
         ...
@@ -42,12 +47,8 @@ class DeviceBuffers(Protocol):
         """Free what `allocate_device` returned."""
         ...
 
-    def allocate_pinned(self, shape: tuple[int, ...]) -> tuple[int, NDArray[np.float32]]:
-        """Return page-locked host memory: its address, and an array over it."""
-        ...
-
-    def free_pinned(self, address: int) -> None:
-        """Free what `allocate_pinned` returned; its array may not be touched afterwards."""
+    def allocate_pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:  # Any: of that dtype
+        """Return an array in page-locked host memory, which is freed with the last view of it."""
         ...
 
     def create_stream(self) -> Any:  # Any: an opaque handle that int() turns into TensorRT's
@@ -84,14 +85,18 @@ class DeviceBuffers(Protocol):
 
 
 class CudaBuffers:
-    """DeviceBuffers over `cuda.bindings.runtime`; every status is checked."""
+    """DeviceBuffers over `cuda.bindings.runtime` for the GPU of an index; every status is checked."""
 
-    def __init__(self, cudart: Any) -> None:  # Any: cuda-bindings are untyped
-        self._cudart = cudart
+    def __init__(self, cudart: Any, index: int = 0) -> None:  # Any: cuda-bindings are untyped
+        self._cudart, self._index = cudart, index
+
+    def activate(self) -> None:
+        """Call cudaSetDevice, which holds for the calling thread alone."""
+        self._call("cudaSetDevice", self._index)
 
     def gpu(self) -> GpuInfo:
-        """Describe device 0."""
-        properties = self._call("cudaGetDeviceProperties", 0)
+        """Describe the device."""
+        properties = self._call("cudaGetDeviceProperties", self._index)
         name = properties.name.decode() if isinstance(properties.name, bytes) else str(properties.name)
         return GpuInfo(name.rstrip("\0"), f"sm{properties.major}{properties.minor}")
 
@@ -103,15 +108,13 @@ class CudaBuffers:
         """Free with cudaFree."""
         self._call("cudaFree", address)
 
-    def allocate_pinned(self, shape: tuple[int, ...]) -> tuple[int, NDArray[np.float32]]:
-        """Allocate page-locked float32 with cudaMallocHost."""
-        address = int(self._call("cudaMallocHost", int(np.prod(shape)) * np.dtype(np.float32).itemsize))
-        pointer = ctypes.cast(address, ctypes.POINTER(ctypes.c_float))
-        return address, np.ctypeslib.as_array(pointer, shape)
-
-    def free_pinned(self, address: int) -> None:
-        """Free with cudaFreeHost."""
-        self._call("cudaFreeHost", address)
+    def allocate_pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """Allocate with cudaMallocHost; cudaFreeHost follows when nothing views the memory any more."""
+        size_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        address = int(self._call("cudaMallocHost", size_bytes))
+        memory = (ctypes.c_uint8 * size_bytes).from_address(address)  # every view of the array keeps this alive
+        weakref.finalize(memory, self._cudart.cudaFreeHost, address).atexit = False  # the process frees it by itself
+        return np.ctypeslib.as_array(memory).view(dtype).reshape(shape)
 
     def create_stream(self) -> Any:
         """Create a stream of our own: the default one would synchronise with everything."""
@@ -168,6 +171,11 @@ class CudaBuffers:
         return values[0] if values else None
 
 
+def address_of(array: NDArray[Any]) -> int:  # Any: of any dtype
+    """Return where an array's memory begins."""
+    return array.__array_interface__["data"][0]
+
+
 def load_cudart() -> Any:  # Any: cuda-bindings are untyped
     """Import the CUDA runtime's bindings, under their present or their older name.
 
@@ -183,19 +191,23 @@ def load_cudart() -> Any:  # Any: cuda-bindings are untyped
     )
 
 
-def open_cuda(cudart: Any = None) -> CudaBuffers:  # Any: cuda-bindings are untyped
+def open_cuda(cudart: Any = None, index: int = 0) -> CudaBuffers:  # Any: cuda-bindings are untyped
     """Return the device's buffers after asking the driver whether there is a device.
 
     TensorRT's runtime crashes the process where there is none, so this comes before it.
 
     Raises:
-        LightDepthError: cuda-bindings missing, no driver, or no GPU.
+        LightDepthError: cuda-bindings missing, no driver, no GPU, or none of that index.
     """
     cudart = cudart or load_cudart()
     status, count = cudart.cudaGetDeviceCount()
     if int(status) != 0 or not count:
         label = getattr(status, "name", f"error {int(status)}") if int(status) else "no device"
         raise LightDepthError(
-            f"CUDA finds no GPU here ({label}), and a TensorRT engine needs one; run the ONNX model on the CPU instead."
+            f"CUDA finds no GPU here ({label}); look at nvidia-smi, or run an ONNX model with --device cpu."
         )
-    return CudaBuffers(cudart)
+    if index >= count:
+        raise LightDepthError(
+            f"There is no cuda:{index} here; CUDA finds {count} GPU{'s' * (count > 1)}, from cuda:0 on."
+        )
+    return CudaBuffers(cudart, index)

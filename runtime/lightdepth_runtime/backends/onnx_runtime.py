@@ -1,8 +1,7 @@
-"""ONNX Runtime on CPU or CUDA. A provider that fell back to the CPU is an error, never a surprise."""
+"""ONNX Runtime on CPU or CUDA behind the Backend protocol."""
 
 from __future__ import annotations
 
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -12,36 +11,41 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from ..spec import SPEC_KEY, ModelSpec
 from .backend import sigma_tensor_of
+from .cuda_session import CudaSession
+from .onnx_session import LARGEST_BATCH, open_session
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     import onnxruntime
 
-__all__ = ["LARGEST_BATCH", "OnnxRuntimeBackend", "check_for_cpu", "choose_device", "open_onnx", "open_session"]
-
-LARGEST_BATCH = 8  # of an open batch: more frames at once take memory and gain nothing
-_PACKAGES = ("onnxruntime", "onnxruntime-gpu")  # both bring the module `onnxruntime`
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+__all__ = ["OnnxRuntimeBackend", "check_for_cpu", "open_onnx"]
 
 
 class OnnxRuntimeBackend:
-    """An inference session with its spec."""
+    """An inference session with its spec.
+
+    Args:
+        session: of the graph; one that is bound to device buffers is closed with the backend.
+        spec: of the graph.
+        device: what it runs on, "cpu", "cuda" or "cuda:N".
+        device_reason: half a sentence why.
+    """
 
     name = "onnxruntime"
 
     def __init__(
         self,
-        session: onnxruntime.InferenceSession,
+        session: onnxruntime.InferenceSession | CudaSession,
         spec: ModelSpec,
         device: str,
         *,
         device_reason: str = "as asked for",
     ) -> None:
         self.spec, self.device, self.device_reason = spec, device, device_reason
-        self._session: onnxruntime.InferenceSession | None = session
-        self._fixed_batch = session.get_inputs()[0].shape[0]  # an int, or the name of an open dimension
-        self.largest_batch = 1 if isinstance(self._fixed_batch, int) else LARGEST_BATCH
+        self._session: onnxruntime.InferenceSession | CudaSession | None = session
+        graph = session.session if isinstance(session, CudaSession) else session
+        batch = graph.get_inputs()[0].shape[0]  # an int, or the name of an open dimension
+        self.largest_batch = 1 if isinstance(batch, int) else LARGEST_BATCH
+        self._most_at_once = batch if isinstance(batch, int) else LARGEST_BATCH
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map (B, 3, H, W) normalised images to (B, 1, H, W) metres; a graph of batch 1 runs B times."""
@@ -53,38 +57,55 @@ class OnnxRuntimeBackend:
         return depth_m, sigma
 
     def _run(self, names: list[str], batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        if self._session is None:
-            raise LightDepthError("This model was closed; load it again.")
-        if self._fixed_batch == 1 and len(batch) > 1:
-            each = [self._run(names, image[None]) for image in batch]
+        most = self._most_at_once
+        if len(batch) > most:
+            each = [self._run(names, batch[start : start + most]) for start in range(0, len(batch), most)]
             return [np.concatenate(arrays) for arrays in zip(*each, strict=True)]
-        outputs = self._session.run(names, {self.spec.input_name: batch})
+        session = self._session
+        if session is None:
+            raise LightDepthError("This model was closed; load it again.")
+        if isinstance(session, CudaSession):
+            return session.run(names, batch)
+        outputs = session.run(names, {self.spec.input_name: batch})
         return cast("list[NDArray[np.float32]]", outputs)  # the stub allows for sparse outputs, which no network has
 
+    def empty_input(self, count: int = 1) -> NDArray[np.float32] | None:
+        """Return memory for a batch that `run` takes without another copy, or None where any array is as good."""
+        return self._session.empty_input(count) if isinstance(self._session, CudaSession) else None
+
     def close(self) -> None:
-        """Drop the session."""
-        self._session = None
+        """Drop the session and free its buffers."""
+        session, self._session = self._session, None
+        if isinstance(session, CudaSession):
+            session.close()
 
 
 def open_onnx(path: Path, device: str, threads: int | None) -> OnnxRuntimeBackend:
     """Open an ONNX file with the spec in its metadata.
 
     Raises:
-        LightDepthError: ONNX Runtime missing, a damaged file, no LightDepth metadata, a provider that isn't there, or
-            INT8 for TensorRT on a CPU.
+        LightDepthError: ONNX Runtime missing, a damaged file, no LightDepth metadata, a provider that isn't there, no
+            such GPU, or INT8 for TensorRT on a CPU.
     """
-    reason = choose_device()[1] if device == "auto" else "as asked for"
-    session, device = open_session(path, device, threads)
+    opened = open_session(path, device, threads)
+    try:
+        spec = _read_spec(path, opened.graph)
+        _check_tensors(path, opened.graph, spec)
+        if opened.device == "cpu":
+            check_for_cpu(path, spec)
+    except LightDepthError:
+        opened.close()
+        raise
+    return OnnxRuntimeBackend(opened.session, spec, opened.device, device_reason=opened.reason)
+
+
+def _read_spec(path: Path, session: onnxruntime.InferenceSession) -> ModelSpec:
     text = session.get_modelmeta().custom_metadata_map.get(SPEC_KEY)
     if text is None:
         raise LightDepthError(
             f"{path} has no LightDepth metadata, so its input and unit are unknown; write it with `lightdepth export`."
         )
-    spec = ModelSpec.from_json(text)
-    _check_tensors(path, session, spec)
-    if device == "cpu":
-        check_for_cpu(path, spec)
-    return OnnxRuntimeBackend(session, spec, device, device_reason=reason)
+    return ModelSpec.from_json(text)
 
 
 def check_for_cpu(path: Path, spec: ModelSpec) -> None:
@@ -97,84 +118,6 @@ def check_for_cpu(path: Path, spec: ModelSpec) -> None:
             f"{path.name} is INT8 for TensorRT, and a CPU would compute wrong depth with it; open the .int8.cpu.onnx "
             "of the same export, or build an engine with python -m lightdepth_export.engine."
         )
-
-
-def open_session(path: Path, device: str, threads: int | None) -> tuple[onnxruntime.InferenceSession, str]:
-    """Open any ONNX file on the device asked for; return the session and the device it really uses.
-
-    Raises:
-        LightDepthError: ONNX Runtime missing, a damaged file, or a provider that isn't there.
-    """
-    onnxruntime = _import_onnxruntime()
-    if device == "auto":
-        device = choose_device()[0]
-    if device not in _PROVIDERS:
-        raise LightDepthError(f"An ONNX model runs on {', '.join(_PROVIDERS)}, openvino or auto, not {device!r}.")
-    provider = _PROVIDERS[device]
-    if provider not in onnxruntime.get_available_providers():
-        raise _provider_missing(device, "this onnxruntime was built without it")
-    session = _open_session(path, provider, threads)
-    if session.get_providers()[0] != provider:
-        raise _provider_missing(device, f"it fell back to {session.get_providers()[0]}")
-    return session, device
-
-
-def choose_device() -> tuple[str, str]:
-    """Return what "auto" means here, "cuda" or "cpu", and half a sentence why.
-
-    Raises:
-        LightDepthError: ONNX Runtime missing.
-    """
-    built_in = _PROVIDERS["cuda"] in _import_onnxruntime().get_available_providers()
-    if not _has_nvidia_device():
-        return "cpu", "since no NVIDIA GPU is here"
-    if not built_in:
-        return "cpu", "since this onnxruntime has no CUDA (onnxruntime-gpu has), though an NVIDIA GPU is here"
-    return "cuda", "since an NVIDIA GPU is here"
-
-
-def _import_onnxruntime() -> ModuleType:
-    _check_one_package()
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise LightDepthError(
-            "ONNX Runtime is missing; install it with: pip install onnxruntime (or onnxruntime-gpu, which has CUDA; "
-            "never both)"
-        ) from error
-    return onnxruntime
-
-
-def _check_one_package() -> None:
-    """Refuse to work with both builds of ONNX Runtime: they write the same files, so that neither is whole."""
-    found = [name for name in _PACKAGES if _is_installed(name)]
-    if len(found) > 1:
-        raise LightDepthError(
-            f"{' and '.join(found)} are both installed and overwrite each other's files; remove them and install one: "
-            f"pip uninstall -y {' '.join(found)} && pip install {found[0]} (or {found[1]}, which has CUDA)"
-        )
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        metadata.distribution(package)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
-
-
-def _open_session(path: Path, provider: str, threads: int | None) -> onnxruntime.InferenceSession:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only: fallbacks are checked by the caller
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=[provider])
-    except Exception as error:  # onnxruntime raises its own classes, which it doesn't export by name
-        reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
-        raise LightDepthError(f"{path} can't be opened by ONNX Runtime ({reason}); export it again.") from error
 
 
 def _check_tensors(path: Path, session: onnxruntime.InferenceSession, spec: ModelSpec) -> None:
@@ -191,15 +134,3 @@ def _check_tensors(path: Path, session: onnxruntime.InferenceSession, spec: Mode
             f"{path} takes {inputs} and gives {outputs}, but its metadata says {spec.input_name!r} of {size} and "
             f"{' and '.join(map(repr, sorted(wanted)))}; export it again."
         )
-
-
-def _provider_missing(device: str, reason: str) -> LightDepthError:
-    return LightDepthError(
-        f"ONNX Runtime can't use {device} here ({reason}); install lightdepth-runtime[gpu] and the CUDA libraries, "
-        "or choose --device cpu."
-    )
-
-
-def _has_nvidia_device() -> bool:
-    """Ask the driver's device files: `get_available_providers` lists CUDA on machines without a GPU too."""
-    return any(Path(device).exists() for device in ("/dev/nvidia0", "/dev/nvhost-gpu", "/dev/dxg"))

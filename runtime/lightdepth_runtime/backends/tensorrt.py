@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from ..spec import ModelSpec
 from .backend import sigma_tensor_of
-from .device_buffers import DeviceBuffers, open_cuda
+from .device import cuda_index
+from .device_buffers import DeviceBuffers, address_of, open_cuda
 from .engine_file import EngineMisfitError, check_engine_fits, read_engine_sidecar, read_plan
 from .tensorrt_module import LogLines, collect_log, flavour_of, load_tensorrt
 
@@ -30,18 +32,28 @@ class TensorRTBackend:
         plan: the engine's bytes, checked before (`engine_file.read_plan`).
         spec: of the network inside.
         buffers: of the device, opened before: TensorRT crashes where there is none.
-        cuda_graph: record a frame's work once and replay it: less CPU work a frame.
+        cuda_graph: record a frame's work once and replay it: less CPU work a frame. An engine that can't be recorded
+            runs without, and `device_reason` says so.
+        device: what the buffers are of, "cuda" or "cuda:N".
 
     Raises:
         LightDepthError: TensorRT refuses the plan, its tensors aren't the spec's, or memory runs out.
     """
 
-    device = "cuda"
-
     def __init__(
-        self, trt: Any, plan: bytes, spec: ModelSpec, buffers: DeviceBuffers, *, cuda_graph: bool = False
+        self,
+        trt: Any,
+        plan: bytes,
+        spec: ModelSpec,
+        buffers: DeviceBuffers,
+        *,
+        cuda_graph: bool = True,
+        device: str = "cuda",
     ) -> None:
-        self.spec, self.name = spec, flavour_of(trt)
+        self.spec, self.name, self.device = spec, flavour_of(trt), device
+        self.device_reason = "as asked for"
+        self._lock = threading.Lock()
+        buffers.activate()
         self._trt, self._buffers, self._use_graph = trt, buffers, cuda_graph
         self._graphs: dict[
             tuple[str, ...], Any
@@ -81,22 +93,29 @@ class TensorRTBackend:
         return depth_m, sigma
 
     def _run(self, names: tuple[str, ...], batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        if self._context is None:
-            raise LightDepthError("This model was closed; load it again.")
         self._check(batch)
-        with collect_log(self._trt) as (_, log):
+        with self._lock, collect_log(self._trt) as (_, log):
+            if self._context is None:
+                raise LightDepthError("This model was closed; load it again.")
+            self._buffers.activate()
             try:
                 return self._frame(names, batch, log)
             except BaseException:
                 self._forget_shape()
                 raise
 
+    def empty_input(self, count: int = 1) -> NDArray[np.float32] | None:
+        """Return the staging memory for a batch, which `run` takes without another copy."""
+        return self._arrays[self.spec.input_name][:count] if count <= self._batches[1] else None
+
     def close(self) -> None:
         """Wait for the device, then free everything; a second call does nothing."""
-        if self._context is None:
-            return
-        with self._resources:
-            self._forget_shape()
+        with self._lock:
+            if self._context is None:
+                return
+            self._buffers.activate()
+            with self._resources:
+                self._forget_shape()
 
     def _allocate(self, resources: ExitStack) -> None:
         """Allocate for the largest batch, and tell the context where."""
@@ -104,12 +123,11 @@ class TensorRTBackend:
         self._stream = buffers.create_stream()
         resources.callback(buffers.destroy_stream, self._stream)
         self._addresses = {}
-        self._pinned = {}
-        self._arrays = {}
+        self._arrays: dict[str, NDArray[np.float32]] = {}
+        resources.callback(self._arrays.clear)
         for name, channels in _tensors(spec).items():
             shape = (largest, channels, spec.input_height, spec.input_width)
-            self._pinned[name], self._arrays[name] = buffers.allocate_pinned(shape)
-            resources.callback(buffers.free_pinned, self._pinned[name])
+            self._arrays[name] = buffers.allocate_pinned(shape, np.float32)
             self._addresses[name] = buffers.allocate_device(self._arrays[name].nbytes)
             resources.callback(buffers.free_device, self._addresses[name])
             if not self._context.set_tensor_address(name, self._addresses[name]):
@@ -119,7 +137,9 @@ class TensorRTBackend:
         size = len(batch)
         if size != self._batch_size:
             self._set_batch_size(size, log)
-        np.copyto(self._arrays[self.spec.input_name][:size], batch)
+        staging = self._arrays[self.spec.input_name][:size]
+        if address_of(batch) != address_of(staging):  # else the caller wrote into `empty_input`
+            np.copyto(staging, batch)
         graph = self._graphs.get(names)
         if graph is not None:
             self._buffers.launch(graph, self._stream)
@@ -128,26 +148,31 @@ class TensorRTBackend:
         self._buffers.synchronize(self._stream)
         outputs = [self._arrays[name][:size].copy() for name in names]  # the staging memory is the next frame's
         if graph is None and self._use_graph:  # the frame just run was the warm-up that a capture needs
-            self._graphs[names] = self._capture(names, size, log)
+            self._capture(names, size, log)
         return outputs
 
-    def _capture(self, names: tuple[str, ...], size: int, log: LogLines) -> Any:  # Any: the device's opaque handle
+    def _capture(self, names: tuple[str, ...], size: int, log: LogLines) -> None:
         try:
-            return self._buffers.capture(self._stream, lambda: self._enqueue(names, size, log))
+            self._graphs[names] = self._buffers.capture(self._stream, lambda: self._enqueue(names, size, log))
         except LightDepthError as error:
-            raise LightDepthError(
-                f"This engine can't be recorded as a CUDA graph ({error}) Open it without cuda_graph."
-            ) from error
+            self._use_graph = False
+            reason = str(error).split(";")[0].rstrip(".")
+            self.device_reason = f"without a CUDA graph, since this engine can't be recorded ({reason})"
+            self._forget_shape()
 
     def _enqueue(self, names: tuple[str, ...], size: int, log: LogLines) -> None:
         """Queue the copy in, the network, and the copies out."""
         image = self.spec.input_name
         nbytes = {name: self._arrays[name][:size].nbytes for name in (image, *names)}
-        self._buffers.copy_to_device(self._addresses[image], self._pinned[image], nbytes[image], self._stream)
+        self._buffers.copy_to_device(
+            self._addresses[image], address_of(self._arrays[image]), nbytes[image], self._stream
+        )
         if not self._context.execute_async_v3(int(self._stream)):
             raise LightDepthError(f"TensorRT failed on a frame: {log.reason()}; the next frame starts afresh.")
         for name in names:
-            self._buffers.copy_to_host(self._pinned[name], self._addresses[name], nbytes[name], self._stream)
+            self._buffers.copy_to_host(
+                address_of(self._arrays[name]), self._addresses[name], nbytes[name], self._stream
+            )
 
     def _set_batch_size(self, size: int, log: LogLines) -> None:
         self._forget_shape()
@@ -186,13 +211,13 @@ def open_engine(
     threads: int | None = None,  # noqa: ARG001  the engine's work is the GPU's
     *,
     rebuild: Rebuild | None = None,
-    cuda_graph: bool = False,
+    cuda_graph: bool = True,
 ) -> TensorRTBackend:
     """Open an engine with the JSON beside it.
 
     Args:
         path: the engine, or the ONNX file beside it (`m.fp16.onnx` for `m.fp16.engine`).
-        device: "auto", "cuda" or "tensorrt": all mean the GPU.
+        device: "auto", "cuda" or "tensorrt", which all mean the first GPU, or "cuda:N".
         threads: accepted for the sake of the other backends.
         rebuild: called with the ONNX file beside the engine and the engine's path where the engine can't be used here,
             like `lightdepth_export.engine.rebuild_engine`; None refuses instead.
@@ -201,30 +226,32 @@ def open_engine(
     Raises:
         LightDepthError: not for this machine, damaged, TensorRT missing, or no GPU.
     """
-    if device not in ("auto", "cuda", "tensorrt"):
+    index = 0 if device in ("auto", "tensorrt") else cuda_index(device)
+    if index is None:
         raise LightDepthError(f"An engine runs on cuda, not {device!r}; open the ONNX model instead.")
     if path.suffix not in (".engine", ".onnx"):
         raise LightDepthError(f"TensorRT opens .engine files, not {path.name!r}; export the model first.")
     path, onnx = path.with_suffix(".engine"), path.with_suffix(".onnx")
     try:
-        return _open(path, cuda_graph)
+        return _open(path, index, cuda_graph)
     except EngineMisfitError:  # also: no engine there at all
         if rebuild is None or not onnx.is_file():
             raise
     rebuild(onnx, path)
-    return _open(path, cuda_graph)
+    return _open(path, index, cuda_graph)
 
 
-def _open(path: Path, cuda_graph: bool) -> TensorRTBackend:
+def _open(path: Path, index: int, cuda_graph: bool) -> TensorRTBackend:
     if not path.is_file():
         command = f"python -m lightdepth_export.engine {path.with_suffix('.onnx').name}"
         raise EngineMisfitError(f"No engine at {path}; build it on this machine with: {command}")
     sidecar = read_engine_sidecar(path)
     plan = read_plan(path, sidecar)
     trt = load_tensorrt(sidecar.flavour)
-    buffers = open_cuda()
+    buffers = open_cuda(index=index)
     check_engine_fits(path, sidecar, flavour=flavour_of(trt), version=trt.__version__, gpu=buffers.gpu())
-    return TensorRTBackend(trt, plan, sidecar.spec, buffers, cuda_graph=cuda_graph)
+    device = f"cuda:{index}" if index else "cuda"
+    return TensorRTBackend(trt, plan, sidecar.spec, buffers, cuda_graph=cuda_graph, device=device)
 
 
 def _tensors(spec: ModelSpec) -> dict[str, int]:

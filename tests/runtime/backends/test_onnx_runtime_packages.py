@@ -4,7 +4,7 @@ from importlib import metadata
 
 import pytest
 
-from lightdepth_runtime.backends import onnx_runtime
+from lightdepth_runtime.backends import onnx_session
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 
@@ -33,4 +33,4 @@ def test_both_packages_are_named_with_the_command_that_leaves_one(installed):
 def test_one_of_them_opens_a_model_and_a_build_from_source_has_no_package(installed, names):
     installed |= names
     with DepthEstimator.load(device="cpu") as estimator:
-        assert estimator.backend.name == onnx_runtime.OnnxRuntimeBackend.name
+        assert estimator.backend.name == "onnxruntime"

@@ -1,11 +1,10 @@
 """Engine files: what opens, what is refused or rebuilt; on a fake device."""
 
 import sys
-import types
 
 import numpy as np
 import pytest
-from fakes.cuda import FakeCudart
+from fakes.cuda import FakeCudart, install_cuda
 from fakes.tensorrt import PLAN, SPEC, expected, fake_tensorrt, images, network_bytes
 
 from lightdepth_runtime.backends import open_backend
@@ -42,11 +41,7 @@ def sidecar(**changes):
 @pytest.fixture
 def machine(monkeypatch, cudart):
     """A machine with TensorRT 10.3.0 and the fake GPU."""
-    bindings = types.ModuleType("cuda.bindings.runtime")
-    for name in dir(cudart):
-        if name.startswith("cuda"):
-            setattr(bindings, name, getattr(cudart, name))
-    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", bindings)
+    install_cuda(monkeypatch, cudart)
     monkeypatch.setitem(sys.modules, "tensorrt", fake_tensorrt(cudart))
     return cudart
 
@@ -67,6 +62,14 @@ def test_an_onnx_file_on_tensorrt_opens_the_engine_beside_it(machine, tmp_path):
         open_backend(tmp_path / "m.onnx", "tensorrt")
     write_engine(tmp_path / "m.engine", PLAN, sidecar())
     open_backend(tmp_path / "m.onnx", "tensorrt").close()
+
+
+def test_an_engine_runs_on_the_gpu_that_is_named(machine, tmp_path):
+    write_engine(tmp_path / "m.engine", PLAN, sidecar())
+    machine._gpus = 2
+    backend = open_backend(tmp_path / "m.engine", "cuda:1")
+    assert (backend.device, set(machine._devices.values())) == ("cuda:1", {1})
+    backend.close()
 
 
 def test_an_engine_on_the_cpu_is_refused(tmp_path):

@@ -1,0 +1,94 @@
+"""ONNX Runtime on the fake CUDA; `test_cuda_session` holds its names and arguments to the real ones.
+
+A bound session reads and writes addresses of device memory, and its work waits on the stream that it was given.
+"""
+
+import ctypes
+
+import numpy as np
+import onnxruntime
+
+PROVIDERS = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+RealSession = onnxruntime.InferenceSession
+
+
+class FakeBinding:
+    """Where each tensor's memory is, by the names of IOBinding."""
+
+    def __init__(self):
+        self._inputs, self._outputs = {}, {}
+
+    def bind_input(self, name, device_type, device_id, element_type, shape, buffer_ptr):
+        assert device_type == "cuda"
+        self._inputs[name] = (element_type, shape, buffer_ptr)
+
+    def bind_output(self, name, device_type="cpu", device_id=0, element_type=None, shape=None, buffer_ptr=None):
+        assert device_type == "cuda"
+        self._outputs[name] = (element_type, shape, buffer_ptr)
+
+
+class FakeGpuSession:
+    """A session that computes on the CPU and says that it is on a GPU; made by `fake_gpu_sessions`."""
+
+    def __init__(self, cudart, path, sess_options=None, providers=None, *, recordable=True, falls_back=False):
+        (provider, self._options), *_ = providers
+        self._cudart, self._falls_back = cudart, falls_back
+        self._calls = cudart._calls
+        self._calls.append(f"session {provider} {sorted(self._options)}")
+        if self._options.get("enable_cuda_graph") == "1" and not recordable:
+            raise RuntimeError("This session cannot use the CUDA Graph feature as requested by the user")
+        self._session = RealSession(path, sess_options, providers=["CPUExecutionProvider"])
+
+    def get_inputs(self):
+        return self._session.get_inputs()
+
+    def get_outputs(self):
+        return self._session.get_outputs()
+
+    def get_modelmeta(self):
+        return self._session.get_modelmeta()
+
+    def get_providers(self):
+        return PROVIDERS[1:] if self._falls_back else PROVIDERS
+
+    def get_provider_options(self):
+        return {"CUDAExecutionProvider": dict(self._options), "CPUExecutionProvider": {}}
+
+    def run(self, output_names, input_feed, run_options=None):
+        self._calls.append("run")
+        return self._session.run(output_names, input_feed, run_options)
+
+    def io_binding(self):
+        return FakeBinding()
+
+    def run_with_iobinding(self, iobinding, run_options=None):
+        status = self._cudart._enter("run_with_iobinding")
+        if status:
+            raise RuntimeError("CUDA failure 2: out of memory")
+        assert run_options.get_run_config_entry("disable_synchronize_execution_providers") == "1"
+        stream = int(self._options["user_compute_stream"])
+
+        def infer():
+            feeds = {name: _array(*where) for name, where in iobinding._inputs.items()}
+            results = self._session.run(list(iobinding._outputs), feeds)
+            for where, values in zip(iobinding._outputs.values(), results, strict=True):
+                _array(*where)[...] = values
+
+        self._cudart._queue(stream, infer)
+
+
+def _array(element_type, shape, address):
+    size = int(np.prod(shape)) * np.dtype(element_type).itemsize
+    return np.frombuffer((ctypes.c_uint8 * size).from_address(address), element_type).reshape(shape)
+
+
+def fake_gpu_sessions(monkeypatch, cudart, **behaviour):
+    """Let onnxruntime open sessions on the fake GPU."""
+
+    def open_session(path, sess_options=None, providers=None):
+        if providers == ["CPUExecutionProvider"] or providers[0][0] == "CPUExecutionProvider":
+            return RealSession(path, sess_options, providers=["CPUExecutionProvider"])
+        return FakeGpuSession(cudart, path, sess_options, providers, **behaviour)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", open_session)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: PROVIDERS)
