@@ -4,7 +4,6 @@ from importlib import metadata
 
 import pytest
 
-from lightdepth_runtime.backends import onnx_session
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 
