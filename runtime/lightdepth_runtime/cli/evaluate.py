@@ -6,10 +6,11 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from .options import Align, Data, Device, Json, Model, ProtocolName, Split, Threads, Tta
+from .options import Align, Data, Device, Json, Model, ProtocolName, Sequence, Split, Threads, Tta
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import EvalResult
+    from ..evaluation.sequence import SequenceResult
 
 __all__ = ["eval_command", "tracker"]
 
@@ -34,6 +35,7 @@ def eval_command(
     protocol: ProtocolName = "eigen",
     align: Align = "none",
     tta: Tta = False,
+    sequence: Sequence = False,
     device: Device = "auto",
     threads: Threads = None,
     json: Json = None,
@@ -43,6 +45,7 @@ def eval_command(
     from ..estimator import DepthEstimator
     from ..evaluation.evaluate import evaluate
     from ..evaluation.protocol import get_protocol
+    from ..evaluation.sequence import SequenceResult, evaluate_sequence
     from ..pairs import load_pairs
 
     chosen, pairs = get_protocol(protocol, align, flip_tta=tta), load_pairs(data, split)
@@ -50,10 +53,13 @@ def eval_command(
     reserve = atomic_path(json) if json else nullcontext()
     with reserve as reserved, DepthEstimator.load(model, device, threads) as estimator:
         progress = tracker("Evaluating", len(pairs))
-        result = evaluate(estimator, pairs, chosen, model=estimator.describe(), progress=progress)
+        if sequence:
+            result = evaluate_sequence(estimator, pairs, chosen, progress=progress)
+        else:
+            result = evaluate(estimator, pairs, chosen, model=estimator.describe(), progress=progress)
         if reserved:
             write_json(reserved, result.to_dict())
-    _show(result)
+    _show_sequence(result) if isinstance(result, SequenceResult) else _show(result)
 
 
 def tracker(label: str, total: int) -> Callable[[Any], Any]:  # Any: passes items of any type through
@@ -82,3 +88,22 @@ def _show(result: EvalResult) -> None:
         table.add_row(label, f"{value:.4f}", f"{low:.4f} - {high:.4f}", unit)
     console.print(table)
     console.print(f"Intervals: {result.scores.resampled} drawn anew, {RESAMPLES} times")
+
+
+def _show_sequence(result: SequenceResult) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"Model     {result.model}")
+    console.print(f"Data      {result.data}: {result.frames} frames")
+    console.print(f"Protocol  {result.protocol.describe()}")
+    table = Table("metric", "plain", "steady", "unit")
+    for column in table.columns[1:3]:
+        column.justify = "right"
+    for name, (label, unit) in {"flicker": ("flicker", "a frame"), **METRIC_LABELS}.items():
+        if hasattr(result.plain, name):
+            values = (getattr(score, name) for score in (result.plain, result.steady))
+            table.add_row(label, *(f"{value:.4f}" for value in values), unit)
+    console.print(table)
+    console.print(f"Flicker: mean change of log depth that the truth does not share, over {result.transitions} steps")

@@ -14,6 +14,7 @@ from .options import (
     Output,
     Range,
     Save,
+    Steady,
     Threads,
     Topic,
     View,
@@ -31,6 +32,7 @@ def infer_command(
     save: Save = None,
     colormap: Colors = "plasma",
     scale: Range = None,
+    steady: Steady = False,
     view: View = False,
     focal_px: FocalPx = None,
     fov: Fov = None,
@@ -49,7 +51,7 @@ def infer_command(
             print(f"Model {estimator.describe()}; {plan.describe()}")
             print(f"Device {estimator.backend.device}, {estimator.device_reason}")
             kinds: dict[str, Any] = {"colormap": colormap, "scale": scale}  # Any: each its own type
-            outcome = run_plan(estimator, plan, **kinds, most_frames=frames, view=view, say=_warn)
+            outcome = run_plan(estimator, plan, **kinds, most_frames=frames, view=view, steady=steady, say=_warn)
         print(f"Wrote {outcome.files} file{'s' * (outcome.files != 1)} to {folder}")
 
 

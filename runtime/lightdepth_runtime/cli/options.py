@@ -205,6 +205,14 @@ Range = Annotated[
         help="Depth range in metres mapped to the colour map, e.g. 0.5,8. Default: chosen per image.",
     ),
 ]
+Steady = Annotated[
+    bool,
+    option(
+        OUTPUT,
+        "--steady",
+        help="Smooth depth of videos, cameras and recordings over time, without delay. Default: off.",
+    ),
+]
 View = Annotated[bool, option(OUTPUT, "--view", help="Show videos and cameras in the Rerun viewer. Default: off.")]
 Json = Annotated[
     Path | None, option(OUTPUT, "--json", metavar="FILE", help="Write the result as JSON. Default: not written.")
@@ -233,6 +241,16 @@ Align = Annotated[
     ),
 ]
 Tta = Annotated[bool, option(SCORING, "--tta", help="Average with the prediction of the mirrored image. Default: off.")]
+
+Sequence = Annotated[
+    bool,
+    option(
+        SCORING,
+        "--sequence",
+        help="Take the pairs for consecutive frames: score how much depth flickers, plain and with --steady's filter. "
+        "Default: off.",
+    ),
+]
 
 Rounds = Annotated[int, option(TIMING, min=1, metavar="N", help="Rounds; in each every model gets its turn.")]
 Memory = Annotated[

@@ -107,8 +107,11 @@ def evaluate_sequence(
         progress: wraps the pairs to show progress.
 
     Raises:
-        LightDepthError: fewer than two frames that follow each other, or what `evaluate` raises.
+        LightDepthError: fewer than two frames that follow each other, a protocol with mirror images, or what `evaluate`
+            raises.
     """
+    if protocol.flip_tta or protocol.flip_as_sample:
+        raise LightDepthError(f"A sequence is scored without mirror images, and {protocol.describe()!r} wants them.")
     steady = SteadyDepth(estimator)
     metrics: tuple[list[Any], list[Any]] = ([], [])  # of plain and of steady depth
     flickers: tuple[list[float], list[float]] = ([], [])

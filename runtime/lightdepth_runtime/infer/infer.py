@@ -14,6 +14,7 @@ from ..frames.frame import Frame, FrameSink, ImageJob
 from ..images.decode import read_image
 from ..sinks.colorize import Colormap, DepthRange
 from ..sinks.open import IMAGE_SAVE, DepthFiles, Style, open_sinks
+from ..steady import SteadyDepth
 from .inputs import plan_jobs
 from .lens import Lens
 from .outcome import Outcome
@@ -84,6 +85,7 @@ def infer_stream(
     sinks: Sequence[FrameSink],
     *,
     lens: Lens | None = None,
+    steady: bool = False,
     say: Callable[[str], None] = lambda _: None,
     most_frames: int | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -98,6 +100,7 @@ def infer_stream(
         source: frames in order: a video, a camera, a recording, or any iterable.
         sinks: from `sinks.open_sinks`, or others.
         lens: the camera, as far as the user knows it and the frames don't.
+        steady: smooth depth from frame to frame (`SteadyDepth`).
         say: told of each frame that failed, as it happens.
         most_frames: ends the stream after so many.
         stop: asked before each frame; True ends the stream as its own end would.
@@ -109,6 +112,7 @@ def infer_stream(
         LightDepthError: the source or a sink failed, or frames gave no depth; the others are written.
     """
     ended: list[LightDepthError] = []
+    smoothing = SteadyDepth(estimator) if steady else None
 
     def write_all(sinks: Sequence[FrameSink], outcome: Outcome) -> None:
         frames = iter(source)
@@ -122,7 +126,7 @@ def infer_stream(
                 return
             outcome.frames += 1
             try:
-                depth_m = estimate_frame(estimator, frame, lens)
+                depth_m = estimate_frame(estimator, frame, lens, steady=smoothing)
             except LightDepthError as error:
                 outcome.left_out(frame.name, error)
                 say(f"Left out: {error}")
@@ -137,7 +141,12 @@ def infer_stream(
 
 
 def estimate_frame(
-    estimator: DepthEstimator, frame: Frame, lens: Lens | None = None, shown: str | None = None
+    estimator: DepthEstimator,
+    frame: Frame,
+    lens: Lens | None = None,
+    shown: str | None = None,
+    *,
+    steady: SteadyDepth | None = None,
 ) -> NDArray[np.float32]:
     """Return a frame's depth, its scale corrected where both cameras are known: the frame's and the training's.
 
@@ -146,6 +155,8 @@ def estimate_frame(
     """
     known = (lens or Lens()).known(frame)
     focal_px = known.fx if known and estimator.spec.intrinsics else None
+    if steady is not None:
+        return steady(frame.image, frame.stamp_ns, focal_px=focal_px)
     depth_m = estimator(frame.image, focal_px=focal_px)
     if not np.isfinite(depth_m).all():
         raise LightDepthError(

@@ -63,13 +63,16 @@ def run_plan(
     scale: DepthRange | None = None,
     most_frames: int | None = None,
     view: bool = False,
+    steady: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Do the images, then each stream; return the files written, counted and the first of them named.
 
     Raises:
-        LightDepthError: of the first that failed; those after it are done all the same.
+        LightDepthError: of the first that failed; those after it are done all the same. `steady` without a stream.
     """
+    if steady and not plan.streams:
+        raise LightDepthError("--steady smooths videos, cameras and recordings, and no input is one; leave it out.")
     total = Outcome()
     failed: list[LightDepthError] = []
     style = Style(colormap, DepthRange(estimator.spec.min_depth_m, estimator.spec.max_depth_m), scale)
@@ -106,7 +109,7 @@ def run_plan(
             sinks = open_sinks(save, plan.output, job.stem, style, fps=source.fps)
             if view:
                 sinks.append(RerunSink(None))
-            options = {"lens": plan.lens, "say": say, "most_frames": most_frames}
+            options = {"lens": plan.lens, "say": say, "most_frames": most_frames, "steady": steady}
             with _interrupt_of(source) as stop:
                 return infer_stream(estimator, _shown(source, job, most_frames, say), sinks, **options, stop=stop)
 
