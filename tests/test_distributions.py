@@ -70,3 +70,7 @@ def test_every_install_command_in_an_error_names_packages_of_an_index():
                 named |= {word for word in re.split(r" (?:in|or|and)\b", command)[0].split() if word != "-y"}
     assert {"onnxruntime", "opencv-python-headless", "typer"} <= named
     assert named <= known | FROM_NVIDIA
+
+
+def test_the_citation_names_this_version():
+    assert f"\nversion: {lightdepth_runtime.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
