@@ -3,12 +3,12 @@
 import cv2
 import numpy as np
 import pytest
-from lightdepth_runtime.pairs.depth_png import FilePair
 from PIL import Image, ImageOps
 
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images.decode import read_image
 from lightdepth_runtime.images.orientation import orientation_of, turned
+from lightdepth_runtime.pairs.file_pair import FilePair
 
 ORIENTATIONS = range(1, 9)
 
@@ -43,7 +43,7 @@ def test_every_orientation_of_every_format_is_read_upright(photo, tmp_path, suff
 def test_depth_of_a_pair_is_turned_with_its_colour(photo, tmp_path, orientation):
     color, depth = save(photo, tmp_path / "a.jpg", orientation), tmp_path / "a_depth.png"
     cv2.imwrite(str(depth), photo[:, :, 0].astype(np.uint16) * 10)  # as the sensor saw it, like the colour
-    frame = FilePair("a", "s", color, depth, "millimetres").read()
+    frame = FilePair("a", "s", color, depth).read()
     assert frame.image.shape[:2] == frame.depth_m.shape
     assert np.abs(frame.image[:, :, 0] - frame.depth_m * 100).max() < 12
 
@@ -51,7 +51,7 @@ def test_depth_of_a_pair_is_turned_with_its_colour(photo, tmp_path, orientation)
 def test_depth_that_stands_upright_already_stays(photo, tmp_path):
     color, depth = save(photo, tmp_path / "a.jpg", 6), tmp_path / "a_depth.png"
     cv2.imwrite(str(depth), turned(photo[:, :, 0].astype(np.uint16) * 10, 6))
-    frame = FilePair("a", "s", color, depth, "millimetres").read()
+    frame = FilePair("a", "s", color, depth).read()
     assert np.abs(frame.image[:, :, 0] - frame.depth_m * 100).max() < 12
 
 
@@ -60,15 +60,15 @@ def test_depth_as_its_own_colour_is_refused(tmp_path):
         cv2.imwrite(str(tmp_path / name), np.full((4, 4), 900, np.uint16))
     for color in ("a.png", "b.png"):  # the same file, and a copy of it
         with pytest.raises(LightDepthError, match="its own colour image"):
-            FilePair("a", "s", tmp_path / color, tmp_path / "a.png", "millimetres").read()
+            FilePair("a", "s", tmp_path / color, tmp_path / "a.png").read()
 
 
 def test_colour_is_brought_to_the_size_of_smaller_registered_depth(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.full((968, 1296, 3), 90, np.uint8))  # ScanNet's sizes
     cv2.imwrite(str(tmp_path / "a_depth.png"), np.full((480, 640), 900, np.uint16))
-    frame = FilePair("a", "s", tmp_path / "a.png", tmp_path / "a_depth.png", "millimetres").read()
+    frame = FilePair("a", "s", tmp_path / "a.png", tmp_path / "a_depth.png").read()
     assert frame.image.shape == (480, 640, 3)
     cv2.imwrite(str(tmp_path / "b.png"), np.full((720, 1280, 3), 90, np.uint8))  # a RealSense's, not registered
     cv2.imwrite(str(tmp_path / "b_depth.png"), np.full((480, 848), 900, np.uint16))
     with pytest.raises(LightDepthError, match="848x480 but its image is 1280x720"):
-        FilePair("b", "s", tmp_path / "b.png", tmp_path / "b_depth.png", "millimetres").read()
+        FilePair("b", "s", tmp_path / "b.png", tmp_path / "b_depth.png").read()
