@@ -12,7 +12,7 @@ from ..errors import LightDepthError
 from ..floor import CameraMount
 from ..spec import Intrinsics
 
-__all__ = ["FARTHEST_M", "NEAREST_M", "SECTORS", "Obstacles", "find_obstacles"]
+__all__ = ["CLEARANCE_M", "FARTHEST_M", "NEAREST_M", "SECTORS", "Obstacles", "find_obstacles"]
 
 SECTORS = 16
 MOST_COLUMNS = 160  # every fourth pixel of 640 sees what a robot can hit

@@ -1,5 +1,7 @@
 """ROS images and recordings, without ROS: messages to arrays and back, ROS 1 and ROS 2 recordings in, ROS 2 out."""
 
+from .answer import AnswerOptions, RobotAnswer, make_answer
+from .build import MessageBuilder
 from .handler import DepthHandler
 from .message import DepthEncoding, DepthImage, decode_color, decode_depth, encode_depth, stamp_ns
 from .recorder import DepthRecorder, record_depth
@@ -8,19 +10,23 @@ from .sink import RecordingSink
 from .source import RecordedFrame, RecordingSource
 
 __all__ = [
+    "AnswerOptions",
     "DepthEncoding",
     "DepthHandler",
     "DepthImage",
     "DepthRecorder",
     "ImageMessage",
+    "MessageBuilder",
     "RecordedFrame",
     "Recording",
     "RecordingSink",
     "RecordingSource",
+    "RobotAnswer",
     "decode_color",
     "decode_depth",
     "encode_depth",
     "is_recording",
+    "make_answer",
     "record_depth",
     "stamp_ns",
 ]

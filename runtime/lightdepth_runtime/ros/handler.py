@@ -1,52 +1,170 @@
-"""What a ROS node does with an image message: depth with the same stamp and frame. It needs no ROS to be tested."""
+"""What a ROS node does with an image message: depth and what follows from it. It needs no ROS to be tested."""
 
-from typing import Any, get_args
+from __future__ import annotations
+
+import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..estimator import DepthEstimator
+from ..floor import CameraMount
+from ..scale import DepthCorrection, ScaleTracker, correction_from_height
 from ..spec import Intrinsics
-from .message import DepthEncoding, DepthImage, calibrated, decode_color, encode_depth, stamp_ns
+from ..steady import SteadyDepth
+from .answer import AnswerOptions, RobotAnswer, make_answer
+from .camera_info import CameraFields
+from .cloud import decode_points
+from .message import NANOSECONDS, decode_color, stamp_ns
 
 __all__ = ["DepthHandler"]
 
+OLDEST_NS = NANOSECONDS // 2  # of known points beside an image
+FLOOR_MEMORY = 0.9  # of the floor's scale from frame to frame
+
 
 class DepthHandler:
-    """Answer image messages with depth, in metres at the image's size, with its stamp and frame id.
+    """Answer image messages with depth in metres at the image's size, with its stamp and frame id, and what follows.
 
     Where the model knows the camera it was trained with, depth is scaled to this camera's focal length as soon as
-    `camera_info` has told it; the corrected depth is right for images of the size that CameraInfo gives.
+    `camera_info` has told it. `points` and `range` take known distances, which correct depth (`ScaleTracker`); with
+    `scale_from_floor` the camera's mount does. What can't be used is no error: `note` says it, and depth goes on.
+
+    Args:
+        estimator: the model.
+        options: what is published, and how.
+        steady: smooth depth over time.
+        scale_from_floor: correct the scale by the floor under the mounted camera.
 
     Raises:
-        LightDepthError: an encoding other than 32FC1 and 16UC1.
+        LightDepthError: `scale_from_floor` without a mount.
     """
 
-    def __init__(self, estimator: DepthEstimator, encoding: DepthEncoding = "32FC1") -> None:
-        if encoding not in get_args(DepthEncoding):  # a node's parameter is any text
-            raise LightDepthError(f"Depth's encoding is {' or '.join(get_args(DepthEncoding))}, got {encoding!r}.")
+    def __init__(
+        self,
+        estimator: DepthEstimator,
+        options: AnswerOptions | None = None,
+        *,
+        steady: bool = False,
+        scale_from_floor: bool = False,
+    ) -> None:
+        self._options = options or AnswerOptions()
+        if scale_from_floor and self._options.mount is None:
+            raise LightDepthError("The scale from the floor needs the camera's height; give camera_height and tilt.")
         self._estimator = estimator
-        self._encoding: DepthEncoding = encoding
-        self._camera: Intrinsics | None = None
+        self._steady = SteadyDepth(estimator) if steady else None
+        self._floor = self._options.mount if scale_from_floor else None
+        self._floor_log: float | None = None
+        self._tracker = ScaleTracker()
+        self._camera: CameraFields | None = None
+        self._points: tuple[int, NDArray[np.float64]] | None = None  # when, and (N, 3) in the optical frame
+        self._range: tuple[int, float] | None = None
+        self.note: str | None = None  # why the last frame has less than it could
+        self.correction: DepthCorrection | None = None  # of the last frame
 
     def camera_info(self, message: Any) -> None:  # Any: a message class of whichever ROS library is there
-        """Take the camera from a CameraInfo; an uncalibrated one (all zero) is ignored."""
-        self._camera = calibrated(message)
+        """Take the camera from a CameraInfo; an uncalibrated one (all zero) is repeated, and used for nothing else.
 
-    def __call__(self, message: Any, name: str = "The image message") -> DepthImage:  # Any: as above
+        Another camera than before forgets the scale and the frames before.
+
+        Raises:
+            LightDepthError: a calibration that is no camera's; the one before stays.
+        """
+        camera = CameraFields.read(message)
+        intrinsics = camera.intrinsics
+        if self._camera is not None and intrinsics != self._camera.intrinsics:
+            self._tracker.reset()
+            self._floor_log = None
+            if self._steady is not None:
+                self._steady.reset()
+        self._camera = camera
+
+    def points(self, message: Any) -> None:  # Any: as above
+        """Take known points from a PointCloud2 in the camera's optical frame; those that it doesn't see don't matter.
+
+        Raises:
+            LightDepthError: a damaged message, or one without x, y and z.
+        """
+        self._points = stamp_ns(message), decode_points(message)
+
+    def range(self, message: Any) -> None:  # Any: as above
+        """Take what a range finder beside the camera says, in parallel with its axis; out of range is no distance."""
+        value = float(message.range)
+        if math.isfinite(value) and message.min_range <= value <= message.max_range and value > 0:
+            self._range = stamp_ns(message), value
+
+    def __call__(self, message: Any, name: str = "The image message") -> RobotAnswer:  # Any: as above
         """Estimate depth of an Image or CompressedImage.
 
         Raises:
             LightDepthError: an encoding that is no colour image, damaged data, or depth that is no number.
         """
         image = decode_color(message, name)
-        depth_m = self._estimator(image, focal_px=self._focal_px(image.shape[1]))
+        height, width = image.shape[:2]
+        stamp, frame_id = stamp_ns(message), str(message.header.frame_id)
+        fields = None if self._camera is None else self._camera.resized(height, width)
+        camera = None if fields is None else fields.intrinsics
+        depth_m, sigma = self._estimate(image, stamp, camera)
         if not np.isfinite(depth_m).all():
             raise LightDepthError(f"{name}: the model's depth has NaN or infinite values; export it again in FP32.")
-        return encode_depth(depth_m, stamp_ns(message), str(message.header.frame_id), self._encoding)
+        self.note = None
+        self._correct(depth_m, stamp, camera)
+        return make_answer(
+            depth_m, image, stamp, frame_id, self._options, camera=fields, intrinsics=camera, sigma=sigma
+        )
 
-    def _focal_px(self, width: int) -> float | None:
-        """Return the focal length in pixels of this image; a driver may publish it smaller than the calibration."""
-        if self._camera is None or self._estimator.spec.intrinsics is None:
-            return None
-        return self._camera.fx * width / self._camera.width
+    def _estimate(
+        self, image: NDArray[np.uint8], stamp: int, camera: Intrinsics | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Return depth and, of a model with sigma, sigma; (H, W) each."""
+        focal_px = camera.fx if camera is not None and self._estimator.spec.intrinsics is not None else None
+        if self._steady is not None:
+            depth_m = self._steady(image, stamp, focal_px=focal_px)
+            return depth_m, self._steady.sigma
+        if self._estimator.spec.sigma_tensor is None:
+            return self._estimator(image, focal_px=focal_px), None
+        predicted = self._estimator.predict(image, focal_px=focal_px)
+        return predicted.depth_m, predicted.sigma
+
+    def _correct(self, depth_m: NDArray[np.float32], stamp: int, camera: Intrinsics | None) -> None:
+        """Correct depth (H, W) in place by the floor, then by known points."""
+        if camera is None:
+            if self._points or self._range or self._floor:
+                self.note = "Known points and the floor need a calibrated camera_info, and none has come."
+            return
+        if self._floor is not None:
+            self._correct_by_floor(depth_m, camera, self._floor)
+        try:
+            self.correction = self._tracker.update(depth_m, self._known(stamp, camera), stamp)
+        except LightDepthError as error:
+            self.note = str(error)
+            self.correction = self._tracker.update(depth_m, [], stamp)
+        self.correction.apply(depth_m)
+
+    def _correct_by_floor(self, depth_m: NDArray[np.float32], camera: Intrinsics, mount: CameraMount) -> None:
+        """Apply the floor's scale, a mean of the last ten or so; where no floor is seen, the last one."""
+        try:
+            log_scale = math.log(correction_from_height(depth_m, camera, mount).scale)
+            memory = FLOOR_MEMORY if self._floor_log is not None else 0.0
+            self._floor_log = memory * (self._floor_log or 0.0) + (1 - memory) * log_scale
+        except LightDepthError as error:
+            self.note = str(error)
+        if self._floor_log is not None:
+            np.multiply(depth_m, np.float32(math.exp(self._floor_log)), out=depth_m)
+
+    def _known(self, stamp: int, camera: Intrinsics) -> NDArray[np.float64]:
+        """Return the known points of this moment that the camera sees, (N, 3): x, y, metres."""
+        found = []
+        if self._points is not None and abs(stamp - self._points[0]) <= OLDEST_NS:
+            ahead = self._points[1][self._points[1][:, 2] > 0]
+            x = ahead[:, 0] / ahead[:, 2] * camera.fx + camera.cx
+            y = ahead[:, 1] / ahead[:, 2] * camera.fy + camera.cy
+            seen = (np.abs(x - (camera.width - 1) / 2) < camera.width / 2) & (
+                np.abs(y - (camera.height - 1) / 2) < camera.height / 2
+            )
+            found.append(np.stack([x, y, ahead[:, 2]], axis=1)[seen])
+        if self._range is not None and abs(stamp - self._range[0]) <= OLDEST_NS:
+            found.append(np.array([[camera.cx, camera.cy, self._range[1]]]))
+        return np.concatenate(found) if found else np.empty((0, 3))

@@ -5,30 +5,27 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from ..atomic import make_folder
 from ..errors import LightDepthError
-from ..spec import Intrinsics
-from .message import NANOSECONDS, DepthImage
+from .answer import LevelFrame, RobotAnswer
+from .build import MessageBuilder
 from .recording import CAMERA_INFO_TYPE, MISSING
 
 if TYPE_CHECKING:
-    from rosbags.interfaces import Connection
+    from rosbags.interfaces import Connection, Qos
     from rosbags.rosbag2 import Writer
     from rosbags.typesys.store import Typestore
 
-__all__ = ["DEPTH_TOPIC", "INFO_TOPIC", "DepthRecorder", "Storage", "check_free", "record_depth"]
+__all__ = ["DEPTH_TOPIC", "INFO_TOPIC", "NAMESPACE", "DepthRecorder", "Storage", "check_free", "record_depth"]
 
 Storage = Literal["mcap", "sqlite3"]
-# Beside each other, as image_transport and depth_image_proc expect, and on no topic that a camera publishes.
-DEPTH_TOPIC = "/lightdepth/depth"
-INFO_TOPIC = "/lightdepth/camera_info"
-_IMAGE_TYPE = "sensor_msgs/msg/Image"
+NAMESPACE = "/lightdepth"  # the ROS 2 node's too, so that a recording is what the node would have published
+DEPTH_TOPIC = f"{NAMESPACE}/depth/image_rect"
+INFO_TOPIC = f"{NAMESPACE}/depth/camera_info"
+_IMAGE, _TRANSFORMS = "sensor_msgs/msg/Image", "tf2_msgs/msg/TFMessage"
 _VERSION = 9  # of the recording's metadata: ROS 2 Jazzy; Humble reads the .mcap or .db3 file itself
 
 
@@ -37,28 +34,48 @@ class DepthRecorder:
 
     def __init__(self, writer: Writer, store: Typestore) -> None:
         self._writer, self._store = writer, store
+        self._build = MessageBuilder(store.types)
         self._connections: dict[str, Connection] = {}
+        self._placed: set[str] = set()  # cameras whose level frame is written
         self.count = 0
 
-    def write(self, depth: DepthImage, received_ns: int, camera_info: Any | None = None) -> None:
-        """Append a depth image, and a CameraInfo with its stamp and frame id.
+    def write(self, answer: RobotAnswer, received_ns: int) -> None:
+        """Append what is published of a frame, each message with the frame's stamp.
 
         Args:
-            depth: what `encode_depth` or a DepthHandler gives.
-            received_ns: the message's place in time, as in the recording that the image came from.
-            camera_info: a CameraInfo of ROS 1 or ROS 2 to repeat, or Intrinsics (Any: whichever library made it).
+            answer: what `make_answer` or a DepthHandler gives.
+            received_ns: the messages' place in time, as in the recording that the image came from.
         """
-        types = self._store.types
-        header = _header(types, depth)
-        if camera_info is not None:
-            self._append(INFO_TOPIC, CAMERA_INFO_TYPE, received_ns, _camera_info(types, camera_info, header))
-        values = (depth.height, depth.width, depth.encoding, 0, depth.step, depth.data)
-        self._append(DEPTH_TOPIC, _IMAGE_TYPE, received_ns, types[_IMAGE_TYPE](header, *values))
+        build, stamp = self._build, (answer.stamp_ns, answer.frame_id)
+        if answer.camera is not None:
+            self._append(INFO_TOPIC, CAMERA_INFO_TYPE, received_ns, build.camera_info(answer.camera, *stamp))
+        self._append(DEPTH_TOPIC, _IMAGE, received_ns, build.image(answer.depth))
+        if answer.cloud is not None:
+            points = build.cloud(answer.cloud, *stamp)
+            self._append(f"{NAMESPACE}/points", "sensor_msgs/msg/PointCloud2", received_ns, points)
+        if answer.confidence is not None:
+            self._append(f"{NAMESPACE}/confidence", _IMAGE, received_ns, build.image(answer.confidence))
+        if answer.scan is not None and answer.level is not None:
+            self._write_level(answer, answer.level, received_ns)
+            scan = build.scan(answer.scan, answer.stamp_ns, answer.level.frame_id)
+            self._append(f"{NAMESPACE}/scan", "sensor_msgs/msg/LaserScan", received_ns, scan)
         self.count += 1
 
-    def _append(self, topic: str, kind: str, received_ns: int, message: Any) -> None:  # Any: rosbags makes the classes
-        if topic not in self._connections:
-            self._connections[topic] = self._writer.add_connection(topic, kind, typestore=self._store)
+    def _write_level(self, answer: RobotAnswer, level: LevelFrame, received_ns: int) -> None:
+        """Append the level frame's transform once a camera, as a static transform."""
+        if not answer.frame_id or answer.frame_id in self._placed:
+            return
+        self._placed.add(answer.frame_id)
+        transform = self._build.level_transform(level.mount, answer.stamp_ns, answer.frame_id, level.frame_id)
+        message = self._store.types[_TRANSFORMS](transforms=[transform])
+        self._append("/tf_static", _TRANSFORMS, received_ns, message, static=True)
+
+    def _append(self, topic: str, kind: str, received_ns: int, message: Any, *, static: bool = False) -> None:
+        if topic not in self._connections:  # Any: rosbags makes the classes
+            profiles = _static_qos() if static else ()
+            self._connections[topic] = self._writer.add_connection(
+                topic, kind, typestore=self._store, offered_qos_profiles=profiles
+            )
         self._writer.write(self._connections[topic], received_ns, self._store.serialize_cdr(message, kind))
 
 
@@ -97,33 +114,21 @@ def check_free(path: Path) -> None:
         raise LightDepthError(f"{path} exists already; a recording is never overwritten. Choose another --output.")
 
 
-def _header(types: Any, depth: DepthImage) -> Any:  # Any: rosbags makes the message classes
-    seconds, nanoseconds = divmod(depth.stamp_ns, NANOSECONDS)
-    return types["std_msgs/msg/Header"](types["builtin_interfaces/msg/Time"](seconds, nanoseconds), depth.frame_id)
+def _static_qos() -> list[Qos]:
+    """Return what a static transform is offered with: whoever comes later gets it too."""
+    from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 
-
-def _camera_info(types: Any, message: Any, header: Any) -> Any:  # Any: as above
-    """Copy a CameraInfo of ROS 1 (capital D, K, R, P) or ROS 2 under a new header, or make one of Intrinsics."""
-    if isinstance(message, Intrinsics):
-        return _plain_camera_info(types, message, header)
-    values = {}
-    for field in fields(types[CAMERA_INFO_TYPE]):
-        if field.name in ("header", "__msgtype__"):
-            continue
-        name = field.name if hasattr(message, field.name) else field.name.upper()
-        value = getattr(message, name)
-        values[field.name] = np.asarray(value, np.float64) if field.name in "dkrp" else value
-    roi = message.roi
-    names = ("x_offset", "y_offset", "height", "width", "do_rectify")
-    values["roi"] = types["sensor_msgs/msg/RegionOfInterest"](*(getattr(roi, name) for name in names))
-    return types[CAMERA_INFO_TYPE](header=header, **values)
-
-
-def _plain_camera_info(types: Any, camera: Intrinsics, header: Any) -> Any:  # Any: as above
-    matrix = [[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]]
-    k, r = np.array(matrix, np.float64), np.eye(3)
-    p = np.hstack([k, np.zeros((3, 1))])
-    roi = types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
-    size = camera.height, camera.width
-    values = ("plumb_bob", np.zeros(5), k.ravel(), r.ravel(), p.ravel(), 0, 0, roi)
-    return types[CAMERA_INFO_TYPE](header, *size, *values)
+    forever = QosTime(2147483647, 4294967295)
+    return [
+        Qos(
+            history=QosHistory.KEEP_LAST,
+            depth=1,
+            reliability=QosReliability.RELIABLE,
+            durability=QosDurability.TRANSIENT_LOCAL,
+            deadline=forever,
+            lifespan=forever,
+            liveliness=QosLiveliness.AUTOMATIC,
+            liveliness_lease_duration=forever,
+            avoid_ros_namespace_conventions=False,
+        )
+    ]

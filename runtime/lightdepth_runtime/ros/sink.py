@@ -6,9 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..atomic import PendingOutput
+from ..floor import CameraMount
 from ..frames.frame import Frame
 from ..spec import Intrinsics
-from .message import DepthEncoding, encode_depth
+from .answer import AnswerOptions, make_answer
+from .camera_info import CameraFields
+from .message import DepthEncoding
 from .recorder import DepthRecorder, check_free, record_depth
 from .source import RecordedFrame
 
@@ -16,7 +19,9 @@ __all__ = ["RecordingSink"]
 
 
 class RecordingSink:
-    """Write each frame's depth with the frame's stamp and frame id, and its CameraInfo.
+    """Write each frame's depth with the frame's stamp and frame id, its CameraInfo, points, and a scan.
+
+    The scan needs the camera's mount, points any camera.
 
     Of a recording's frames the CameraInfo is repeated and the times of recording are kept; frames from elsewhere get
     one from the camera's intrinsics, where they are known.
@@ -25,10 +30,10 @@ class RecordingSink:
         LightDepthError: something is at `path` already, or rosbags is not installed.
     """
 
-    def __init__(self, path: Path, encoding: DepthEncoding = "32FC1") -> None:
+    def __init__(self, path: Path, encoding: DepthEncoding = "32FC1", mount: CameraMount | None = None) -> None:
         check_free(path)
         self._path = path
-        self._encoding: DepthEncoding = encoding
+        self._options = AnswerOptions(encoding, mount=mount)
         self._pending = PendingOutput()
         self._recorder: DepthRecorder | None = None
 
@@ -36,11 +41,13 @@ class RecordingSink:
         """Add one frame; nothing is complete before `close`."""
         if self._recorder is None:
             self._recorder = self._pending.open(record_depth(self._path))
-        depth = encode_depth(depth_m, frame.stamp_ns, frame.frame_id, self._encoding)
-        if isinstance(frame, RecordedFrame):
-            self._recorder.write(depth, frame.received_ns, frame.camera_info)
-        else:
-            self._recorder.write(depth, frame.stamp_ns, camera)
+        recorded = frame if isinstance(frame, RecordedFrame) else None
+        info = recorded.camera_info if recorded else None
+        fields = CameraFields.read(info) if info is not None else CameraFields.of(camera) if camera else None
+        answer = make_answer(
+            depth_m, frame.image, frame.stamp_ns, frame.frame_id, self._options, camera=fields, intrinsics=camera
+        )
+        self._recorder.write(answer, recorded.received_ns if recorded else frame.stamp_ns)
         return []
 
     def close(self) -> list[Path]:

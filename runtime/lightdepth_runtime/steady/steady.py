@@ -27,6 +27,7 @@ class SteadyDepth:
     def __init__(self, estimator: DepthEstimator) -> None:
         self.estimator = estimator
         self._filter = SteadyFilter()
+        self.sigma: NDArray[np.float32] | None = None  # of the last frame, at its size; of a model with sigma
 
     @property
     def resets(self) -> int:
@@ -66,4 +67,5 @@ class SteadyDepth:
             )
             depth_m, sigma = predicted.depth_m, predicted.sigma
         steady_m = self._filter.update(frame, depth_m, stamp_ns, sigma)
+        self.sigma = None if sigma is None else resize_depth(sigma, *frame.shape[:2])
         return resize_depth(steady_m, *frame.shape[:2])

@@ -33,7 +33,7 @@ def test_a_recording_becomes_a_recording_with_depth(infer, write_bag, tmp_path):
     assert code == 0
     assert "1 stream" in out
     with Recording(tmp_path / "out" / "kitchen_depth_bag") as recording:
-        assert recording.image_topics == {"/lightdepth/depth": 6}
+        assert recording.image_topics == {"/lightdepth/depth/image_rect": 6}
     code, _, err = infer(bag, "--topic", COLOR)
     assert code == 1
     assert "a recording is never overwritten" in err
@@ -43,7 +43,7 @@ def test_millimetres_and_pictures_can_be_saved_of_it_too(infer, write_bag, tmp_p
     code, _, _ = infer(write_bag(tmp_path / "hall", topics=("color",)), "--save", "bag16,png")
     assert code == 0
     with Recording(tmp_path / "out" / "hall_depth_bag16") as recording:
-        assert [image.message.encoding for image in recording.images(["/lightdepth/depth"])] == ["16UC1"] * 6
+        assert [image.message.encoding for image in recording.images(["/lightdepth/depth/image_rect"])] == ["16UC1"] * 6
     assert len(list((tmp_path / "out").glob("hall_*_depth.png"))) == 6
 
 

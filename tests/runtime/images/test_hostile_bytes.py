@@ -97,7 +97,10 @@ def whole_or_not_there(output):
         assert not path.name.startswith(".")
         if path.is_dir():
             with Recording(path) as recording:
-                assert len(list(recording.images(["/lightdepth/depth"]))) == recording.image_topics["/lightdepth/depth"]
+                assert (
+                    len(list(recording.images(["/lightdepth/depth/image_rect"])))
+                    == recording.image_topics["/lightdepth/depth/image_rect"]
+                )
         elif path.suffix == ".mp4":
             film = cv2.VideoCapture(str(path))
             assert film.read()[0]

@@ -1,20 +1,18 @@
-"""What the ROS 2 node does with messages, and the example that wires it, without ROS."""
+"""What the ROS 2 node does with messages, without ROS."""
 
-import importlib.util
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from fakes.rooms import room_m
 
 from lightdepth_runtime.backends.fake import FakeBackend
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
+from lightdepth_runtime.floor import CameraMount
 from lightdepth_runtime.pairs import load_pairs
-from lightdepth_runtime.ros import DepthHandler
+from lightdepth_runtime.ros import AnswerOptions, DepthHandler
 from lightdepth_runtime.spec import Intrinsics, ModelSpec
-
-EXAMPLE = Path(__file__).parents[3] / "examples" / "ros2_node.py"
 
 
 @pytest.fixture
@@ -33,12 +31,25 @@ def message(pixels, encoding="rgb8"):
 
 
 def camera_info(fx, width=160, height=120):
-    return SimpleNamespace(k=[fx, 0, 79.5, 0, fx, 59.5, 0, 0, 1], width=width, height=height)
+    """Of the same lens whatever the size: 79.5, 59.5 in the middle of 160 x 120."""
+    k = [fx, 0, (width - 1) / 2, 0, fx, (height - 1) / 2, 0, 0, 1]
+    roi = SimpleNamespace(x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
+    matrices = {"d": [0.0] * 5, "k": k, "r": np.eye(3).ravel(), "p": np.zeros(12)}
+    return SimpleNamespace(
+        header=header(),
+        width=width,
+        height=height,
+        distortion_model="plumb_bob",
+        binning_x=0,
+        binning_y=0,
+        roi=roi,
+        **matrices,
+    )
 
 
 def test_depth_has_the_stamp_frame_and_size_of_its_image(image):
     estimator = DepthEstimator(FakeBackend())
-    depth = DepthHandler(estimator)(message(image))
+    depth = DepthHandler(estimator)(message(image)).depth
     assert (depth.stamp_ns, depth.frame_id) == (1_700_000_000_123_456_789, "camera")
     np.testing.assert_array_equal(depth.data.view("<f4").reshape(120, 160), estimator(image))
 
@@ -46,34 +57,151 @@ def test_depth_has_the_stamp_frame_and_size_of_its_image(image):
 def test_a_camera_with_twice_the_focal_length_doubles_depth(image):
     spec = ModelSpec("fake", 64, 96, 0, intrinsics=Intrinsics(130, 130, 79.5, 59.5, 160, 120))
     handler = DepthHandler(DepthEstimator(FakeBackend(spec)))
-    plain = handler(message(image)).data.view("<f4")
+    plain = handler(message(image)).depth.data.view("<f4")
     for info in (camera_info(260), camera_info(520, 320, 240)):  # the same lens, calibrated at twice the size
         handler.camera_info(info)
-        np.testing.assert_allclose(handler(message(image)).data.view("<f4"), 2 * plain, rtol=1e-6)
+        np.testing.assert_allclose(handler(message(image)).depth.data.view("<f4"), 2 * plain, rtol=1e-6)
     handler.camera_info(camera_info(0))
-    np.testing.assert_array_equal(handler(message(image)).data.view("<f4"), plain)
+    np.testing.assert_array_equal(handler(message(image)).depth.data.view("<f4"), plain)
 
 
 def test_a_bad_message_is_an_error_and_the_next_one_works(image):
-    handler = DepthHandler(DepthEstimator(FakeBackend()), "16UC1")
+    handler = DepthHandler(DepthEstimator(FakeBackend()), AnswerOptions("16UC1"))
     with pytest.raises(LightDepthError, match="'yuv422'"):
         handler(message(image, "yuv422"))
-    assert handler(message(image)).encoding == "16UC1"
+    assert handler(message(image)).depth.encoding == "16UC1"
 
 
 def test_a_nodes_parameter_that_is_no_depth_encoding_is_refused_before_the_first_message():
     with pytest.raises(LightDepthError, match="32FC1 or 16UC1, got '32fc1'"):
-        DepthHandler(DepthEstimator(FakeBackend()), "32fc1")
+        AnswerOptions("32fc1")
 
 
-def test_the_example_fills_a_ros_message(image):
-    spec = importlib.util.spec_from_file_location("ros2_node", EXAMPLE)
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
-    depth = DepthHandler(DepthEstimator(FakeBackend()))(message(image))
-    filled = example.fill_image(SimpleNamespace(header=header()), depth)
-    stamp = filled.header.stamp
-    assert (stamp.sec, stamp.nanosec, filled.header.frame_id) == (1_700_000_000, 123_456_789, "camera")
-    assert (filled.height, filled.width, filled.step, filled.encoding) == (120, 160, 640, "32FC1")
-    assert filled.data.typecode == "B"
-    assert filled.data.tobytes() == depth.data.tobytes()
+def known_points(points, stamp_offset_ns=0, kind=7):
+    values = np.asarray(points, "<f4" if kind == 7 else "<f8")
+    step = values.itemsize
+    fields = [SimpleNamespace(name=axis, offset=step * n, datatype=kind, count=1) for n, axis in enumerate("xyz")]
+    cloud = SimpleNamespace(
+        header=header(), height=1, width=len(values), fields=fields, is_bigendian=False, point_step=3 * step
+    )
+    cloud.header.stamp.nanosec += stamp_offset_ns
+    cloud.row_step, cloud.data = len(values) * 3 * step, values.tobytes()
+    return cloud
+
+
+def points_at(depth_m, scale, fx=130.0):
+    """Points of a camera in whose middle pixel (79.5, 59.5) the axis is, at the depth of a map times a scale."""
+    rows, columns = np.mgrid[5:120:12, 5:160:12]
+    z = scale * depth_m[rows, columns].astype(np.float64)
+    return np.stack([(columns - 79.5) / fx * z, (rows - 59.5) / fx * z, z], axis=-1).reshape(-1, 3)
+
+
+def test_known_points_correct_depth_and_stray_ones_outside_the_view_do_not_matter(image):
+    estimator = DepthEstimator(FakeBackend())
+    plain_m = estimator(image)
+    handler = DepthHandler(estimator)
+    handler.camera_info(camera_info(130.0))
+    points = np.concatenate([points_at(plain_m, 1.3), [[50.0, 0, 1], [0, 0, -3.0], [np.nan, 0, 1]]])
+    for kind in (7, 8):
+        handler.points(known_points(points, kind=kind))
+        depth_m = handler(message(image)).depth.data.view("<f4")
+        assert np.median(depth_m) == pytest.approx(1.3 * np.median(plain_m), rel=0.03)
+        assert handler.correction.used > 100
+
+
+def test_old_points_and_wrong_ones_leave_depth_as_it_is_and_wrong_ones_say_so(image):
+    estimator = DepthEstimator(FakeBackend())
+    plain_m = estimator(image)
+    handler = DepthHandler(estimator)
+    handler.camera_info(camera_info(130.0))
+    handler.points(known_points(points_at(plain_m, 1.3), stamp_offset_ns=800_000_000))
+    np.testing.assert_array_equal(handler(message(image)).depth.data.view("<f4").reshape(120, 160), plain_m)
+    assert handler.note is None
+    handler.points(known_points(points_at(plain_m, 1000.0)))
+    np.testing.assert_array_equal(handler(message(image)).depth.data.view("<f4").reshape(120, 160), plain_m)
+    assert "metres" in handler.note
+
+
+def test_a_range_finder_counts_as_one_point_and_out_of_range_as_none(image):
+    handler = DepthHandler(DepthEstimator(FakeBackend()))
+    handler.camera_info(camera_info(130.0))
+    for value, used in ((float("inf"), 0), (0.01, 0), (1.5, 1)):
+        handler.range(SimpleNamespace(header=header(), range=value, min_range=0.1, max_range=4.0))
+        handler(message(image))
+        assert handler.correction.used == used
+
+
+def test_another_camera_forgets_the_scale(image):
+    estimator = DepthEstimator(FakeBackend())
+    handler = DepthHandler(estimator)
+    handler.camera_info(camera_info(130.0))
+    handler.points(known_points(points_at(estimator(image), 1.3)))
+    handler(message(image))
+    handler.points(known_points(points_at(estimator(image), 1.3), stamp_offset_ns=800_000_000))  # none for now
+    handler(message(image))
+    assert handler.correction.scale > 1.2
+    handler.camera_info(camera_info(130.0))
+    handler(message(image))
+    assert handler.correction.scale > 1.2
+    handler.camera_info(camera_info(140.0))
+    handler(message(image))
+    assert handler.correction.scale == 1
+
+
+def test_points_without_a_calibrated_camera_are_noted(image):
+    handler = DepthHandler(DepthEstimator(FakeBackend()))
+    handler.points(known_points([[0, 0, 1.0]]))
+    answer = handler(message(image))
+    assert "camera_info" in handler.note
+    assert (answer.camera, answer.cloud, answer.scan) == (None, None, None)
+
+
+def test_a_mounted_camera_gives_a_scan_and_the_floor_its_scale():
+    mount = CameraMount(0.4, 10.0)
+    room = room_m(mount, wall_m=4.0)
+    handler = DepthHandler(_Says(room / np.float32(1.25)), AnswerOptions(mount=mount), scale_from_floor=True)
+    info = camera_info(130.0)
+    handler.camera_info(info)
+    answer = handler(message(np.zeros((120, 160, 3), np.uint8)))
+    np.testing.assert_allclose(answer.depth.data.view("<f4").reshape(120, 160), room, rtol=0.03)
+    assert np.median(answer.scan.ranges) == pytest.approx(4.0, rel=0.05)
+    assert answer.level.mount == mount
+    handler(message(np.zeros((120, 160, 3), np.uint8)))
+    assert handler.note is None
+
+
+def test_a_floor_that_is_not_seen_is_noted():
+    wall = np.full((120, 160), 2, np.float32)
+    handler = DepthHandler(_Says(wall), AnswerOptions(mount=CameraMount(0.4)), scale_from_floor=True)
+    handler.camera_info(camera_info(130.0))
+    handler(message(np.zeros((120, 160, 3), np.uint8)))
+    assert "No floor" in handler.note
+
+
+def test_the_floors_scale_needs_the_cameras_height():
+    with pytest.raises(LightDepthError, match="camera's height"):
+        DepthHandler(DepthEstimator(FakeBackend()), scale_from_floor=True)
+
+
+def test_sigma_becomes_confidence_and_unsure_depth_is_not_a_number(image):
+    spec = ModelSpec("fake", 64, 96, 0, sigma_tensor="sigma")
+    handler = DepthHandler(DepthEstimator(FakeBackend(spec)), AnswerOptions(min_confidence=0.5))
+    for steady in (False, True):
+        handler = DepthHandler(DepthEstimator(FakeBackend(spec)), AnswerOptions(min_confidence=0.5), steady=steady)
+        answer = handler(message(image))
+        depth_m = answer.depth.data.view("<f4")
+        confidence = answer.confidence.data.view("<f4")
+        assert ((confidence >= 0) & (confidence <= 1)).all()
+        np.testing.assert_array_equal(np.isnan(depth_m), confidence < 0.5)
+        assert 0 < np.isnan(depth_m).mean() < 1
+
+
+class _Says:
+    """An estimator that says the same depth of every image."""
+
+    def __init__(self, depth_m):
+        self.spec = ModelSpec("fixed", 64, 96, 0)
+        self._depth_m = depth_m
+
+    def __call__(self, image, *, focal_px=None):
+        return self._depth_m.copy()

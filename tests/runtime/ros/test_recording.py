@@ -13,8 +13,15 @@ from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.frames.frame import Frame
 from lightdepth_runtime.infer.infer import infer_stream
 from lightdepth_runtime.pairs import load_pairs
-from lightdepth_runtime.ros import Recording, RecordingSink, RecordingSource, is_recording, record_depth
-from lightdepth_runtime.ros.message import encode_depth
+from lightdepth_runtime.ros import (
+    AnswerOptions,
+    Recording,
+    RecordingSink,
+    RecordingSource,
+    is_recording,
+    make_answer,
+    record_depth,
+)
 from lightdepth_runtime.spec import Intrinsics
 
 START_NS, STEP_NS = 1_305_031_232_861_666_111, 33_333_333
@@ -71,8 +78,8 @@ def test_depth_read_back_by_another_reader_is_right(write_bag, tum, tmp_path, es
     with RecordingSource(bag, COLOR) as source:
         assert infer_stream(estimator, source, [RecordingSink(output, encoding)]).paths == [output]
     found = read_back(output)
-    depth = [(at, message) for topic, at, message in found if topic == "/lightdepth/depth"]
-    info = [message for topic, _, message in found if topic == "/lightdepth/camera_info"]
+    depth = [(at, message) for topic, at, message in found if topic == "/lightdepth/depth/image_rect"]
+    info = [message for topic, _, message in found if topic == "/lightdepth/depth/camera_info"]
     assert len(depth) == len(info) == 6
     for number, ((received_ns, message), camera, image) in enumerate(zip(depth, info, images(tum), strict=True)):
         expected_m = estimator(image)
@@ -98,8 +105,8 @@ def test_frames_from_elsewhere_get_a_camera_info_of_their_intrinsics(tmp_path):
     sink.write(Frame(np.zeros((32, 64, 3), np.uint8), 5, "a"), np.ones((32, 64), np.float32), camera)
     sink.close()
     messages = {topic: message for topic, _, message in read_back(tmp_path / "depth")}
-    np.testing.assert_array_equal(messages["/lightdepth/camera_info"].k, [100, 0, 31.5, 0, 101, 15.5, 0, 0, 1])
-    np.testing.assert_array_equal(messages["/lightdepth/camera_info"].p[:3], [100, 0, 31.5])
+    np.testing.assert_array_equal(messages["/lightdepth/depth/camera_info"].k, [100, 0, 31.5, 0, 101, 15.5, 0, 0, 1])
+    np.testing.assert_array_equal(messages["/lightdepth/depth/camera_info"].p[:3], [100, 0, 31.5])
 
 
 def test_the_only_image_topic_is_chosen_alone(write_bag, tmp_path):
@@ -152,7 +159,9 @@ def test_a_truncated_recording_is_one_sentence_and_leaves_nothing(write_bag, tmp
     def copy():
         with record_depth(tmp_path / "depth") as recorder, RecordingSource(bag, COLOR) as source:
             for frame in source:
-                recorder.write(encode_depth(estimator(frame.image), frame.stamp_ns, ""), frame.received_ns)
+                depth_m = estimator(frame.image)
+                answer = make_answer(depth_m, frame.image, frame.stamp_ns, "", AnswerOptions())
+                recorder.write(answer, frame.received_ns)
 
     with pytest.raises(LightDepthError, match=r"is empty \(0 bytes\)|damaged or was cut off|has no image topic"):
         copy()
@@ -176,7 +185,7 @@ def test_one_damaged_message_is_left_out_and_counted(write_bag, tmp_path, estima
         pytest.raises(LightDepthError, match=r"1 of 6 messages were left out; the first: .*'rgbX'"),
     ):
         infer_stream(estimator, source, [RecordingSink(output)])
-    assert len([topic for topic, _, _ in read_back(output) if topic == "/lightdepth/depth"]) == 5
+    assert len([topic for topic, _, _ in read_back(output) if topic == "/lightdepth/depth/image_rect"]) == 5
 
 
 @pytest.mark.parametrize("damage", ["stamp", "time"])
@@ -199,7 +208,7 @@ def test_a_message_with_times_that_no_recording_can_repeat_is_left_out(write_bag
         pytest.raises(LightDepthError, match=r"1 of 6 messages were left out; .* which no clock says"),
     ):
         infer_stream(estimator, source, [RecordingSink(tmp_path / "depth")])
-    assert len([topic for topic, _, _ in read_back(tmp_path / "depth") if topic == "/lightdepth/depth"]) == 5
+    assert len([topic for topic, _, _ in read_back(tmp_path / "depth") if topic == "/lightdepth/depth/image_rect"]) == 5
 
 
 def test_an_encoding_that_is_no_color_is_an_error_at_once(write_bag, tmp_path, estimator):

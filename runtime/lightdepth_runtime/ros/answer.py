@@ -1,0 +1,148 @@
+"""Everything that is published of one frame: depth, its camera, points, a scan, confidence."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import LightDepthError
+from ..floor import CameraMount
+from ..obstacles import find_obstacles
+from ..obstacles.nearest import CLEARANCE_M
+from ..spec import Intrinsics
+from .camera_info import CameraFields
+from .cloud import CloudFields, encode_cloud
+from .message import DepthEncoding, DepthImage, encode_depth
+from .scan import ScanFields, encode_scan
+
+__all__ = ["LEVEL_FRAME", "AnswerOptions", "LevelFrame", "RobotAnswer", "confidence_of", "make_answer"]
+
+LEVEL_FRAME = "lightdepth_level"
+WITHIN = 1.25  # the factor of the field's delta1
+BEAMS = 90  # over the field of view: under a degree each for most cameras
+POINT_STRIDE = 4  # 160 x 120 points of 640 x 480, which a costmap sees no less in
+
+
+@dataclass(frozen=True)
+class AnswerOptions:
+    """What is published, and how.
+
+    Raises:
+        LightDepthError: an encoding other than 32FC1 and 16UC1, a stride or beams under 1, a confidence outside 0..1.
+    """
+
+    encoding: DepthEncoding = "32FC1"
+    point_stride: int = POINT_STRIDE
+    mount: CameraMount | None = None  # the scan needs it
+    beams: int = BEAMS
+    level_frame: str = LEVEL_FRAME
+    min_confidence: float = 0.0  # depth of less becomes NaN; of a model with sigma
+    floor_margin_m: float | None = None  # as `find_obstacles` takes it
+    clearance_m: float = CLEARANCE_M
+
+    def __post_init__(self) -> None:
+        if self.encoding not in get_args(DepthEncoding):  # a node's parameter is any text
+            raise LightDepthError(f"Depth's encoding is {' or '.join(get_args(DepthEncoding))}, got {self.encoding!r}.")
+        if self.point_stride < 1 or self.beams < 1:
+            raise LightDepthError(
+                f"The points' stride and the scan's beams are at least 1, got {self.point_stride} and {self.beams}."
+            )
+        if not 0 <= self.min_confidence <= 1:
+            raise LightDepthError(f"A confidence lies between 0 and 1, got {self.min_confidence}.")
+
+
+@dataclass(frozen=True)
+class LevelFrame:
+    """The scan's frame: at the camera, level, x ahead; and how the camera stands in it."""
+
+    frame_id: str
+    mount: CameraMount
+
+
+@dataclass(frozen=True, eq=False)
+class RobotAnswer:
+    """What is published of one frame, with its stamp and frame id; None where something that it needs is unknown."""
+
+    stamp_ns: int
+    frame_id: str
+    depth: DepthImage
+    camera: CameraFields | None  # of depth: its size is the image's
+    cloud: CloudFields | None  # needs the camera
+    scan: ScanFields | None  # needs the camera and its mount; in the level frame
+    level: LevelFrame | None  # the scan's
+    confidence: DepthImage | None  # 32FC1, 0 to 1; of a model with sigma
+
+
+def confidence_of(sigma: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the probability that depth is within a factor of 1.25 of the truth, where log depth errs normally.
+
+    It is erf(log 1.25 / (sigma sqrt 2)), by formula 7.1.26 of Abramowitz and Stegun: off by 1.5e-7 at most.
+    """
+    x = np.float32(math.log(WITHIN) / math.sqrt(2)) / np.maximum(sigma, np.float32(1e-6))
+    t = 1 / (1 + np.float32(0.3275911) * x)
+    terms = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
+    polynomial = np.zeros_like(t)
+    for term in terms:
+        polynomial = polynomial * t + np.float32(term)
+    return (1 - polynomial * t * np.exp(-x * x)).astype(np.float32)
+
+
+def make_answer(
+    depth_m: NDArray[np.float32],
+    image: NDArray[np.uint8],
+    stamp_ns: int,
+    frame_id: str,
+    options: AnswerOptions,
+    *,
+    camera: CameraFields | None = None,
+    intrinsics: Intrinsics | None = None,
+    sigma: NDArray[np.float32] | None = None,
+) -> RobotAnswer:
+    """Make what is published of a frame.
+
+    Args:
+        depth_m: (H, W) along the optical axis.
+        image: RGB (H, W, 3).
+        stamp_ns: the frame's.
+        frame_id: the camera's optical frame.
+        options: what is published, and how.
+        camera: repeated for depth, at its size.
+        intrinsics: the camera for points and scan, for images of this size.
+        sigma: the model's, (H, W).
+
+    Raises:
+        LightDepthError: sizes that differ.
+    """
+    confidence = None
+    if sigma is not None:
+        sure = confidence_of(sigma)
+        confidence = encode_depth(sure, stamp_ns, frame_id)
+        if options.min_confidence > 0:
+            depth_m = np.where(sure >= options.min_confidence, depth_m, np.float32(np.nan))
+    cloud = scan = None
+    if intrinsics is not None:
+        cloud = encode_cloud(depth_m, image, intrinsics, options.point_stride)
+        if options.mount is not None:
+            obstacles = find_obstacles(
+                depth_m,
+                intrinsics,
+                options.mount,
+                sectors=options.beams,
+                floor_margin_m=options.floor_margin_m,
+                clearance_m=options.clearance_m,
+            )
+            scan = encode_scan(obstacles)
+    return RobotAnswer(
+        stamp_ns,
+        frame_id,
+        encode_depth(depth_m, stamp_ns, frame_id, options.encoding),
+        None if camera is None else camera.resized(*depth_m.shape),
+        cloud,
+        scan,
+        None if scan is None or options.mount is None else LevelFrame(options.level_frame, options.mount),
+        confidence,
+    )
