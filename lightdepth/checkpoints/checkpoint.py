@@ -17,8 +17,9 @@ from lightdepth_runtime.spec import SPEC_KEY, ModelSpec
 
 from ..config import TrainConfig, check_config
 from ..network.model import LightDepth
+from ..network.weights import fit_names, read_state_dict
 
-__all__ = ["Checkpoint", "build_model", "count_parameters", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Checkpoint", "build_model", "count_parameters", "load_checkpoint", "save_checkpoint", "without_weights"]
 
 CONFIG_KEY = "lightdepth_config"
 
@@ -42,10 +43,16 @@ def build_model(config: TrainConfig) -> LightDepth:
     model = LightDepth(config.encoder, weights, decoder_channels=config.decoder_channels, output=config.output)
     if config.start_from:
         path = Path(config.start_from)
-        state = load_checkpoint(path).model.state_dict()
-        _check_shapes(path, _shapes(state), _shapes(model.state_dict()))
+        wanted = model.state_dict()
+        state = fit_names(read_state_dict(path, "start_from"), wanted)
+        _check_shapes(path, _shapes(state), _shapes(wanted))
         model.load_state_dict(state)
     return model
+
+
+def without_weights(config: TrainConfig) -> TrainConfig:
+    """Return a config whose network begins with random weights, for one that gets others right away."""
+    return config.model_copy(update={"encoder_weights": "none", "start_from": None})
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -94,7 +101,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         )
     spec = ModelSpec.from_json(metadata[SPEC_KEY])
     config = _read_config(path, metadata[CONFIG_KEY])
-    model = build_model(config.model_copy(update={"encoder_weights": "none", "start_from": None}))
+    model = build_model(without_weights(config))
     _check_shapes(path, _shapes(state), _shapes(model.state_dict()))
     model.load_state_dict(state)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()

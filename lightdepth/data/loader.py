@@ -1,7 +1,8 @@
 """Feed training: augmented pairs as tensors, in an order that seed and epoch decide alone."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,15 @@ from lightdepth_runtime.spec import ModelSpec
 from ..config import TrainConfig
 from .augment import Augmentation, draw_view
 from .sample import Lessons, Sample
-from .workers import START_METHOD, limit_worker_threads
+from .transport import PREFETCHED, SHARED_MEMORY, fits_shared_memory, through_pipe
+from .workers import START_METHOD, start_worker
 
 __all__ = [
     "EpochSampler",
     "TrainingPairs",
     "build_loader",
     "collate",
+    "no_readings",
     "split_scenes",
 ]
 
@@ -56,22 +59,45 @@ class TrainingPairs(Dataset[Sample]):
         return collate([self._read(key, out) for key, out in zip(keys, image, strict=True)], image)
 
     def _read(self, key: tuple[int, int], image: Tensor) -> Sample:
-        """Write one pair's image into `image` (3, H, W); return it with the rest."""
+        """Write one pair's image into `image` (3, H, W); return it with the rest.
+
+        The next pair takes the place of one without a reading; the sample names those left out.
+
+        Raises:
+            LightDepthError: no pair has a reading, or one can't be read.
+        """
         number, index = key
-        pair = self._pairs[index]
         rng = np.random.default_rng((self._seed, number, index))
+        left_out = []
+        for _ in self._pairs:
+            sample = self._view(index, rng, image)
+            if sample is not None:
+                return sample._replace(left_out=left_out)
+            left_out.append(self._pairs[index].name)
+            index = (index + 1) % len(self._pairs)
+        raise no_readings(len(self._pairs), self._spec.max_depth_m, left_out)
+
+    def _view(self, index: int, rng: np.random.Generator, image: Tensor) -> Sample | None:
+        """Return a random view of a pair, the whole frame where the view has no reading, or None where it has none."""
+        pair = self._pairs[index]
         frame = pair.read()
         height, width = frame.depth_m.shape
-        view = draw_view(height, width, self._settings, rng)
         size = self._spec.input_height, self._spec.input_width
+        label_m = self._lessons.labels[index].read() if self._lessons else None
+        for settings in (self._settings, replace(self._settings, zoom_share=0.0)):
+            view = draw_view(height, width, settings, rng)
+            depth_m = self._as_tensor(view.depth(frame.depth_m, *size))
+            teacher_m = None
+            if label_m is not None:
+                teacher_m = self._as_tensor(view.dense_depth(label_m, height, width, *size))
+            if (depth_m > 0).any() or (teacher_m is not None and (teacher_m > 0).any()):
+                break
+        else:
+            return None
         view.network_input(frame.image, self._spec, image.numpy())
-        depth_m = self._as_tensor(view.depth(frame.depth_m, *size))
-        teacher_m = teacher_image = None
-        if self._lessons:
-            label_m = self._lessons.labels[index].read()
-            teacher_m = self._as_tensor(view.dense_depth(label_m, height, width, *size))
-            if teacher := self._lessons.network:
-                teacher_image = torch.from_numpy(view.network_input(frame.image, teacher))
+        teacher_image = None
+        if self._lessons and (teacher := self._lessons.network):
+            teacher_image = torch.from_numpy(view.network_input(frame.image, teacher))
         return Sample(image, depth_m, teacher_m, teacher_image, [pair.name])
 
     def _as_tensor(self, depth_m: NDArray[np.float32]) -> Tensor:
@@ -101,29 +127,28 @@ class EpochSampler(Sampler[tuple[int, int]]):
             yield from ((number, int(index)) for index in order)
 
 
-def collate(samples: Sequence[Sample], image: Tensor | None = None) -> Sample:
-    """Stack samples along a new first dimension; `image` holds their images where they are side by side already.
+def no_readings(pairs: int, max_depth_m: float, names: Sequence[str]) -> LightDepthError:
+    """Return the error for pairs from which nothing can be learned."""
+    return LightDepthError(
+        f"None of {pairs} training pairs has a reading under max_depth_m, {max_depth_m:g} m: "
+        f"{', '.join(names[:NAMES_SHOWN])}{' ...' if len(names) > NAMES_SHOWN else ''}; check the depth files' unit, "
+        "or raise max_depth_m."
+    )
 
-    Raises:
-        LightDepthError: no sample has a valid depth, of its own or of a teacher's.
-    """
-    names = [name for sample in samples for name in sample.names]
-    depths = (depth for sample in samples for depth in (sample.depth_m, sample.teacher_m) if depth is not None)
-    if not any((depth > 0).any() for depth in depths):
-        raise LightDepthError(
-            f"A training batch has no valid depth: {', '.join(names[:NAMES_SHOWN])}"
-            f"{' ...' if len(names) > NAMES_SHOWN else ''}; check the depth files' unit and remove empty ones."
-        )
+
+def collate(samples: Sequence[Sample], image: Tensor | None = None) -> Sample:
+    """Stack samples along a new first dimension; `image` holds their images where they are side by side already."""
     return Sample(
         torch.stack([s.image for s in samples]) if image is None else image,
         torch.stack([s.depth_m for s in samples]),
         _stack([s.teacher_m for s in samples]),
         _stack([s.teacher_image for s in samples]),
-        names,
+        [name for sample in samples for name in sample.names],
+        [name for sample in samples for name in sample.left_out],
     )
 
 
-def _as_it_is(batch: Any) -> Sample:  # Any: PyTorch's types don't know of batches from `__getitems__`
+def _as_it_is(batch: Any) -> Any:  # Any: PyTorch's types don't know of batches from `__getitems__`
     """Pass on what `TrainingPairs` has collated; a lambda couldn't be sent to a worker."""
     return batch
 
@@ -141,17 +166,38 @@ def build_loader(
     lessons: Lessons | None = None,
     *,
     pin_memory: bool,
+    processes: int = 1,
+    say: Callable[[str], object] = str,
 ) -> tuple[DataLoader[Sample], EpochSampler]:
-    """Build the loader of augmented batches, and the sampler whose `epoch` decides their order."""
+    """Build the loader of augmented batches, and the sampler whose `epoch` decides their order.
+
+    Where shared memory is too small for the batches of `processes` training processes on this machine, workers send
+    them through pipes, which is said; `transport.from_pipe` takes them.
+
+    Raises:
+        LightDepthError: the first pairs can't be read, or none has a reading.
+    """
     sampler = EpochSampler(len(pairs), config.seed, config.passes_per_epoch)
     settings = Augmentation(config.zoom_max, config.zoom_share, config.flip, config.color_jitter)
+    dataset = TrainingPairs(pairs, spec, settings, config.seed, lessons)
+    send: Callable[[Any], Any] = _as_it_is
+    if config.num_workers:
+        batch_bytes = config.batch_size * dataset[0, 0].size_bytes
+        if not fits_shared_memory(batch_bytes, config.num_workers, processes):
+            send = through_pipe
+            say(
+                f"{SHARED_MEMORY} is too small for batches of {batch_bytes / 1e6:.0f} MB, so workers send them through "
+                "pipes, which is slower; docker run --shm-size=2g (or --ipc=host) gives it more, num_workers 0 needs "
+                "none."
+            )
     loader = DataLoader(
-        TrainingPairs(pairs, spec, settings, config.seed, lessons),
+        dataset,
         batch_size=config.batch_size,
         sampler=sampler,
         num_workers=config.num_workers,
-        collate_fn=_as_it_is,
-        worker_init_fn=limit_worker_threads,
+        prefetch_factor=PREFETCHED if config.num_workers else None,
+        collate_fn=send,
+        worker_init_fn=start_worker,
         drop_last=len(pairs) >= config.batch_size,  # BatchNorm over a batch of one is noise
         # Seeds worker processes. A generator of its own leaves the global one, which dropout draws from, as it was
         # saved: a resumed run starts its workers once more than an uninterrupted one.

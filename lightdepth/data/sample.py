@@ -21,6 +21,12 @@ class Sample(NamedTuple):
     teacher_m: Tensor | None  # (1, H, W), the teacher's depth of the same view; 0 beyond max_depth_m
     teacher_image: Tensor | None  # (3, h, w), the same view as the teacher's network wants it
     names: list[str]
+    left_out: Sequence[str] = ()  # pairs without a reading, whose places others took
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of the tensors."""
+        return sum(part.nbytes for part in self if isinstance(part, Tensor))
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import cast
 
 import timm
-import torch
-from safetensors.torch import load_file
 from timm.models import FeatureInfo
-from torch import Tensor, nn
+from torch import nn
 
 from lightdepth_runtime.errors import LightDepthError, nearest
+
+from .weights import fit_names, read_state_dict
 
 __all__ = ["build_encoder", "feature_channels"]
 
@@ -24,7 +24,7 @@ def build_encoder(name: str, weights: str) -> tuple[nn.Module, list[int]]:
 
     Args:
         name: any timm model with features at 1/2 .. 1/32.
-        weights: "imagenet", "none", or the path of a state dict (.safetensors, .pth, .pt, .bin).
+        weights: "imagenet", "none", or the path of a state dict; see `weights.read_state_dict`.
 
     Raises:
         LightDepthError: unknown name, other scales, hub out of reach, or a file that doesn't fit.
@@ -77,8 +77,8 @@ def _quiet_hub() -> Iterator[None]:
 
 def _load_weights(encoder: nn.Module, path: Path, name: str) -> None:
     """Load a whole model's state dict into the feature encoder; its classifier and final layers are left out."""
-    state = _read_state(path)
     wanted = encoder.state_dict()
+    state = fit_names(read_state_dict(path, "encoder_weights"), wanted)
     missing = [key for key in wanted if key not in state and not key.endswith("num_batches_tracked")]
     if missing:
         raise LightDepthError(
@@ -91,22 +91,6 @@ def _load_weights(encoder: nn.Module, path: Path, name: str) -> None:
                 f"{path}: {key} has shape {tuple(state[key].shape)}, but {name!r} needs {tuple(tensor.shape)}."
             )
     encoder.load_state_dict({key: state.get(key, tensor) for key, tensor in wanted.items()})
-
-
-def _read_state(path: Path) -> dict[str, Tensor]:
-    """Read a state dict without running code that a pickle may hold."""
-    if not path.is_file():
-        raise LightDepthError(f"encoder_weights: no file {path}; give imagenet, none, or the path of a state dict.")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # safetensors, zipfile and pickle each raise their own
-        raise LightDepthError(f"{path} can't be read as a state dict ({_first_line(error)}).") from error
-    state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise LightDepthError(f"{path} is not a state dict of tensors.")
-    return cast(dict[str, Tensor], state)
 
 
 def _scales(reductions: list[int]) -> str:

@@ -67,5 +67,10 @@ def _draw_row(frame: FrameData, prediction_m: NDArray[np.float32]) -> NDArray[np
 
 def _lost(row: Mapping[str, float]) -> str:
     """Say what an epoch left out, where it did."""
-    kinds = (("skipped_batches", "batches skipped (not finite)"), ("overflow_steps", "steps overflowed fp16"))
+    kinds = (
+        ("skipped_batches", "batches skipped (not finite)"),
+        ("overflow_steps", "steps overflowed fp16"),
+        ("left_out_pairs", "training pairs without a reading left out"),
+        ("left_out_validation", "validation pairs without valid depth left out"),
+    )
     return "".join(f"{int(row[key])} {words}, " for key, words in kinds if row.get(key))

@@ -17,18 +17,18 @@ from torch.utils.tensorboard import SummaryWriter
 
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
-from lightdepth_runtime.evaluation.evaluate import EvalResult, evaluate
-from lightdepth_runtime.evaluation.protocol import choose_protocol
+from lightdepth_runtime.evaluation.evaluate import EvalResult
 from lightdepth_runtime.pairs import PairSet
 from lightdepth_runtime.progress import track
 from lightdepth_runtime.spec import SIZE_DIVISOR
 
 from ..checkpoints.backend import TorchBackend
-from ..checkpoints.checkpoint import build_model, save_checkpoint
+from ..checkpoints.checkpoint import build_model, save_checkpoint, without_weights
 from ..config import TrainConfig
 from ..data.loader import build_loader
 from ..data.sample import Sample
-from ..data.workers import start_worker_server
+from ..data.transport import from_pipe
+from ..data.workers import WORKER_DIED, start_worker_server
 from ..network.model import LightDepth
 from ..runs.folder import RunFolder
 from ..runs.record import read_record, record_run
@@ -50,6 +50,7 @@ from .optimiser import build_optimiser, build_schedule
 from .processes import check_processes, describe_batch, share_batch_norm
 from .stepper import Progress, Stepper
 from .teaching import ask_teacher, choose_objective
+from .validation import check_readings, validate, validation_protocol
 
 __all__ = ["train"]
 
@@ -112,10 +113,15 @@ class _Training:
             self.folder.check_same_config(config)
         elif self.accelerator.is_main_process:
             self.folder.check_unused()
-        network = build_model(config)
+        # A state's weights take the place of any others, wherever those lay.
+        network = build_model(without_weights(config) if resume and self.folder.states() else config)
         self.config = config
         self.spec = describe(config, network, training)
         self.progress = Progress()
+        self.protocol = None
+        if self.validation is not None:
+            self.protocol = validation_protocol(self.validation, self.spec)
+            check_readings(self.validation, self.protocol)
         self._prepare(network, training)
         self._open_folder(training, resume=resume)
         self.say(
@@ -162,7 +168,13 @@ class _Training:
         self.teaching = ask_teacher(config, training, self.accelerator, self.say)
         lessons = self.teaching.lessons if self.teaching else None
         loader, self.sampler = build_loader(
-            training.pairs, self.spec, config, lessons, pin_memory=self.accelerator.device.type == "cuda"
+            training.pairs,
+            self.spec,
+            config,
+            lessons,
+            pin_memory=self.accelerator.device.type == "cuda",
+            processes=self.accelerator.num_processes,
+            say=self.say,
         )
         network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in torch's stub
         self.average = WeightAverage(network, config.ema_decay)
@@ -199,7 +211,9 @@ class _Training:
     def run(self) -> RunFolder:
         """Train the epochs that are left."""
         folder = str(self.folder.path / "tensorboard")
-        with SummaryWriter(folder) if self.accelerator.is_main_process else nullcontext() as board:
+        # What an interrupted run wrote of later epochs is no longer shown.
+        first = self.progress.epoch + 1
+        with SummaryWriter(folder, purge_step=first) if self.accelerator.is_main_process else nullcontext() as board:
             while self.progress.epoch < self.config.epochs:
                 self._epoch(board)
         return self.folder
@@ -216,8 +230,10 @@ class _Training:
         loss, images, first_batch_s = self._train_steps(epoch)
         images_per_s = images * self.accelerator.num_processes / (time.monotonic() - started)
         self.progress.epoch += 1
+        if board is not None:  # before validation, whose failure must not cost the epoch's weights
+            save_checkpoint(self.folder.last, self._network(), self.spec, self.config)
+        result = self._validate()
         if board is not None:
-            result = self._validate()
             row = {
                 "epoch": epoch + 1,
                 "loss": loss,
@@ -226,7 +242,8 @@ class _Training:
                 "learning_rate": learning_rate,
                 "skipped_batches": self.progress.skipped - skipped,
                 "overflow_steps": self.progress.overflows - overflows,
-                **(result.metrics.to_dict() if result else {}),
+                "left_out_pairs": self._left_out,
+                **({**result.metrics.to_dict(), "left_out_validation": result.left_out} if result else {}),
                 "seconds": time.monotonic() - started,
             }
             self._keep_weights(result)
@@ -252,13 +269,16 @@ class _Training:
         if self.accelerator.is_main_process:
             label = f"Epoch {epoch + 1}/{self.config.epochs}"
             batches = track(batches, label, len(self.loader), status=status)
+        left_out: set[str] = set()
         for batch in batches:
             first_batch_s = first_batch_s or time.monotonic() - started
             self.stepper(batch)
             images += len(batch.names)
+            left_out.update(batch.left_out)
             losses += self.stepper.take_losses()
         self.stepper.read()
         losses += self.stepper.take_losses()
+        self._left_out = len(left_out)
         if not losses:
             raise LightDepthError(
                 f"No batch of epoch {epoch + 1} had a finite loss; start again with a lower learning_rate or precision "
@@ -269,16 +289,15 @@ class _Training:
     def _batches(self) -> Iterable[Sample]:
         """Yield batches; an error inside a worker loses the traceback that PyTorch puts before it."""
         try:
-            yield from self.loader
+            for batch in self.loader:
+                yield from_pipe(batch, self.accelerator.device)
         except LightDepthError as error:
             sentence = str(error).strip().splitlines()[-1]
             raise LightDepthError(sentence.removeprefix(f"{LightDepthError.__module__}.LightDepthError: ")) from error
         except RuntimeError as error:
             if not str(error).startswith("DataLoader worker"):
                 raise
-            raise LightDepthError(
-                "A data worker was killed, probably for lack of memory; use fewer num_workers or a smaller batch_size."
-            ) from error
+            raise LightDepthError(WORKER_DIED) from error
 
     def _network(self) -> LightDepth:
         """Return the averaged weights, which are what is validated and kept."""
@@ -288,14 +307,15 @@ class _Training:
         return DepthEstimator(TorchBackend(self._network(), self.spec, str(self.accelerator.device)))
 
     def _validate(self) -> EvalResult | None:
-        if self.validation is None:
+        if self.validation is None or self.protocol is None:
             return None
-        return evaluate(
-            self._estimator(),
+        return validate(
+            self._network(),
+            self.spec,
             self.validation,
-            choose_protocol(None, packaging=self.validation.packaging, range_m=self.spec.max_depth_m),
-            model=self.spec.name,
-            progress=lambda pairs: track(pairs, "Validating", len(pairs)),
+            self.protocol,
+            self.accelerator,
+            readers=self.config.num_workers,
         )
 
     def _keep_weights(self, result: EvalResult | None) -> None:

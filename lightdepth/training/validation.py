@@ -1,0 +1,104 @@
+"""Every process scores its share of the validation pairs, with the runtime's own evaluation."""
+
+from __future__ import annotations
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import nn
+
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.estimator import DepthEstimator
+from lightdepth_runtime.evaluation.evaluate import EvalResult, score_pairs, summarise
+from lightdepth_runtime.evaluation.protocol import Protocol, choose_protocol
+from lightdepth_runtime.evaluation.scores import Scorer
+from lightdepth_runtime.pairs import PairSet
+from lightdepth_runtime.progress import track
+from lightdepth_runtime.spec import ModelSpec
+
+from ..checkpoints.backend import TorchBackend
+
+__all__ = ["check_readings", "validate", "validation_protocol"]
+
+PROBED = 32  # pairs that are looked at before the first epoch; one with a reading is enough
+
+
+def validation_protocol(validation: PairSet, spec: ModelSpec) -> Protocol:
+    """Return the protocol that the pairs' packaging and the model's range imply."""
+    return choose_protocol(None, packaging=validation.packaging, range_m=spec.max_depth_m)
+
+
+def check_readings(validation: PairSet, protocol: Protocol) -> None:
+    """Refuse validation pairs that would have no score, before the first epoch.
+
+    Raises:
+        LightDepthError: none of some pairs, spread over the set, has valid depth under the protocol.
+    """
+    probe = validation.spread(PROBED)
+    for pair in probe.pairs:
+        frame = pair.read()
+        if protocol.valid(protocol.view(frame.image, frame.depth_m)[1]).any():
+            return
+    raise LightDepthError(
+        f"None of {len(probe)} validation pairs has valid depth under protocol {protocol.describe()!r}; check the depth "
+        "files' unit and max_depth_m, or set val_fraction to 0."
+    )
+
+
+def validate(
+    network: nn.Module,
+    spec: ModelSpec,
+    validation: PairSet,
+    protocol: Protocol,
+    accelerator: Accelerator,
+    *,
+    readers: int,
+) -> EvalResult:
+    """Score the network on every validation pair once; every process returns the result over all of them.
+
+    Args:
+        network: the main process's is what all of them score.
+        readers: threads that read ahead.
+
+    Raises:
+        LightDepthError: a pair that can't be read, in any process, or none with valid depth.
+    """
+    number, processes = accelerator.process_index, accelerator.num_processes
+    start, end = (len(validation) * place // processes for place in (number, number + 1))
+    scorer, fault = Scorer(protocol), None
+    if processes > 1:
+        _share_weights(network)
+    backend = TorchBackend(network, spec, str(accelerator.device))
+    try:
+        score_pairs(
+            DepthEstimator(backend),
+            validation.pairs[start:end],
+            scorer,
+            batch_size=backend.largest_batch,
+            readers=readers,
+            progress=lambda pairs: track(pairs, "Validating", len(pairs)) if accelerator.is_main_process else pairs,
+        )
+    except LightDepthError as error:
+        if processes == 1:
+            raise
+        fault = str(error)
+    if processes > 1:
+        scorer = _merge(gather_object([(scorer, fault)]), protocol)
+    return summarise(scorer, validation, model=spec.name)
+
+
+def _merge(parts: list[tuple[Scorer, str | None]], protocol: Protocol) -> Scorer:
+    """Put the processes' shares together, in their order; a fault of one is an error in all."""
+    whole = Scorer(protocol)
+    for scorer, fault in parts:
+        if fault is not None:
+            raise LightDepthError(fault)
+        whole.merge(scorer)
+    return whole
+
+
+def _share_weights(network: nn.Module) -> None:
+    """Give every process the main process's weights and statistics, so that all score the same network."""
+    with torch.no_grad():
+        for tensor in network.state_dict().values():
+            torch.distributed.broadcast(tensor, 0)
