@@ -189,14 +189,14 @@ def plant(moment: Moment) -> None:
 
         checkpoint.save_file = save
     elif moment.place == "validation":
-        original_evaluate = train_module.evaluate
+        original_validate = train_module.validate
 
-        def evaluate(*arguments: Any, **options: Any) -> EvalResult:  # Any: passed on as they are
-            result = original_evaluate(*arguments, **options)
+        def validate(*arguments: Any, **options: Any) -> EvalResult:  # Any: passed on as they are
+            result = original_validate(*arguments, **options)
             passed()
             return result
 
-        train_module.evaluate = evaluate
+        train_module.validate = validate
     else:
 
         def log(*arguments: Any) -> None:  # Any: passed on as they are

@@ -172,7 +172,7 @@ def build_loader(
     """Build the loader of augmented batches, and the sampler whose `epoch` decides their order.
 
     Where shared memory is too small for the batches of `processes` training processes on this machine, workers send
-    them through pipes, which is said; `transport.from_pipe` takes them.
+    them through pipes, which is said; `transport.receive` takes them.
 
     Raises:
         LightDepthError: the first pairs can't be read, or none has a reading.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from .sample import Sample
+from lightdepth_runtime.errors import LightDepthError
 
-__all__ = ["PREFETCHED", "SHARED_MEMORY", "fits_shared_memory", "from_pipe", "through_pipe"]
+from .sample import Sample
+from .workers import WORKER_DIED
+
+__all__ = ["PREFETCHED", "SHARED_MEMORY", "fits_shared_memory", "receive", "through_pipe"]
 
 SHARED_MEMORY = Path("/dev/shm")
 PREFETCHED = 2  # batches that each worker has ready, PyTorch's default
@@ -40,7 +44,20 @@ def through_pipe(batch: Any) -> Any:  # Any: a Sample, of tensors and then of ar
     return batch._replace(**{name: part.numpy() for name, part in batch._asdict().items() if isinstance(part, Tensor)})
 
 
-def from_pipe(batch: Sample, device: torch.device) -> Sample:
-    """Turn what `through_pipe` sent into tensors on a device; a batch of tensors stays as it is."""
-    arrays = {name: part for name, part in batch._asdict().items() if isinstance(part, np.ndarray)}
-    return batch._replace(**{name: torch.from_numpy(array).to(device) for name, array in arrays.items()})
+def receive(loader: Iterable[Sample], device: torch.device) -> Iterator[Sample]:
+    """Yield a loader's batches as tensors; what came through a pipe is moved to the device.
+
+    Raises:
+        LightDepthError: an error inside a worker, without the traceback that PyTorch puts before it; a worker died.
+    """
+    try:
+        for batch in loader:
+            arrays = {name: part for name, part in batch._asdict().items() if isinstance(part, np.ndarray)}
+            yield batch._replace(**{name: torch.from_numpy(array).to(device) for name, array in arrays.items()})
+    except LightDepthError as error:
+        sentence = str(error).strip().splitlines()[-1]
+        raise LightDepthError(sentence.removeprefix(f"{LightDepthError.__module__}.LightDepthError: ")) from error
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise LightDepthError(WORKER_DIED) from error

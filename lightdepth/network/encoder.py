@@ -77,6 +77,8 @@ def _quiet_hub() -> Iterator[None]:
 
 def _load_weights(encoder: nn.Module, path: Path, name: str) -> None:
     """Load a whole model's state dict into the feature encoder; its classifier and final layers are left out."""
+    if not path.is_file():
+        raise LightDepthError(f"encoder_weights: no file {path}; give imagenet, none, or the path of a state dict.")
     wanted = encoder.state_dict()
     state = fit_names(read_state_dict(path, "encoder_weights"), wanted)
     missing = [key for key in wanted if key not in state and not key.endswith("num_batches_tracked")]

@@ -39,8 +39,8 @@ def read_state_dict(path: Path, key: str) -> dict[str, Tensor]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise LightDepthError(
-            f"{key}: {path} holds more than tensors, or is no PyTorch file, and reading it could run its code. Save the "
-            "weights alone: torch.save(model.state_dict(), PATH)."
+            f"{key}: {path} can't be read as a state dict: it holds more than tensors, and reading it could run its "
+            "code, or it is no PyTorch file. Save the weights alone: torch.save(model.state_dict(), PATH)."
         ) from error
     except Exception as error:  # safetensors, zipfile and pickle each raise their own
         reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__

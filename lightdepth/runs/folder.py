@@ -17,8 +17,10 @@ from .state import Stateful, load_state, save_state, saved_states
 
 __all__ = ["RunFolder", "best_checkpoint", "newest_run", "newest_state"]
 
-# A resumed run may use other hardware and folders; every other key changes what is trained.
+# A resumed run may use other hardware, and its files may lie elsewhere: that they are the same, the run's record says
+# of pairs and teacher, and the first weights are in its states. Every other key changes what is trained.
 FREE_ON_RESUME = frozenset({"num_threads", "num_workers", "teacher_cache"})
+PLACES = frozenset({"data_root", "val_data", "unlabelled", "distill_from", "start_from"})
 
 
 @dataclass(frozen=True)
@@ -86,22 +88,31 @@ class RunFolder:
         return self.config_path
 
     def check_same_config(self, config: TrainConfig) -> None:
-        """Refuse to resume with another config; workers, threads and the cache of predictions may differ.
+        """Refuse to resume with another config; workers, threads and the places of files may differ.
+
+        Places may differ where the run has a record that tells its pairs from others.
 
         Raises:
             LightDepthError: no run here, or keys that differ, each named.
         """
         old, new = load_config(self.require_config()).model_dump(), config.model_dump()
+        has_record = self.record_path.exists()
         differences = [
             f"{key} was {old[key]!r}, now {new[key]!r}"
             for key in new
-            if old[key] != new[key] and key not in FREE_ON_RESUME
+            if old[key] != new[key]
+            and key not in FREE_ON_RESUME
+            and not (has_record and _is_elsewhere(key, old[key], new[key]))
         ]
         if differences:
             raise LightDepthError(
                 f"{self.path} can't be resumed with another config ({'; '.join(differences)}); start a new run, from "
                 f"this one's weights with --start-from {self.best}."
             )
+
+    def take_places(self, config: TrainConfig) -> None:
+        """Note where the files lie now, for the next resume; call it once they are known to be the same."""
+        write_text(self.config_path, yaml.safe_dump(config.model_dump(), sort_keys=False))
 
     def states(self) -> list[Path]:
         """Return the saved training states, oldest first."""
@@ -130,6 +141,13 @@ class RunFolder:
     def write_metrics(self, rows: list[Mapping[str, float]]) -> None:
         """Replace `metrics.jsonl` atomically."""
         write_text(self.metrics_path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _is_elsewhere(key: str, old: object, new: object) -> bool:
+    """Tell whether two values of a key can be two places of the same files: both are one, or none is."""
+    if key == "encoder_weights":
+        return not {old, new} & {"imagenet", "none"}
+    return key in PLACES and None not in (old, new)
 
 
 def best_checkpoint(path: Path) -> Path:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,9 +14,10 @@ from lightdepth_runtime import __version__
 from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.bench.machine import describe_machine
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.pairs import PairSet
+from lightdepth_runtime.pairs import Pair, PairSet
 from lightdepth_runtime.pairs.file_pair import FilePair
 
+from ..data.unlabelled import UnlabelledImage
 from .commit import source_commit
 
 __all__ = ["DataRecord", "RunRecord", "fingerprint", "read_record", "record_run"]
@@ -122,14 +124,39 @@ def read_record(path: Path) -> RunRecord | None:
 
 
 def fingerprint(pairs: PairSet) -> str:
-    """Return a SHA-256 over the names, order and file sizes of pairs: seconds where their content would take hours."""
+    """Return a SHA-256 over the names, order and file sizes of pairs: seconds where their content would take hours.
+
+    Names that are absolute count from the folder that they have in common, so that the same files at another place
+    are the same pairs.
+    """
     digest = hashlib.sha256()
-    for pair in pairs.pairs:
+    for pair, (name, scene) in zip(pairs.pairs, _names(pairs.pairs), strict=True):
         sizes = (
             [path.stat().st_size for path in (pair.color_path, pair.depth_path)] if isinstance(pair, FilePair) else []
         )
-        digest.update(f"{pair.name}\t{pair.scene}\t{sizes}\n".encode())
+        digest.update(f"{name}\t{scene}\t{sizes}\n".encode())
     return digest.hexdigest()
+
+
+def _names(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
+    """Return name and scene of each pair, without what depends on where the files lie."""
+    folders = {id(pair): Path(pair.name).absolute().parent for pair in pairs if _is_placed(pair)}
+    if not folders:
+        return [(pair.name, pair.scene) for pair in pairs]
+    common = os.path.commonpath([str(folder) for folder in dict.fromkeys(folders.values())])
+    names = []
+    for pair in pairs:
+        folder = folders.get(id(pair))
+        if folder is None:
+            names.append((pair.name, pair.scene))
+        else:
+            scene = str(folder.relative_to(common))
+            names.append((str(Path(scene) / Path(pair.name).name), scene))
+    return names
+
+
+def _is_placed(pair: Pair) -> bool:
+    return isinstance(pair, UnlabelledImage) or Path(pair.name).is_absolute()
 
 
 def _describe(pairs: PairSet) -> DataRecord:

@@ -52,7 +52,7 @@ def check_compiler() -> None:
         )
 
 
-def load_training_data(config: TrainConfig) -> tuple[PairSet, PairSet | None]:
+def load_training_data(config: TrainConfig, *, resume: bool = False) -> tuple[PairSet, PairSet | None]:
     """Return training and validation pairs; validation never touches a test split unless `val_data` names one.
 
     Images without depth (`unlabelled`) are added to the training pairs. With `val_fraction` 0 and no `val_data`
@@ -63,6 +63,13 @@ def load_training_data(config: TrainConfig) -> tuple[PairSet, PairSet | None]:
     """
     if config.data_root is None:
         raise LightDepthError("No training data given; pass --data DIR (or set data_root in config.yaml).")
+    if resume:
+        for flag, place in (("--data", config.data_root), ("--val-data", config.val_data)):
+            if place is not None and not Path(place).exists():
+                raise LightDepthError(
+                    f"No data at {place}, where this run began. If the same pairs lie elsewhere now, say where: "
+                    f"--resume {flag} PATH."
+                )
     pairs, validation = load_pairs(config.data_root, "train"), None
     if config.val_data is not None:
         validation = load_pairs(config.val_data, "test")

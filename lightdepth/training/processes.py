@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from timm.layers.norm_act import convert_sync_batchnorm
 from torch import nn
 
@@ -13,7 +14,23 @@ from lightdepth_runtime.errors import LightDepthError
 from ..config import TrainConfig
 from .inputs import Say
 
-__all__ = ["check_processes", "describe_batch", "share_batch_norm"]
+__all__ = ["check_processes", "describe_batch", "share_batch_norm", "start_processes"]
+
+
+def start_processes(config: TrainConfig, precision: str) -> Accelerator:
+    """Join the processes that the launcher started, or train alone.
+
+    Raises:
+        LightDepthError: see `check_processes`.
+    """
+    AcceleratorState._reset_state()  # else a second training in this process can't choose another precision
+    accelerator = Accelerator(
+        mixed_precision={"fp32": "no"}.get(precision, precision),
+        gradient_accumulation_steps=config.accumulate,
+        step_scheduler_with_optimizer=False,
+    )
+    check_processes(accelerator)
+    return accelerator
 
 
 def check_processes(accelerator: Accelerator) -> None:

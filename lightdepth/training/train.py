@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list, set_seed
 from torch.utils.tensorboard import SummaryWriter
 
@@ -27,8 +25,8 @@ from ..checkpoints.checkpoint import build_model, save_checkpoint, without_weigh
 from ..config import TrainConfig
 from ..data.loader import build_loader
 from ..data.sample import Sample
-from ..data.transport import from_pipe
-from ..data.workers import WORKER_DIED, start_worker_server
+from ..data.transport import receive
+from ..data.workers import start_worker_server
 from ..network.model import LightDepth
 from ..runs.folder import RunFolder
 from ..runs.record import read_record, record_run
@@ -47,10 +45,11 @@ from .inputs import (
 from .log import draw_validation, log_epoch
 from .objective import FeatureStudent
 from .optimiser import build_optimiser, build_schedule
-from .processes import check_processes, describe_batch, share_batch_norm
+from .processes import describe_batch, share_batch_norm, start_processes
+from .readings import check_training_readings, check_validation_readings
 from .stepper import Progress, Stepper
 from .teaching import ask_teacher, choose_objective
-from .validation import check_readings, validate, validation_protocol
+from .validation import validate, validation_protocol
 
 __all__ = ["train"]
 
@@ -78,8 +77,7 @@ def train(
     """
     if config.num_workers:
         start_worker_server()
-    AcceleratorState._reset_state()  # else a second training in this process can't choose another precision
-    return _Training(config, output, pairs or load_training_data(config), resume=resume, say=say).run()
+    return _Training(config, output, pairs or load_training_data(config, resume=resume), resume=resume, say=say).run()
 
 
 class _Training:
@@ -98,12 +96,7 @@ class _Training:
         set_seed(config.seed)
         notes: list[str] = []
         precision = usable_precision(config.precision, notes.append)
-        self.accelerator = Accelerator(
-            mixed_precision={"fp32": "no"}.get(precision, precision),
-            gradient_accumulation_steps=config.accumulate,
-            step_scheduler_with_optimizer=False,
-        )
-        check_processes(self.accelerator)
+        self.accelerator = start_processes(config, precision)
         # A name made of the time may differ between processes.
         self.folder = RunFolder(Path(broadcast_object_list([str(output)])[0]))
         self.say = say if self.accelerator.is_main_process else silent
@@ -118,10 +111,10 @@ class _Training:
         self.config = config
         self.spec = describe(config, network, training)
         self.progress = Progress()
-        self.protocol = None
+        if config.distill_from is None:
+            check_training_readings(training, config.max_depth_m)
         if self.validation is not None:
-            self.protocol = validation_protocol(self.validation, self.spec)
-            check_readings(self.validation, self.protocol)
+            check_validation_readings(self.validation, validation_protocol(self.validation, self.spec))
         self._prepare(network, training)
         self._open_folder(training, resume=resume)
         self.say(
@@ -147,6 +140,8 @@ class _Training:
         old = read_record(self.folder.record_path)
         if old:
             record.check_same_data(old, self.say)
+        if self.accelerator.is_main_process:
+            self.folder.take_places(self.config)
         if not self.folder.load_state(self.accelerator, self._parts(), self.say):
             self.say(f"{self.folder.path} has no finished epoch; starting from the beginning.")
         elif self.progress.epoch >= self.config.epochs:
@@ -232,7 +227,10 @@ class _Training:
         self.progress.epoch += 1
         if board is not None:  # before validation, whose failure must not cost the epoch's weights
             save_checkpoint(self.folder.last, self._network(), self.spec, self.config)
-        result = self._validate()
+        result = None
+        if self.validation is not None:
+            readers = self.config.num_workers
+            result = validate(self._network(), self.spec, self.validation, self.accelerator, readers=readers)
         if board is not None:
             row = {
                 "epoch": epoch + 1,
@@ -265,7 +263,7 @@ class _Training:
             overflows = self.progress.overflows
             return f"{rate:.1f} images/s loss {_mean(losses):.4f}" + (f" {overflows} overflows" if overflows else "")
 
-        batches = self._batches()
+        batches: Iterable[Sample] = receive(self.loader, self.accelerator.device)
         if self.accelerator.is_main_process:
             label = f"Epoch {epoch + 1}/{self.config.epochs}"
             batches = track(batches, label, len(self.loader), status=status)
@@ -286,19 +284,6 @@ class _Training:
             )
         return _mean(losses), images, first_batch_s
 
-    def _batches(self) -> Iterable[Sample]:
-        """Yield batches; an error inside a worker loses the traceback that PyTorch puts before it."""
-        try:
-            for batch in self.loader:
-                yield from_pipe(batch, self.accelerator.device)
-        except LightDepthError as error:
-            sentence = str(error).strip().splitlines()[-1]
-            raise LightDepthError(sentence.removeprefix(f"{LightDepthError.__module__}.LightDepthError: ")) from error
-        except RuntimeError as error:
-            if not str(error).startswith("DataLoader worker"):
-                raise
-            raise LightDepthError(WORKER_DIED) from error
-
     def _network(self) -> LightDepth:
         """Return the averaged weights, which are what is validated and kept."""
         return cast(LightDepth, self.average.module)
@@ -306,30 +291,10 @@ class _Training:
     def _estimator(self) -> DepthEstimator:
         return DepthEstimator(TorchBackend(self._network(), self.spec, str(self.accelerator.device)))
 
-    def _validate(self) -> EvalResult | None:
-        if self.validation is None or self.protocol is None:
-            return None
-        return validate(
-            self._network(),
-            self.spec,
-            self.validation,
-            self.protocol,
-            self.accelerator,
-            readers=self.config.num_workers,
-        )
-
     def _keep_weights(self, result: EvalResult | None) -> None:
         """Write `last`, and `best` where it is the best so far; without validation the newest is the best."""
-        spec, rmse_m = self.spec, 0.0
-        if result:
-            rmse_m = result.metrics.rmse_m
-            scores = {
-                "protocol": result.protocol.id,
-                "data": "validation",
-                "samples": result.samples,
-                **result.metrics.to_dict(),
-            }
-            spec = spec.with_changes(scores=scores)
+        spec = self.spec.with_changes(scores=result.record("validation")) if result else self.spec
+        rmse_m = result.metrics.rmse_m if result else 0.0
         if result is None or rmse_m < self.progress.best_rmse_m:
             self.progress.best_rmse_m = rmse_m
             save_checkpoint(self.folder.best, self._network(), spec, self.config)

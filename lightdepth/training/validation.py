@@ -18,9 +18,7 @@ from lightdepth_runtime.spec import ModelSpec
 
 from ..checkpoints.backend import TorchBackend
 
-__all__ = ["check_readings", "validate", "validation_protocol"]
-
-PROBED = 32  # pairs that are looked at before the first epoch; one with a reading is enough
+__all__ = ["validate", "validation_protocol"]
 
 
 def validation_protocol(validation: PairSet, spec: ModelSpec) -> Protocol:
@@ -28,28 +26,10 @@ def validation_protocol(validation: PairSet, spec: ModelSpec) -> Protocol:
     return choose_protocol(None, packaging=validation.packaging, range_m=spec.max_depth_m)
 
 
-def check_readings(validation: PairSet, protocol: Protocol) -> None:
-    """Refuse validation pairs that would have no score, before the first epoch.
-
-    Raises:
-        LightDepthError: none of some pairs, spread over the set, has valid depth under the protocol.
-    """
-    probe = validation.spread(PROBED)
-    for pair in probe.pairs:
-        frame = pair.read()
-        if protocol.valid(protocol.view(frame.image, frame.depth_m)[1]).any():
-            return
-    raise LightDepthError(
-        f"None of {len(probe)} validation pairs has valid depth under protocol {protocol.describe()!r}; check the depth "
-        "files' unit and max_depth_m, or set val_fraction to 0."
-    )
-
-
 def validate(
     network: nn.Module,
     spec: ModelSpec,
     validation: PairSet,
-    protocol: Protocol,
     accelerator: Accelerator,
     *,
     readers: int,
@@ -65,7 +45,7 @@ def validate(
     """
     number, processes = accelerator.process_index, accelerator.num_processes
     start, end = (len(validation) * place // processes for place in (number, number + 1))
-    scorer, fault = Scorer(protocol), None
+    scorer, fault = Scorer(validation_protocol(validation, spec)), None
     if processes > 1:
         _share_weights(network)
     backend = TorchBackend(network, spec, str(accelerator.device))
@@ -83,13 +63,13 @@ def validate(
             raise
         fault = str(error)
     if processes > 1:
-        scorer = _merge(gather_object([(scorer, fault)]), protocol)
+        scorer = _merge(gather_object([(scorer, fault)]))
     return summarise(scorer, validation, model=spec.name)
 
 
-def _merge(parts: list[tuple[Scorer, str | None]], protocol: Protocol) -> Scorer:
+def _merge(parts: list[tuple[Scorer, str | None]]) -> Scorer:
     """Put the processes' shares together, in their order; a fault of one is an error in all."""
-    whole = Scorer(protocol)
+    whole = Scorer(parts[0][0].protocol)
     for scorer, fault in parts:
         if fault is not None:
             raise LightDepthError(fault)

@@ -48,6 +48,15 @@ class EvalResult:
         """The average that the protocol calls its result."""
         return self.scores.headline(self.protocol.averaging)
 
+    def record(self, data: str) -> dict[str, Any]:  # Any: JSON values
+        """Return what a checkpoint's spec says of its score: protocol, what the pairs were, how many, the metrics."""
+        return {
+            "protocol": self.protocol.id,
+            "data": data,
+            "samples": self.samples,
+            **self.metrics.to_dict(),
+        }
+
     def to_dict(self) -> dict[str, Any]:  # Any: a JSON object
         """Return schema `lightdepth.eval/1`: metric names flat, units in the names."""
         return {

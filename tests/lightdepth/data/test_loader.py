@@ -5,8 +5,7 @@ import torch
 
 from lightdepth.config import load_config
 from lightdepth.data.augment import Augmentation, draw_view
-from lightdepth.data.loader import EpochSampler, TrainingPairs, build_loader, collate, split_scenes
-from lightdepth.data.sample import Sample
+from lightdepth.data.loader import EpochSampler, TrainingPairs, build_loader, split_scenes
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images.preprocess import preprocess
 from lightdepth_runtime.pairs import load_pairs, scenes_of
@@ -79,16 +78,43 @@ def test_reading_leaves_the_generator_that_dropout_draws_from_alone(pairs):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_batch_without_valid_depth_is_one_sentence_with_the_files():
-    empty = Sample(torch.zeros(3, 4, 4), torch.zeros(1, 4, 4), None, None, ["room/1.jpg"])
-    some = Sample(torch.zeros(3, 4, 4), torch.ones(1, 4, 4), None, None, ["room/2.jpg"])
-    with pytest.raises(LightDepthError, match=r"no valid depth: room/1.jpg, room/1.jpg; check the depth files' unit"):
-        collate([empty, empty])
-    with pytest.raises(LightDepthError, match=r"room/1.jpg \.\.\.;"):
-        collate([empty] * 5)
-    batch = collate([empty, some])
-    assert (batch.image.shape, batch.depth_m.shape) == ((2, 3, 4, 4), (2, 1, 4, 4))
-    assert batch.names == ["room/1.jpg", "room/2.jpg"]
+@pytest.fixture
+def with_empty(tum_copy):
+    """The four training pairs, two of them without a reading."""
+    pairs = load_pairs(tum_copy, "train")
+    for number in (1, 2):
+        cv2.imwrite(str(pairs.pairs[number].depth_path), np.zeros((120, 160), np.uint16))
+    return pairs
+
+
+def test_the_next_pair_takes_the_place_of_one_without_a_reading(with_empty):
+    training = TrainingPairs(with_empty.pairs, SPEC, Augmentation(), seed=0)
+    names = [pair.name for pair in with_empty.pairs]
+    batch = training.__getitems__([(0, 0), (0, 1), (0, 2)])
+    assert batch.names == [names[0], names[3], names[3]]
+    assert list(batch.left_out) == [names[1], names[2], names[2]]
+    assert (batch.depth_m.amax(dim=(1, 2, 3)) > 0).all()
+    again = training[0, 1]
+    assert torch.equal(again.image, batch.image[1])
+
+
+def test_a_view_without_a_reading_becomes_the_whole_frame(tum_copy):
+    pairs = load_pairs(tum_copy, "train")
+    depth = np.zeros((120, 160), np.uint16)
+    depth[:, 155:] = 1500  # at the edge, which most crops leave out
+    cv2.imwrite(str(pairs.pairs[0].depth_path), depth)
+    training = TrainingPairs(pairs.pairs, SPEC, Augmentation(zoom_max=4, zoom_share=1, flip=False), seed=0)
+    for number in range(20):
+        sample = training[number, 0]
+        assert sample.names == [pairs.pairs[0].name]
+        assert (sample.depth_m > 0).any()
+
+
+def test_pairs_without_any_reading_are_one_sentence_with_files_and_range(with_empty):
+    empty = with_empty.subset([1, 2], "train")
+    training = TrainingPairs(empty.pairs, SPEC, Augmentation(), seed=0)
+    with pytest.raises(LightDepthError, match=r"None of 2 training pairs .*10 m: .*_rgb.jpg; check the depth files"):
+        training[0, 0]
 
 
 def test_validation_holds_out_whole_scenes_chosen_by_the_seed(tmp_path, tum):

@@ -287,7 +287,7 @@ def test_an_output_that_cannot_be_written_is_refused(tum, tmp_path):
 def empty_depth(data):
     for path in data.rglob("*_depth.png"):
         cv2.imwrite(str(path), np.zeros((120, 160), np.uint16))
-    return "A training batch has no valid depth: freiburg"
+    return "None of 4 training pairs has a reading under max_depth_m, 10 m: freiburg"
 
 
 def truncated_jpeg(data):
