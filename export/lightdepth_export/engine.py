@@ -12,10 +12,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast, get_args
 
 from lightdepth_runtime.backends.device_buffers import open_cuda
 from lightdepth_runtime.backends.engine_file import check_engine_fits, read_engine_sidecar
-from lightdepth_runtime.backends.tensorrt_module import Flavour, load_tensorrt
+from lightdepth_runtime.backends.tensorrt_module import Flavour, choose_flavour, load_tensorrt
 from lightdepth_runtime.errors import LightDepthError
 
 from .tensorrt.builder import BuiltEngine, build_engine
@@ -46,10 +47,13 @@ __all__ = [
 _SIZE_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
-def can_build_here(onnx_path: Path | str = "MODEL.onnx", flavour: Flavour = "tensorrt") -> str | None:
-    """Return None where TensorRT and a GPU are, else one sentence: what is missing, and what to run on the target."""
+def can_build_here(onnx_path: Path | str = "MODEL.onnx", flavour: Flavour | None = None) -> str | None:
+    """Return None where TensorRT and a GPU are, else one sentence: what is missing, and what to run on the target.
+
+    `flavour` None takes TensorRT-RTX too where TensorRT is not.
+    """
     try:
-        load_tensorrt(flavour)
+        load_tensorrt(flavour or choose_flavour())
         open_cuda()
     except LightDepthError as error:
         missing = str(error).split(";")[0].rstrip(".")
@@ -64,17 +68,21 @@ def engine_here(
     *,
     options: BuildOptions | None = None,
     progress: BuildProgress | None = None,
-    flavour: Flavour = "tensorrt",
+    flavour: Flavour | None = None,
 ) -> SavedEngine:
-    """Build an engine for this machine's GPU.
+    """Build an engine for this machine's GPU and run it on a few frames.
+
+    `flavour` None takes TensorRT where it is installed, else TensorRT-RTX; the engine's JSON says which.
 
     Raises:
-        LightDepthError: TensorRT or a GPU is missing, the build failed, or a convolution has another precision.
+        LightDepthError: TensorRT or a GPU is missing, the build failed, a convolution has another precision, or the
+            engine's depth isn't ONNX Runtime's.
     """
+    flavour = flavour or choose_flavour()
     if reason := can_build_here(onnx_path, flavour):
         raise LightDepthError(reason)
-    gpu = open_cuda().gpu()
-    return build_and_save(load_tensorrt(flavour), onnx_path, output=output, gpu=gpu, options=options, progress=progress)
+    trt, buffers = load_tensorrt(flavour), open_cuda()
+    return build_and_save(trt, onnx_path, output=output, buffers=buffers, options=options, progress=progress)
 
 
 def engine_for(
@@ -122,7 +130,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 wanted = given.engine_for.split(",")
                 saved = engine_for(given.model, wanted, given.output, options=options, progress=progress)
             else:
-                saved = engine_here(given.model, given.output, options=options, progress=progress)
+                flavour = given.flavour or choose_flavour()
+                if given.flavour is None and flavour == "tensorrt_rtx":
+                    print("Building with TensorRT-RTX, since TensorRT is not installed here.")
+                saved = engine_here(given.model, given.output, options=options, progress=progress, flavour=flavour)
     except LightDepthError as error:
         if given.debug:
             raise
@@ -143,6 +154,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("model", type=Path, help="the ONNX file; its precision is the engine's")
     parser.add_argument("-o", "--output", type=Path, help="the engine; default: beside the ONNX file")
     parser.add_argument(
+        "--flavour",
+        type=_flavour,
+        metavar="tensorrt|tensorrt-rtx",
+        help="what builds the engine; default: TensorRT where it is installed, else TensorRT-RTX",
+    )
+    parser.add_argument(
         "--engine-for", metavar="SM[,SM]", help="build with TensorRT-RTX for these GPUs, without one: sm86,sm89"
     )
     parser.add_argument("--batch", type=_batch, metavar="MIN,OPT,MAX", help="batch range of a file with an open batch")
@@ -153,6 +170,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tf32", action="store_true", help="let FP32 convolutions round their inputs to 10 bits")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
+
+
+def _flavour(text: str) -> Flavour:
+    flavour = text.replace("-", "_")
+    if flavour not in get_args(Flavour):
+        raise argparse.ArgumentTypeError(f"needs tensorrt or tensorrt-rtx, got {text!r}")
+    return cast(Flavour, flavour)
 
 
 def _batch(text: str) -> BatchRange:

@@ -33,15 +33,44 @@ def install_gpu(monkeypatch, count=1):
     status = 0 if count else 100
     properties = types.SimpleNamespace(name=b"Fake GPU", major=8, minor=6)
     cudart.cudaGetDeviceCount = lambda: (status, count)
+    cudart.cudaSetDevice = lambda index: (0,)
     cudart.cudaGetDeviceProperties = lambda index: (0, properties)
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", cudart)
 
 
+def no_tensorrt(monkeypatch):
+    for name in ("tensorrt", "tensorrt_rtx"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+
 def test_a_machine_without_tensorrt_is_told_what_to_run_on_the_target(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    no_tensorrt(monkeypatch)
     sentence = engine.can_build_here("m.fp16.onnx")
     assert "TensorRT can't be imported" in sentence
     assert sentence.endswith("on the target, run: python -m lightdepth_export.engine m.fp16.onnx")
+
+
+@pytest.mark.parametrize(
+    ("installed", "flavour"),
+    [({"tensorrt", "tensorrt_rtx"}, "tensorrt"), ({"tensorrt_rtx"}, "tensorrt_rtx"), (set(), "tensorrt")],
+)
+def test_tensorrt_builds_where_it_is_and_else_tensorrt_rtx(monkeypatch, model, capsys, installed, flavour):
+    for name in ("tensorrt", "tensorrt_rtx"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name) if name in installed else None)
+    install_gpu(monkeypatch)
+    built = []
+
+    def build(trt, path, **options):
+        built.append(trt.__name__)
+        return types.SimpleNamespace(describe=lambda: "built")
+
+    monkeypatch.setattr(engine, "build_and_save", build)
+    assert engine.main([str(model)]) == (0 if installed else 1)
+    assert built == [flavour] * bool(installed)
+    assert ("since TensorRT is not installed" in capsys.readouterr().out) == (flavour == "tensorrt_rtx")
+    if len(installed) == 2:
+        engine.main([str(model), "--flavour", "tensorrt-rtx"])
+        assert built[-1] == "tensorrt_rtx"
 
 
 def test_a_machine_without_a_gpu_is_told_so(monkeypatch):
@@ -57,7 +86,7 @@ def test_tensorrt_and_a_gpu_are_enough(monkeypatch):
 
 
 def test_asking_for_an_engine_here_fails_where_none_can_be_built(monkeypatch, model):
-    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    no_tensorrt(monkeypatch)
     with pytest.raises(LightDepthError, match="on the target, run"):
         engine.engine_here(model)
     assert not model.with_suffix(".engine").exists()
@@ -79,6 +108,7 @@ def test_an_engine_is_rebuilt_for_this_gpu_in_its_flavour_and_batch_range(monkey
     onnx.save_model(proto, str(model))
     options = engine.BuildOptions(batch=engine.BatchRange(1, 2, 4))
     before = engine.engine_for(model, ["sm120"], options=options)
+    monkeypatch.setattr("lightdepth_export.tensorrt.save._test", lambda *arguments, **options: {"frames": 3})
     after = engine.rebuild_engine(model, before.path)
     assert (after.sidecar.gpu_name, after.sidecar.compute_capabilities) == ("Fake GPU", ("sm86",))
     assert after.sidecar.max_shape == (4, 3, 64, 96)
@@ -86,20 +116,27 @@ def test_an_engine_is_rebuilt_for_this_gpu_in_its_flavour_and_batch_range(monkey
 
 
 def test_an_error_is_one_sentence_and_exit_code_1(monkeypatch, model, capsys):
-    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    no_tensorrt(monkeypatch)
     assert engine.main([str(model)]) == 1
     assert capsys.readouterr().err.startswith("Error: No engine can be built here: TensorRT can't be imported")
 
 
 def test_debug_shows_the_traceback(monkeypatch, model):
-    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    no_tensorrt(monkeypatch)
     with pytest.raises(LightDepthError):
         engine.main([str(model), "--debug"])
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [["--workspace", "much"], ["--workspace", "0"], ["--batch", "1,2"], ["--batch", "4,2,1"], ["--int4"]],
+    [
+        ["--workspace", "much"],
+        ["--workspace", "0"],
+        ["--batch", "1,2"],
+        ["--batch", "4,2,1"],
+        ["--int4"],
+        ["--flavour", "x"],
+    ],
 )
 def test_a_wrong_argument_is_exit_code_2(model, wrong):
     with pytest.raises(SystemExit) as caught:

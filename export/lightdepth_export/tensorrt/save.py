@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import importlib.util
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import onnx
 
-from lightdepth_runtime.backends.device_buffers import GpuInfo
+from lightdepth_runtime.backends.device_buffers import DeviceBuffers
 from lightdepth_runtime.backends.engine_file import EngineSidecar, platform_name, sha256_of, write_engine
+from lightdepth_runtime.backends.tensorrt import TensorRTBackend
+from lightdepth_runtime.backends.tensorrt_module import FLAVOUR_NAMES
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.spec import Precision
+from lightdepth_runtime.spec import ModelSpec, Precision
 
 from .. import __version__
 from ..onnx.metadata import load_onnx, spec_of
@@ -19,6 +22,7 @@ from .builder import BuiltEngine, build_engine
 from .layers import check_precision
 from .options import BuildOptions
 from .progress import BuildProgress
+from .self_test import self_test
 
 __all__ = ["SavedEngine", "build_and_save", "engine_path", "kept_convolutions"]
 
@@ -35,9 +39,13 @@ class SavedEngine:
         sidecar = self.sidecar
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(sidecar.convolutions.items()))
         target = sidecar.gpu_name or ", ".join(sidecar.compute_capabilities) or "Ampere and later"
-        name = "TensorRT-RTX" if sidecar.flavour == "tensorrt_rtx" else "TensorRT"
+        name = FLAVOUR_NAMES[sidecar.flavour]
         size_mb = sidecar.plan_size_bytes / 1e6
-        return f"{self.path}: {name} {sidecar.tensorrt_version} for {target}, {size_mb:.1f} MB, convolutions: {kinds}"
+        text = f"{self.path}: {name} {sidecar.tensorrt_version} for {target}, {size_mb:.1f} MB, convolutions: {kinds}"
+        tested = sidecar.self_test
+        if "max_abs_diff_m" not in tested:
+            return f"{text}; not tested: {tested.get('skipped', 'no GPU took part')}"
+        return f"{text}; at most {tested['max_abs_diff_m']:.2g} m from ONNX Runtime on {tested['frames']} frames"
 
 
 def engine_path(onnx_path: Path | str) -> Path:
@@ -50,24 +58,27 @@ def build_and_save(
     onnx_path: Path | str,
     *,
     output: Path | None = None,
-    gpu: GpuInfo | None = None,
+    buffers: DeviceBuffers | None = None,
     options: BuildOptions | None = None,
     progress: BuildProgress | None = None,
 ) -> SavedEngine:
-    """Build the engine of an exported ONNX file; nothing is written unless its precision is what the file claims.
+    """Build the engine of an exported ONNX file.
+
+    Nothing is written unless its precision is what the file claims and, on a GPU, it passed the self-test.
 
     Args:
         trt: the module, `tensorrt` or `tensorrt_rtx`.
         onnx_path: written by `lightdepth export`; its spec goes into the JSON.
         output: the engine; None puts it beside the ONNX file.
-        gpu: that the engine is built on; None with TensorRT-RTX without one.
+        buffers: of the GPU that the engine is built for and tested on; None with TensorRT-RTX without one.
         options: see BuildOptions.
         progress: see build_engine.
 
     Raises:
-        LightDepthError: no LightDepth metadata, the build failed, or a convolution of another precision.
+        LightDepthError: no LightDepth metadata, the build failed, a convolution of another precision, or depth that
+            isn't ONNX Runtime's.
     """
-    onnx_path, options = Path(onnx_path), options or BuildOptions()
+    onnx_path, options, gpu = Path(onnx_path), options or BuildOptions(), buffers.gpu() if buffers else None
     output = output or engine_path(onnx_path)
     if output.suffix != ".engine":
         raise LightDepthError(f"An engine's name ends in .engine, got {output}; name it {output.stem}.engine.")
@@ -95,9 +106,23 @@ def build_and_save(
         other_precision_layers=tuple(built.layers.other_than(spec.precision)),
         settings=_settings(options, built),
         lightdepth_version=__version__,
+        self_test={} if buffers is None else _test(trt, built, model, spec, buffers, tf32=options.tf32),
     )
     write_engine(output, built.plan, sidecar)
     return SavedEngine(output, sidecar)
+
+
+def _test(
+    trt: Any, built: BuiltEngine, model: onnx.ModelProto, spec: ModelSpec, buffers: DeviceBuffers, *, tf32: bool
+) -> dict[str, Any]:  # Any: NVIDIA ships no types; JSON values
+    """Say how far the engine's metres are from ONNX Runtime's, or why that isn't known."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        return {"skipped": "ONNX Runtime is not installed here, pip install onnxruntime"}
+    backend = TensorRTBackend(trt, built.plan, spec, buffers, cuda_graph=False)
+    try:
+        return asdict(self_test(backend, model, flavour=built.flavour, version=built.tensorrt_version, tf32=tf32))
+    finally:
+        backend.close()
 
 
 def kept_convolutions(model: onnx.ModelProto, precision: Precision) -> list[str]:

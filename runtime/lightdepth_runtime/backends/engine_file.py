@@ -14,7 +14,7 @@ from ..atomic import atomic_path, write_json
 from ..errors import LightDepthError
 from ..spec import ModelSpec
 from .device_buffers import GpuInfo
-from .tensorrt_module import Flavour
+from .tensorrt_module import FLAVOUR_NAMES, Flavour
 
 __all__ = [
     "ENGINE_SCHEMA",
@@ -30,8 +30,8 @@ __all__ = [
 ]
 
 ENGINE_SCHEMA = "lightdepth.engine/1"
-_MAGIC = {"tensorrt": b"ftrt", "tensorrt_rtx": b"vtrt"}  # the first four bytes of a plan
-_NAMES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
+_MAGIC: dict[Flavour, bytes] = {"tensorrt": b"ftrt", "tensorrt_rtx": b"vtrt"}  # the first four bytes of a plan
+
 _OLDEST_PORTABLE_SM = 80  # TensorRT-RTX without a list of GPUs builds for Ampere and later
 
 
@@ -44,7 +44,8 @@ class EngineSidecar:
     """What is known of an engine.
 
     `compute_capabilities` are like "sm86"; none means every GPU from Ampere on (TensorRT-RTX). `gpu_name` is None where
-    it was built without a GPU. Shapes are those of the input. `convolutions` counts them by precision.
+    it was built without a GPU. Shapes are those of the input. `convolutions` counts them by precision. `self_test` is
+    how far its metres were from ONNX Runtime's when it was built; empty where no GPU was there to run it.
     """
 
     spec: ModelSpec
@@ -64,6 +65,7 @@ class EngineSidecar:
     convolutions: Mapping[str, int] = field(default_factory=dict)
     other_precision_layers: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON values of the builder's options
+    self_test: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON values
     lightdepth_version: str = "unknown"
     schema: str = ENGINE_SCHEMA
 
@@ -136,7 +138,9 @@ def read_plan(engine: Path, sidecar: EngineSidecar) -> bytes:
         raise LightDepthError(f"Can't read {engine}: {error.strerror or error}.") from error
     for flavour, magic in _MAGIC.items():
         if plan.startswith(magic) and flavour != sidecar.flavour:
-            raise _misfit(engine, f"it holds a {_NAMES[flavour]} plan, and its JSON says {_NAMES[sidecar.flavour]}")
+            raise _misfit(
+                engine, f"it holds a {FLAVOUR_NAMES[flavour]} plan, and its JSON says {FLAVOUR_NAMES[sidecar.flavour]}"
+            )
     if len(plan) != sidecar.plan_size_bytes:
         raise _misfit(engine, f"it has {len(plan)} bytes of {sidecar.plan_size_bytes}: the file is incomplete or mixed")
     if sha256_of(plan) != sidecar.plan_sha256:
@@ -153,9 +157,9 @@ def check_engine_fits(engine: Path, sidecar: EngineSidecar, *, flavour: Flavour,
         EngineMisfitError: it doesn't fit; says why.
     """
     if sidecar.flavour != flavour:
-        raise _misfit(engine, f"it was built by {_NAMES[sidecar.flavour]}, and this is {_NAMES[flavour]}")
+        raise _misfit(engine, f"it was built by {FLAVOUR_NAMES[sidecar.flavour]}, and this is {FLAVOUR_NAMES[flavour]}")
     if sidecar.tensorrt_version != version:
-        made, here = f"{_NAMES[flavour]} {sidecar.tensorrt_version}", version
+        made, here = f"{FLAVOUR_NAMES[flavour]} {sidecar.tensorrt_version}", version
         raise _misfit(engine, f"it was built by {made}, and {here} is installed here")
     if sidecar.platform != platform_name():
         raise _misfit(engine, f"it was built on {sidecar.platform}, and this is {platform_name()}")

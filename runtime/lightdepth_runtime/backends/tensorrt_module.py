@@ -5,15 +5,17 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from ..errors import LightDepthError
 
-__all__ = ["Flavour", "LogLines", "collect_log", "flavour_of", "load_tensorrt"]
+__all__ = ["FLAVOUR_NAMES", "Flavour", "LogLines", "choose_flavour", "collect_log", "flavour_of", "load_tensorrt"]
 
 Flavour = Literal["tensorrt", "tensorrt_rtx"]
+
+FLAVOUR_NAMES: dict[Flavour, str] = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
 
 _INSTALL = {
     "tensorrt": "on a Jetson it comes with JetPack (apt install python3-libnvinfer); elsewhere: pip install tensorrt",
@@ -34,8 +36,17 @@ def load_tensorrt(flavour: Flavour = "tensorrt") -> Any:  # Any: NVIDIA ships no
     try:
         return importlib.import_module(flavour)
     except (ImportError, OSError) as error:  # OSError: the bindings are there, a library isn't
-        name = "TensorRT-RTX" if flavour == "tensorrt_rtx" else "TensorRT"
+        name = FLAVOUR_NAMES[flavour]
         raise LightDepthError(f"{name} can't be imported ({error}); {_INSTALL[flavour]}.") from error
+
+
+def choose_flavour() -> Flavour:
+    """Return TensorRT where it can be imported, else TensorRT-RTX where that can, else TensorRT."""
+    for flavour in get_args(Flavour):
+        with suppress(LightDepthError):
+            load_tensorrt(flavour)
+            return flavour
+    return "tensorrt"
 
 
 def flavour_of(trt: Any) -> Flavour:  # Any: NVIDIA ships no types

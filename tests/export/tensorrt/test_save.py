@@ -1,15 +1,18 @@
 """The JSON beside an engine, with TensorRT-RTX building a graph of one convolution."""
 
 import hashlib
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from lightdepth_export.onnx.backend import open_graph
 from lightdepth_export.onnx.metadata import embed_spec
 from lightdepth_export.tensorrt.options import BatchRange, BuildOptions
 from lightdepth_export.tensorrt.save import build_and_save, engine_path, kept_convolutions
+from lightdepth_export.tensorrt.self_test import known_cause
 from lightdepth_runtime.backends.device_buffers import GpuInfo
 from lightdepth_runtime.backends.engine_file import read_engine_sidecar, read_plan, sidecar_path
 from lightdepth_runtime.errors import LightDepthError
@@ -72,9 +75,76 @@ def test_the_json_says_whose_network_it_is_what_built_it_and_for_what(trt, write
     assert "sm86, sm89" in saved.describe()
 
 
-def test_the_gpu_that_it_was_built_on_is_named(trt, write):
-    sidecar = build_and_save(trt, write(convolutions()), gpu=GpuInfo("Orin", "sm87")).sidecar
+@pytest.fixture
+def on_orin(trt, monkeypatch):
+    """Build on a GPU whose engines compute ONNX Runtime's metres, off by so many."""
+
+    class Engine:
+        largest_batch = 1
+
+        def __init__(self, trt, plan, spec, buffers, *, cuda_graph):
+            self.spec, self._reference = spec, open_graph(on_orin.model)
+
+        def run(self, batch):
+            return self._reference.run(batch) + np.float32(on_orin.off_m)
+
+        def close(self):
+            self._reference.close()
+
+    def on_orin(path, off_m=0.0, **options):
+        on_orin.model, on_orin.off_m = onnx.load_model(path), off_m
+        buffers = SimpleNamespace(gpu=lambda: GpuInfo("Orin", "sm87"))
+        return build_and_save(trt, path, buffers=buffers, options=BuildOptions(**options))
+
+    monkeypatch.setattr("lightdepth_export.tensorrt.save.TensorRTBackend", Engine)
+    return on_orin
+
+
+def test_the_gpu_that_it_was_built_on_is_named(on_orin, write):
+    sidecar = on_orin(write(convolutions())).sidecar
     assert (sidecar.gpu_name, sidecar.compute_capabilities) == ("Orin", ("sm87",))
+
+
+def test_an_engine_is_run_before_it_is_written_and_its_json_says_how_far_it_is_off(on_orin, write):
+    saved = on_orin(write(convolutions()), off_m=1e-4)
+    assert saved.sidecar.self_test["frames"] == 3
+    assert saved.sidecar.self_test["max_abs_diff_m"] == pytest.approx(1e-4, rel=0.1)
+    assert read_engine_sidecar(saved.path) == saved.sidecar
+    assert "m from ONNX Runtime on 3 frames" in saved.describe()
+
+
+@pytest.mark.parametrize("off_m", [0.5, float("nan")])
+def test_an_engine_with_wrong_depth_is_refused_and_leaves_nothing(on_orin, write, tmp_path, off_m):
+    path = write(convolutions())
+    with pytest.raises(LightDepthError, match=rf"up to {off_m:.3g} m from ONNX Runtime's .*nothing was written"):
+        on_orin(path, off_m=off_m)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_tf32_is_allowed_its_rounding(on_orin, write):
+    with pytest.raises(LightDepthError, match="for fp32"):
+        on_orin(write(convolutions()), off_m=0.02)
+    on_orin(write(convolutions()), off_m=0.02, tf32=True)
+
+
+def test_an_engine_built_without_a_gpu_says_that_it_was_not_tested(trt, write):
+    saved = build_and_save(trt, write(convolutions()), options=BuildOptions(compute_capabilities=("sm86",)))
+    assert saved.describe().endswith("not tested: no GPU took part")
+
+
+@pytest.mark.parametrize(
+    ("operator", "flavour", "version", "is_known"),
+    [
+        ("Softmax", "tensorrt", "10.3.0.30", True),
+        ("Softmax", "tensorrt", "10.13.3.9", False),
+        ("Softmax", "tensorrt_rtx", "1.7.1.116", False),
+        ("Relu", "tensorrt", "10.3.0.30", False),
+    ],
+)
+def test_wrong_depth_of_tensorrt_10_3_for_transformers_is_a_known_cause(operator, flavour, version, is_known):
+    graph = helper.make_graph([helper.make_node(operator, ["image"], ["depth"])], "g", [], [])
+    cause = known_cause(helper.make_model(graph), flavour, version)
+    assert (cause is not None and "transformer" in cause) == is_known
 
 
 def test_float_convolutions_under_an_fp16_label_fail_and_leave_nothing(trt, write, tmp_path):
