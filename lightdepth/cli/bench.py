@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from lightdepth_runtime.cli.bench import show_bench
-from lightdepth_runtime.cli.options import Image, Json, Memory, Rounds, Threads
+from lightdepth_runtime.cli.options import Image, Json, Memory, Rounds, Threads, Wide
 
 from .options import Against, AgainstWeights, BenchModels, Report, TorchDevices
 
@@ -20,6 +20,7 @@ def bench_command(
     image: Image = None,
     rounds: Rounds = 15,
     memory: Memory = True,
+    wide: Wide = False,
     json: Json = None,
     report: Report = None,
 ) -> None:
@@ -35,7 +36,7 @@ def bench_command(
     result = bench_models(
         [Path(model) for model in models or []], frame, rival, frame_name=frame_name, options=options, say=print
     )
-    show_bench(result, json)
+    show_bench(result, json, wide=wide)
     if report:
         print(f"Wrote {write_bench_report(report, result, typed_command())}")
 

@@ -6,19 +6,14 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lightdepth_runtime.cli.evaluate import tracker
-from lightdepth_runtime.cli.options import AnyDevice, Data, Model, Output, ProtocolName, Split, Threads
+from lightdepth_runtime.cli.options import AnyDevice, Data, Model, Output, ProtocolName, Split, Threads, Wide
 from lightdepth_runtime.errors import LightDepthError
 
 from .bench import typed_command
 from .options import Baseline, BaselineSpecFile, ComparedWeights, ComparedWith, Domain, Report, Visualize
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from ..compare.compare import Comparison
 
 __all__ = ["compare_command"]
 
@@ -36,22 +31,23 @@ def compare_command(
     threads: Threads = None,
     protocol: ProtocolName = "eigen",
     visualize: Visualize = 5,
+    wide: Wide = False,
     output: Output = None,
     report: Report = None,
 ) -> None:
     """Score a model and a baseline on the same pairs: raw, median-aligned, and scale-and-shift-aligned."""
-    from rich.console import Console
-
     from lightdepth_runtime.atomic import make_folder, result_folder
     from lightdepth_runtime.backends.baseline import BaselineBackend
     from lightdepth_runtime.bench.machine import usable_cores
     from lightdepth_runtime.estimator import DepthEstimator
     from lightdepth_runtime.pairs import load_pairs, spread_indices
+    from lightdepth_runtime.table import print_table
 
     from ..compare.candidates import baseline_entrant, foreign_entrant, lightdepth_entrant
     from ..compare.compare import compare
     from ..report.compare import write_comparison
     from ..report.compare_html import write_compare_report
+    from ..report.compare_tables import accuracy_table, models_table
 
     open_rival = _rival_opener(against, against_weights, baseline_file, baseline_spec)
     pairs = load_pairs(data, split)
@@ -67,13 +63,12 @@ def compare_command(
         if report:
             pictures = written[2:]
             written.insert(2, write_compare_report(make_folder(report), comparison, pictures, typed_command(), threads))
-    console = Console()
-    for table in comparison_tables(comparison):
-        console.print(table)
-    console.print(
-        f"Wrote {', '.join(str(path) for path in written[: len(written) - len(frames)])} and {len(frames)} pictures",
-        soft_wrap=True,
-    )
+    print_table(models_table(comparison), wide=wide)
+    winners = comparison.winners()
+    for chosen in comparison.protocols():
+        table = accuracy_table(comparison.rows_under(chosen), winners.get(chosen.id, {}))
+        print_table(table, wide=wide)
+    print(f"Wrote {', '.join(str(path) for path in written[: len(written) - len(frames)])} and {len(frames)} pictures")
 
 
 def _rival_opener(
@@ -91,29 +86,3 @@ def _rival_opener(
 
     check_baseline_name(against)
     return lambda _, threads: Baseline(weights, against, threads=threads)
-
-
-def comparison_tables(comparison: Comparison) -> list[Table]:
-    """Lay out the main metrics for a terminal, one table a protocol; compare.md has all of them."""
-    from rich.table import Table
-
-    tables = []
-    for protocol in (*comparison.protocols(), None):
-        rows = [row for row in comparison.rows if row.protocol == protocol]
-        if not rows:
-            continue
-        title = protocol.describe() if protocol else "Random weights: accuracy not shown"
-        table = Table(title=title, title_justify="left")
-        for name in ("model", "domain"):
-            table.add_column(name, overflow="fold")
-        for name in ("RMSE, m", "AbsRel", "SILog", "delta1", "ms a frame"):
-            table.add_column(name, justify="right")
-        for row in comparison.rows:
-            if row.protocol == protocol:
-                m = row.metrics
-                cells = (
-                    (f"{m.rmse_m:.3f}", f"{m.abs_rel:.3f}", f"{m.silog:.2f}", f"{m.delta1:.3f}") if m else ("-",) * 4
-                )
-                table.add_row(row.model, row.domain, *cells, f"{row.latency_ms_p50:.1f}")
-        tables.append(table)
-    return tables

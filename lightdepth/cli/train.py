@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from lightdepth_runtime.cli.app import Command
-from lightdepth_runtime.cli.options import Json
+from lightdepth_runtime.cli.options import Json, Wide
 
 from ..config import TrainConfig, describe_config, load_config
 from .options import (
@@ -130,9 +130,13 @@ def runs_command(
     folders: Annotated[
         list[Path] | None, typer.Argument(metavar="DIR", help="Runs, or folders of runs. Default: runs.")
     ] = None,
+    wide: Wide = False,
     json: Json = None,
 ) -> None:
     """List training runs, best first, and the settings in which they differ."""
+    from lightdepth_runtime.table import print_table
+
     from ..runs.table import compare_runs
 
-    print("\n".join(compare_runs(folders or [Path("runs")], json)))
+    for table in compare_runs(folders or [Path("runs")], json):
+        print_table(table, wide=wide)

@@ -113,6 +113,26 @@ class Comparison:
         found = {row.protocol for row in self.rows if row.protocol is not None}
         return sorted(found, key=lambda protocol: METRIC_ALIGNMENTS.index(protocol.alignment))
 
+    def rows_under(self, protocol: Protocol) -> list[Row]:
+        """Return the rows of one protocol."""
+        return [row for row in self.rows if row.protocol == protocol]
+
+    def models(self) -> list[Row]:
+        """Return one row a model."""
+        return list({row.model: row for row in reversed(self.rows)}.values())[::-1]
+
+    def first_scored(self) -> list[Row]:
+        """Return each model's first row, where it has scores."""
+        return [row for row in self.models() if row.scores is not None]
+
+    def notes(self) -> list[str]:
+        """Say which models' accuracy is not shown."""
+        return [
+            f"{row.model} has random weights: its accuracy would mean nothing and is not shown."
+            for row in self.models()
+            if row.scores is None
+        ]
+
     def winners(self) -> dict[str, dict[str, str]]:
         """Return, for each protocol id with two models or more, the best model by metric; ties go to none."""
         best: dict[str, dict[str, str]] = {}

@@ -6,18 +6,14 @@ from typing import Any
 
 from lightdepth_runtime.atomic import make_folder, write_text
 from lightdepth_runtime.bench.bench import BenchResult, BenchRow, unique_labels
-from lightdepth_runtime.bench.table import GPU_LABELS, gpu_cells, ratio_lines
+from lightdepth_runtime.bench.table import bench_table, ratio_lines
+from lightdepth_runtime.table import Column, Table, number
 
-from . import Cell, Point, box, command_box, heading, number, page, paragraph, plots, scatter_svg, table
+from .page import box, command_box, heading, page, paragraph, plots
+from .scatter import Point, scatter_svg
+from .table import html_table
 
 __all__ = ["bench_html", "machine_box", "write_bench_report"]
-
-COLUMNS = (
-    "model", "p50, ms", "p90, ms", "p99, ms", "images/s", "whole call, ms", "cold start, ms", "of matrix peak",
-    "parameters", "GMAC", "file, MB", "peak memory, MB",
-    "input, h x w", "backend", "precision", "weights",
-)  # fmt: skip
-ACCURACY_COLUMNS = ("model", "RMSE, m", "AbsRel", "delta1", "scored on", "protocol")
 
 
 def write_bench_report(folder: Path, result: BenchResult, command: Sequence[str]) -> Path:
@@ -34,16 +30,12 @@ def write_bench_report(folder: Path, result: BenchResult, command: Sequence[str]
 def bench_html(result: BenchResult, command: Sequence[str]) -> str:
     """Build the page; `command` is what was typed, for the reader to repeat it."""
     labels = unique_labels(result.rows)
-    rows = [_cells(label, row) for label, row in zip(labels, result.rows, strict=True)]
     parts = [
         paragraph(f"{_sentence(str(result.settings['timed']))} Frame: {result.settings['frame']}."),
         *(paragraph(text, "warn") for text in result.warnings),
         heading("Speed and size"),
-        table(COLUMNS, rows, label="Speed and size of each model"),
+        html_table(bench_table(result)),
     ]
-    if any(row.gpu for row in result.rows):
-        measured = [[label, *gpu_cells(row.gpu)] for label, row in zip(labels, result.rows, strict=True)]
-        parts += [heading("Power and clocks", 3), table(("model", *GPU_LABELS), measured, label="Power and clocks")]
     if result.ratios:
         parts += [heading("Ratios", 3), *(paragraph(line, "quiet") for line in ratio_lines(result))]
     parts += _accuracy(labels, result.rows)
@@ -66,27 +58,6 @@ def machine_box(machine: Mapping[str, Any]) -> str:  # Any: a JSON object
     )
 
 
-def _cells(label: str, row: BenchRow) -> list[Cell | str]:
-    return [
-        label,
-        number(row.latency_ms_p50, ".1f"),
-        number(row.latency_ms_p90, ".1f"),
-        number(row.latency_ms_p99, ".1f"),
-        number(row.images_per_s, ".3g"),
-        number(row.call_ms_p50, ".1f"),
-        number(row.cold_start_ms, ".0f"),
-        number(row.matmul_share, ".0%"),
-        number(row.parameters or None, ","),
-        number(row.gmacs, ".2f"),
-        number(row.size_bytes, ".1f", scale=1e-6),
-        number(row.peak_memory_bytes, ".0f", scale=1e-6),
-        Cell(f"{row.input_height}x{row.input_width}", row.input_height * row.input_width),
-        row.backend,
-        row.precision,
-        row.weights,
-    ]
-
-
 def _accuracy(labels: Sequence[str], rows: Sequence[BenchRow]) -> list[str]:
     """Show the scores that files carry: one pair of plots a protocol and data set, since no other figures compare."""
     known = [(label, row, row.scores) for label, row in zip(labels, rows, strict=True) if row.scores]
@@ -101,15 +72,17 @@ def _accuracy(labels: Sequence[str], rows: Sequence[BenchRow]) -> list[str]:
             number(scores.get("rmse_m"), ".3f"),
             number(scores.get("abs_rel"), ".4f"),
             number(scores.get("delta1"), ".3f"),
-            Cell(_data_name(scores), is_words=True),
-            Cell(_protocol_name(scores), is_words=True),
+            _data_name(scores),
+            _protocol_name(scores),
         ]
         for label, _, scores in known
     ]
+    figures, words = ("RMSE, m", "AbsRel", "delta1"), ("scored on", "protocol")
+    columns = [Column("model"), *map(Column, figures), *(Column(name, is_words=True) for name in words)]
     parts = [
         heading("Accuracy, as the files state it"),
         paragraph("Scores that the models were released with; nothing was scored in this run."),
-        table(ACCURACY_COLUMNS, cells, label="Accuracy that the model files state"),
+        html_table(Table("Accuracy that the model files state", columns, cells)),
     ]
     for terms in dict.fromkeys((_data_name(scores), _protocol_name(scores)) for _, _, scores in known):
         alike = [(label, row, s) for label, row, s in known if (_data_name(s), _protocol_name(s)) == terms]

@@ -7,9 +7,12 @@ from lightdepth_export.artifacts import ExportResult
 from lightdepth_runtime.atomic import write_text
 from lightdepth_runtime.bench.bench import BenchResult
 from lightdepth_runtime.bench.machine import describe_machine
+from lightdepth_runtime.bench.table import bench_table
 from lightdepth_runtime.evaluation.evaluate import EvalResult
+from lightdepth_runtime.table import Column, Table, number
 
 from ..runs.folder import RunFolder
+from .table import markdown_table
 
 __all__ = ["DemoResult", "write_report"]
 
@@ -42,51 +45,44 @@ def _head() -> str:
 
 
 def _accuracy(result: DemoResult) -> str:
-    lines = [
-        "## Accuracy",
-        f"Protocol {result.scores[0].protocol.describe()}; {result.scores[0].samples} pairs.\n",
-        "| depth from | RMSE (m) | MAE (m) | AbsRel | SILog | delta1 |",
-        "|---|---|---|---|---|---|",
-    ]
+    heads = ("RMSE, m", "MAE, m", "AbsRel", "SILog", "delta1")
+    rows = []
     for score in result.scores:
         m = score.metrics
-        lines.append(
-            f"| {score.model} | {m.rmse_m:.3f} | {m.mae_m:.3f} | {m.abs_rel:.3f} | {m.silog:.1f} | {m.delta1:.3f} |"
-        )
-    return "\n".join(lines)
+        figures = (m.rmse_m, m.mae_m, m.abs_rel, m.silog, m.delta1)
+        rows.append([score.model, *map(number, figures, (".3f", ".3f", ".3f", ".1f", ".3f"))])
+    table = Table("Accuracy", [Column("depth from", is_words=True), *map(Column, heads)], rows)
+    described = f"Protocol {result.scores[0].protocol.describe()}; {result.scores[0].samples} pairs."
+    return f"## Accuracy\n{described}\n\n{markdown_table(table)}"
 
 
 def _parity(result: DemoResult) -> str:
-    lines = [
-        "## Export",
-        "Each file was compared with PyTorch on the same test pairs; past its threshold the export would have failed. "
-        "No CPU computes in FP16, so that row is simulated binary16 rounding.\n",
-        "| step | largest difference (mm) | mean difference (mm) | change of RMSE |",
-        "|---|---|---|---|",
+    heads = ("largest difference, mm", "mean difference, mm", "change of RMSE")
+    rows = [
+        [
+            step.step,
+            number(step.max_abs_diff_m, ".3f", scale=1e3),
+            number(step.mean_abs_diff_m, ".3f", scale=1e3),
+            number(step.rmse_change, "+.3%"),
+        ]
+        for step in result.export.report.steps
     ]
-    for step in result.export.report.steps:
-        change = step.rmse_change
-        shown = "not measured" if change is None else f"{100 * change:+.3f} %"
-        lines.append(f"| {step.step} | {1e3 * step.max_abs_diff_m:.3f} | {1e3 * step.mean_abs_diff_m:.3f} | {shown} |")
-    return "\n".join([*lines, "", result.export.engine_note])
+    table = Table("Export", [Column("step", is_words=True), *map(Column, heads)], rows)
+    return (
+        "## Export\n"
+        "Each file was compared with PyTorch on the same test pairs; past its threshold the export would have failed. "
+        "No CPU computes in FP16, so that row is simulated binary16 rounding.\n\n"
+        f"{markdown_table(table)}\n\n{result.export.engine_note}"
+    )
 
 
 def _bench(result: DemoResult) -> str:
-    lines = [
-        "## Latency",
-        "One run, interleaved, same backend and threads, the network alone, each at its native input.\n",
-        "| model | weights | input | parameters | GMAC | p50 (ms) | p99 (ms) |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in result.bench.rows:
-        gmacs = "" if row.gmacs is None else f"{row.gmacs:.2f}"
-        lines.append(
-            f"| {row.model} | {row.weights} | {row.input_width}x{row.input_height} | {row.parameters:,} | {gmacs} | "
-            f"{row.latency_ms_p50:.1f} | {row.latency_ms_p99:.1f} |"
-        )
-    for warning in result.bench.warnings:
-        lines += ["", f"Note: {warning}"]
-    return "\n".join(lines)
+    notes = "".join(f"\n\nNote: {warning}" for warning in result.bench.warnings)
+    return (
+        "## Latency\n"
+        "One run, interleaved, same backend and threads, the network alone, each at its native input.\n\n"
+        f"{markdown_table(bench_table(result.bench))}{notes}"
+    )
 
 
 def _next(result: DemoResult) -> str:

@@ -3,7 +3,6 @@
 import base64
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -11,41 +10,18 @@ from pathlib import Path
 from lightdepth_runtime import __version__
 
 __all__ = [
-    "Cell",
     "box",
     "command_box",
     "embed_png",
     "heading",
-    "number",
     "page",
     "paragraph",
     "picture",
     "plots",
-    "table",
 ]
 
 # The browser itself refuses whatever is not in the file.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-ABSENT = "-"
-WORDS = ' class="words"'
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell: what is shown, what it is sorted by (the text itself if None), and a smaller line below."""
-
-    text: str
-    key: float | str | None = None
-    note: str = ""
-    is_best: bool = False
-    is_words: bool = False  # left-aligned, may wrap
-
-
-def number(value: float | None, style: str, *, scale: float = 1.0, note: str = "", is_best: bool = False) -> Cell:
-    """Make a cell of a figure times `scale` in a format such as ".3f"; a dash where it isn't known, sorted last."""
-    if value is None:
-        return Cell(ABSENT, "")
-    return Cell(format(value if scale == 1 else value * scale, style), value, note, is_best)
 
 
 def page(title: str, parts: Sequence[str]) -> str:
@@ -72,36 +48,6 @@ def heading(text: str, level: int = 2) -> str:
 def paragraph(text: str, kind: str = "") -> str:
     """Return a paragraph; `kind` "quiet" is small print, "warn" a note that must be seen."""
     return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[Cell | str]], *, label: str) -> str:
-    """Return a sortable table that scrolls inside itself where it is wider than the page.
-
-    Args:
-        columns: the heads.
-        rows: cells, as many as heads; the first column stands left.
-        label: what the table is, for those who can't see it.
-    """
-    words = [any(isinstance(cell, Cell) and cell.is_words for cell in column) for column in zip(*rows, strict=True)]
-    words = words or [False] * len(columns)
-    heads = "".join(
-        f'<th scope="col"{WORDS if left else ""}><button type="button">{escape(name)}</button></th>'
-        for name, left in zip(columns, words, strict=True)
-    )
-    body = "\n".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>" for row in rows)
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}"><table>\n'
-        f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
-    )
-
-
-def _cell(cell: Cell | str) -> str:
-    cell = cell if isinstance(cell, Cell) else Cell(cell)
-    key = cell.text if cell.key is None else cell.key
-    names = [name for name, on in (("best", cell.is_best), ("words", cell.is_words)) if on]
-    kind = f' class="{" ".join(names)}"' if names else ""
-    note = f"<small>{escape(cell.note)}</small>" if cell.note else ""
-    return f'<td{kind} data-key="{escape(str(key))}">{escape(cell.text)}{note}</td>'
 
 
 def box(entries: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from lightdepth_runtime import __version__
 from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.table import Cell, Column, Table, number
 
 from ..config import load_config
 from .folder import RunFolder
@@ -19,6 +20,12 @@ __all__ = ["RunSummary", "compare_runs", "find_runs", "summarise_run"]
 
 SCHEMA = "lightdepth.runs/1"
 SHORT = 9  # digits of a commit or a fingerprint
+COLUMNS = (
+    Column("run", is_words=True),
+    *map(Column, ("epochs", "best", "RMSE, m", "AbsRel", "delta1", "loss", "hours")),
+    Column("commit", is_words=True, is_extra=True),
+    Column("data", is_words=True, is_extra=True),
+)
 
 
 @dataclass(frozen=True)
@@ -82,8 +89,8 @@ def summarise_run(run: RunFolder) -> RunSummary:
     )
 
 
-def compare_runs(paths: Sequence[Path], json_path: Path | None = None) -> list[str]:
-    """Return the lines of a table, best RMSE first, and of the settings in which the runs differ.
+def compare_runs(paths: Sequence[Path], json_path: Path | None = None) -> list[Table]:
+    """Return a table of the runs, best RMSE first, and one of the settings in which they differ.
 
     Raises:
         LightDepthError: no run there, a damaged one, or a JSON file that can't be written.
@@ -92,31 +99,22 @@ def compare_runs(paths: Sequence[Path], json_path: Path | None = None) -> list[s
     if json_path:
         values = {"schema": SCHEMA, "lightdepth_version": __version__, "runs": [asdict(run) for run in runs]}
         write_json(json_path, values)
-    header = ["run", "epochs", "best", "RMSE m", "AbsRel", "delta1", "loss", "hours", "commit", "data"]
-    table = [header, *(_row(run) for run in runs)]
+    tables = [Table("", COLUMNS, [_row(run) for run in runs])]
     differing = [key for key in runs[0].config if len({repr(run.config[key]) for run in runs}) > 1]
-    lines = _align(table)
-    if differing:
-        keys = [["setting", *(run.name for run in runs)]]
-        lines += ["", *_align(keys + [[key, *(str(run.config[key]) for run in runs)] for key in differing])]
-    elif len(runs) > 1:
-        lines += ["", "All settings are the same."]
-    return lines
+    if len(runs) > 1:
+        title = "Settings that differ" if differing else "All settings are the same"
+        columns = (Column("run", is_words=True), *(Column(key, is_words=True) for key in differing))
+        tables.append(Table(title, columns, [[run.name, *(str(run.config[key]) for key in differing)] for run in runs]))
+    return tables
 
 
-def _row(run: RunSummary) -> list[str]:
-    scores = (run.best_rmse_m, run.best_abs_rel, run.best_delta1, run.loss)
+def _row(run: RunSummary) -> list[Cell | str]:
     return [
         run.name,
         f"{run.finished_epochs}/{run.epochs}",
-        str(run.best_epoch or "-"),
-        *("-" if score is None else f"{score:.3f}" for score in scores),
-        f"{run.hours:.1f}",
+        number(run.best_epoch, "d"),
+        *(number(score, ".3f") for score in (run.best_rmse_m, run.best_abs_rel, run.best_delta1, run.loss)),
+        number(run.hours, ".1f"),
         run.commit or "-",
         run.data or "-",
     ]
-
-
-def _align(table: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in table]

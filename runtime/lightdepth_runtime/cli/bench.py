@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .options import BenchDevices, Image, Json, Memory, Models, Rounds, Threads
+from .options import BenchDevices, Image, Json, Memory, Models, Rounds, Threads, Wide
 
 if TYPE_CHECKING:
     from ..bench.bench import BenchResult
@@ -20,6 +20,7 @@ def bench_command(
     image: Image = None,
     rounds: Rounds = 15,
     memory: Memory = True,
+    wide: Wide = False,
     json: Json = None,
 ) -> None:
     """Time models against each other: latency, memory, size, ratios."""
@@ -29,19 +30,19 @@ def bench_command(
     frame, frame_name = read_frame(image)
     options = BenchOptions(tuple(device), threads, rounds, memory)
     rows = plan_rows([find_model(model) for model in models or [None]], options.devices)
-    show_bench(run_bench(rows, frame, frame_name=frame_name, options=options), json)
+    show_bench(run_bench(rows, frame, frame_name=frame_name, options=options), json, wide=wide)
 
 
-def show_bench(result: BenchResult, json: Path | None) -> None:
+def show_bench(result: BenchResult, json: Path | None, *, wide: bool = False) -> None:
     """Print the table, the machine, the ratios and the warnings; write the JSON where asked."""
     from rich.console import Console
 
     from ..atomic import write_json
     from ..bench.machine import describe_machine
-    from ..bench.table import bench_tables, ratio_lines
+    from ..bench.table import bench_table, ratio_lines
+    from ..table import print_table
 
-    for table in bench_tables(result):
-        Console().print(table)
+    print_table(bench_table(result), wide=wide)
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{describe_machine().describe()}; {result.settings['threads']} threads")
     for line in ratio_lines(result):

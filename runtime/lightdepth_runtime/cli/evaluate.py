@@ -71,22 +71,22 @@ def tracker(label: str, total: int) -> Callable[[Any], Any]:  # Any: passes item
 
 def _show(result: EvalResult) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     from ..evaluation.scores import RESAMPLES
+    from ..table import Column, Table, number, print_table
 
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"Model     {result.model}")
     left_out = f", {result.left_out} without valid depth left out" if result.left_out else ""
     console.print(f"Data      {result.data} ({result.packaging}), {result.split}: {result.samples} pairs{left_out}")
     console.print(f"Protocol  {result.protocol.describe()}")
-    table = Table("metric", "value", "95 % interval", "unit")
-    table.columns[1].justify = "right"
+    rows = []
     for name, value in result.metrics.to_dict().items():
         label, unit = METRIC_LABELS[name]
         low, high = result.scores.interval[name]
-        table.add_row(label, f"{value:.4f}", f"{low:.4f} - {high:.4f}", unit)
-    console.print(table)
+        rows.append([label, number(value, ".4f"), f"{low:.4f} - {high:.4f}", unit])
+    words = [Column("95 % interval", is_words=True), Column("unit", is_words=True)]
+    print_table(Table("", [Column("metric"), Column("value"), *words], rows))
     console.print(f"Intervals: {result.scores.resampled} drawn anew, {RESAMPLES} times")
 
 

@@ -104,7 +104,7 @@ def test_the_report_names_ranges_scenes_images_and_intervals(test_pairs, truth_b
     good = entrant("good", lambda image: truth_by_image(image) * np.float32(1.1))
     comparison, _ = compare([good], test_pairs)
     text = compare_markdown(comparison)
-    assert "95 % interval over images" in text
+    assert "95 % bootstrap interval over images" in text
     assert "| 1..2 m |" in text
     assert test_pairs.pairs[0].scene in text
     assert test_pairs.pairs[0].name in text

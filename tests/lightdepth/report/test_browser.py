@@ -6,7 +6,10 @@ import shutil
 import cv2
 import pytest
 
-from lightdepth.report import Cell, Point, heading, number, page, picture, plots, scatter_svg, table
+from lightdepth.report.page import heading, page, picture, plots
+from lightdepth.report.scatter import Point, scatter_svg
+from lightdepth.report.table import html_table
+from lightdepth_runtime.table import Column, Table, number
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -39,10 +42,10 @@ def opened(browser, tum, tmp_path):
     drawing = scatter_svg([Point("a model of a long name", 3, 0.1), Point("b", 300, 0.2)], "ms", "AbsRel")
     parts = [
         heading("x" * 80),
-        table(["model", "ms", *[f"column {i}" for i in range(12)]], rows, label="wide"),
+        html_table(Table("wide", [Column(name) for name in ("model", "ms", *"abcdefghijkl")], rows)),
         plots([(drawing, "left"), (drawing, "right")]),
         picture(f"data:image/png;base64,{png}", "a room"),
-        table(["one"], [[Cell("1")]], label="small"),
+        html_table(Table("small", [Column("one")], [["1"]])),
     ]
     path = tmp_path / "page.html"
     path.write_text(page("A page", parts), encoding="utf-8")

@@ -25,13 +25,13 @@ def test_runs_are_listed_best_first_with_the_settings_in_which_they_differ(tum, 
     write_run(tmp_path / "a", pairs, [0.9, 0.7, 0.8], "epochs=5")
     write_run(tmp_path / "b", pairs, [0.6], "epochs=5", "loss=l1")
     write_run(tmp_path / "c", pairs, [])
-    lines = compare_runs([tmp_path], tmp_path / "runs.json")
-    assert [line.split()[0] for line in lines[:4]] == ["run", "b", "a", "c"]
-    assert lines[2].split()[1:8] == ["3/5", "2", "0.700", "0.100", "0.900", "0.500", "1.5"]
-    assert "tum, 4 pairs" in lines[2]
-    assert [line.split() for line in lines[5:]] == [
-        ["setting", "b", "a", "c"], ["epochs", "5", "5", "25"], ["loss", "l1", "silog", "silog"]
-    ]  # fmt: skip
+    runs, settings = compare_runs([tmp_path], tmp_path / "runs.json")
+    b, a, c = ([cell.text for cell in row] for row in runs.cells())
+    assert [b[0], a[0], c[0]] == ["b", "a", "c"]
+    assert a[1:8] == ["3/5", "2", "0.700", "0.100", "0.900", "0.500", "1.5"]
+    assert "tum, 4 pairs" in a[-1]
+    assert [column.name for column in settings.columns] == ["run", "epochs", "loss"]
+    assert [list(row) for row in settings.rows] == [["b", "5", "l1"], ["a", "5", "silog"], ["c", "25", "silog"]]
     values = json.loads((tmp_path / "runs.json").read_text())
     assert values["schema"] == "lightdepth.runs/1"
     assert [run["best_rmse_m"] for run in values["runs"]] == [0.6, 0.7, None]
@@ -40,7 +40,7 @@ def test_runs_are_listed_best_first_with_the_settings_in_which_they_differ(tum, 
 def test_equal_runs_are_said_to_be_equal(tum, tmp_path):
     for name in "ab":
         write_run(tmp_path / name, load_pairs(tum, "train"), [0.5])
-    assert compare_runs([tmp_path / "a", tmp_path / "b"])[-1] == "All settings are the same."
+    assert compare_runs([tmp_path / "a", tmp_path / "b"])[-1].title == "All settings are the same"
 
 
 def test_a_folder_without_runs_is_refused(tmp_path):
@@ -50,7 +50,8 @@ def test_a_folder_without_runs_is_refused(tmp_path):
 
 def test_a_run_from_before_there_were_records_is_listed_too(tmp_path):
     RunFolder(tmp_path / "old").start(load_config(None))
-    assert compare_runs([tmp_path])[1].split()[:3] == ["old", "0/25", "-"]
+    (table,) = compare_runs([tmp_path])
+    assert [cell.text for cell in table.cells()[0]][:3] == ["old", "0/25", "-"]
 
 
 def test_a_record_comes_back_as_it_was_and_a_damaged_one_is_named(tum, tmp_path):

@@ -1,0 +1,117 @@
+"""The tables of a comparison; the terminal, compare.md and compare.html show the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lightdepth_runtime.evaluation.metrics import DepthMetrics
+from lightdepth_runtime.evaluation.protocol import Averaging
+from lightdepth_runtime.table import Cell, Column, Table, number
+
+from ..compare.compare import Comparison, Row
+
+__all__ = ["ALIGNMENTS", "accuracy_table", "error_tables", "interval_note", "models_table", "other_average_table"]
+
+ALIGNMENTS = {"none": "none (raw metres)", "median": "median", "scale-shift": "scale and shift in disparity"}
+KINDS = {"metric": "metric (metres)", "relative-inverse": "relative inverse depth"}
+OTHER_AVERAGES = {"pooled": "pooled over all pixels", "per-image": "mean of images"}
+METRICS = (
+    (Column("RMSE, m"), "rmse_m", ".3f"),
+    (Column("MAE, m", is_extra=True), "mae_m", ".3f"),
+    (Column("AbsRel"), "abs_rel", ".4f"),
+    (Column("SqRel, m", is_extra=True), "sq_rel", ".4f"),
+    (Column("log10", is_extra=True), "log10", ".4f"),
+    (Column("SILog"), "silog", ".2f"),
+    (Column("delta1"), "delta1", ".3f"),
+    (Column("delta2", is_extra=True), "delta2", ".3f"),
+    (Column("delta3", is_extra=True), "delta3", ".3f"),
+)
+SHORT = tuple(metric for metric in METRICS if metric[1] in ("rmse_m", "abs_rel", "delta1"))
+
+
+def models_table(comparison: Comparison) -> Table:
+    """Return one line a model: what it is and how fast it was."""
+    columns = (
+        Column("model", is_words=True),
+        Column("whole call, ms"),
+        Column("parameters"),
+        Column("domain", is_words=True),
+        Column("output", is_words=True, is_extra=True),
+        Column("weights", is_words=True, is_extra=True),
+        Column("trained on", is_words=True, is_extra=True),
+    )
+    rows = [
+        [
+            row.model,
+            number(row.latency_ms_p50, ".1f"),
+            number(row.parameters or None, ","),
+            row.domain,
+            KINDS[row.kind],
+            row.weights,
+            row.training,
+        ]
+        for row in comparison.models()
+    ]
+    return Table("The models; median of the whole call on a frame", columns, rows)
+
+
+def accuracy_table(rows: Sequence[Row], winners: Mapping[str, str]) -> Table:
+    """Return the scores of rows of one protocol, the best of each metric marked, its 95 % interval below each."""
+    lines = []
+    for row in rows:
+        assert row.scores is not None, "a row with a protocol has scores"
+        figures = []
+        for _, name, style in METRICS:
+            low, high = (format(limit, style) for limit in row.scores.interval[name])
+            value = getattr(row.metrics, name)
+            figures.append(number(value, style, note=f"{low}..{high}", is_best=winners.get(name) == row.model))
+        lines.append([Cell(row.model, note=row.domain), *figures])
+    title = rows[0].protocol.describe() if rows[0].protocol else ""
+    return Table(title, (Column("model", is_words=True), *(column for column, _, _ in METRICS)), lines)
+
+
+def other_average_table(rows: Sequence[Row]) -> Table:
+    """Return the same scores under the average that the protocol does not call its result."""
+    other: Averaging = "per-image"
+    lines = []
+    for row in rows:
+        assert row.scores is not None, "a row with a protocol has scores"
+        other = "pooled" if row.protocol is not None and row.protocol.averaging == "per-image" else "per-image"
+        metrics = row.scores.headline(other)
+        lines.append([row.model, *(number(getattr(metrics, name), style) for _, name, style in METRICS)])
+    title = f"The same, {OTHER_AVERAGES[other]}"
+    return Table(title, (Column("model", is_words=True), *(column for column, _, _ in METRICS)), lines)
+
+
+def interval_note(rows: Sequence[Row]) -> str:
+    """Say what the intervals of a table are."""
+    drawn = " and ".join(sorted({row.scores.resampled for row in rows if row.scores}))
+    best = "; marked: the best of the table." if len(rows) > 1 else "."
+    return f"Below each figure its 95 % bootstrap interval over {drawn}{best}"
+
+
+def error_tables(row: Row, most: int) -> list[Table]:
+    """Break a model's errors down by depth, scene and image; at most `most` scenes and images."""
+    assert row.scores is not None, "asked for of scored rows alone"
+    heads = [column for column, _, _ in SHORT]
+    ranges = [
+        [
+            Cell(f"{p.low_m:g} m and more" if p.high_m is None else f"{p.low_m:g} to {p.high_m:g} m", p.low_m),
+            number(p.pixels, ","),
+            *_short(p.metrics),
+        ]
+        for p in row.scores.ranges
+    ]
+    tables = [Table("By true depth", (Column("truth", is_words=True), Column("pixels"), *heads), ranges)]
+    scenes = row.scores.scenes
+    if len(scenes) > 1:
+        lines = [[s.scene, number(s.samples, "d"), *_short(s.metrics)] for s in scenes[:most]]
+        columns = (Column("scene", is_words=True), Column("images"), *heads)
+        tables.append(Table(f"By scene, the worst of {len(scenes)}", columns, lines))
+    worst = [[i.name, i.scene or "-", *_short(i.metrics)] for i in row.scores.worst[:most]]
+    columns = (Column("image", is_words=True), Column("scene", is_words=True), *heads)
+    return [*tables, Table("Worst images", columns, worst)]
+
+
+def _short(metrics: DepthMetrics) -> list[Cell]:
+    return [number(getattr(metrics, name), style) for _, name, style in SHORT]
