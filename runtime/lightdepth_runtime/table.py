@@ -59,14 +59,18 @@ class Table:
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        drawn = RichTable(title=self.title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        drawn = RichTable(
+            title=self.title or None, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+        )
+        rows = self.cells()
+        names = [textwrap.wrap(first.text, NAME_WIDTH, break_long_words=False) for first, *_ in rows]
+        longest = max((len(line) for lines in names for line in lines), default=0)
         for index, column in enumerate(self.columns):
-            drawn.add_column(column.name, justify="left" if index == 0 or column.is_words else "right")
-        for row in self.cells():
-            first, *others = row
-            name = textwrap.fill(first.text, NAME_WIDTH, break_long_words=False)
-            texts = [Text(name, no_wrap=True), *(Text(c.text, style="bold" if c.is_best else "") for c in others)]
-            drawn.add_row(*texts)
+            justify = "left" if index == 0 or column.is_words else "right"
+            drawn.add_column(column.name, justify=justify, min_width=longest if index == 0 else None)
+        for lines, (_, *others) in zip(names, rows, strict=True):
+            texts = (Text(cell.text, style="bold" if cell.is_best else "") for cell in others)
+            drawn.add_row(Text("\n".join(lines)), *texts)
         return drawn
 
 

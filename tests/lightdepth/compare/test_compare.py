@@ -105,7 +105,7 @@ def test_the_report_names_ranges_scenes_images_and_intervals(test_pairs, truth_b
     comparison, _ = compare([good], test_pairs)
     text = compare_markdown(comparison)
     assert "95 % bootstrap interval over images" in text
-    assert "| 1..2 m |" in text
+    assert "| 1 to 2 m |" in text
     assert test_pairs.pairs[0].scene in text
     assert test_pairs.pairs[0].name in text
     assert text.index("none (raw metres)") < text.index("Alignment: median")
