@@ -17,7 +17,6 @@ from scipy.spatial import KDTree
 from lightdepth_runtime import DepthEstimator, __version__
 from lightdepth_runtime.atomic import atomic_path, write_json
 from lightdepth_runtime.images.preprocess import resize_depth
-from lightdepth_runtime.infer.lens import scaled_intrinsics
 from lightdepth_runtime.pairs import load_pairs
 from lightdepth_runtime.pairs.pair import Pair
 from lightdepth_runtime.sinks.points import PointCloud, points_of
@@ -39,7 +38,7 @@ def compare(estimator: DepthEstimator, pair: Pair, *, focal: bool) -> tuple[dict
     """Return a frame's distances in metres and both clouds."""
     sample = pair.read()
     height, width = sample.image.shape[:2]
-    camera = scaled_intrinsics(TUM_CAMERA, width, height)
+    camera = TUM_CAMERA.scaled_to(width, height)
     predicted_m = estimator(sample.image, focal_px=camera.fx if focal else None)
     truth_m = sample.depth_m
     if truth_m.shape != predicted_m.shape:

@@ -90,7 +90,7 @@ def write_bag(path, storage="mcap", *, encoding="rgb8", depth_encoding="16UC1", 
             content = np.frombuffer(pair.color_path.read_bytes(), np.uint8)
             return types[color_type](header(number), "rgb8; jpeg compressed bgr8", content)
         rgb = pair.read().image
-        pixels = {"rgb8": rgb, "bgr8": rgb[:, :, ::-1], "yuv422": rgb[:, :, :2]}[encoding]
+        pixels = {"rgb8": rgb, "bgr8": rgb[:, :, ::-1], "nv21": rgb[:, :, :2]}[encoding]
         return image(header(number), pixels, encoding)
 
     def depth(number, pair):

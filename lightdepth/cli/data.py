@@ -9,6 +9,7 @@ import typer
 
 from lightdepth_runtime.cli.app import add_command, make_app
 from lightdepth_runtime.cli.options import CAMERA, DATA, OUTPUT, Device, Json, Threads, option
+from lightdepth_runtime.ros.clock import Clock
 
 from .options import OutputFolder
 
@@ -56,17 +57,41 @@ def from_bag_command(
     color: Annotated[str, option(DATA, metavar="TOPIC", help="Topic of the colour images, raw or compressed.")],
     depth: Annotated[
         str,
-        option(DATA, metavar="TOPIC", help="Topic of depth registered to colour: 16UC1 millimetres or 32FC1 metres."),
+        option(
+            DATA,
+            metavar="TOPIC",
+            help="Topic of depth registered to colour: 16UC1 or mono16 millimetres, 32FC1 metres, or compressedDepth.",
+        ),
     ],
     output: OutputFolder,
     max_gap: Annotated[
         float, option(DATA, min=0, metavar="SECONDS", help="Largest time between the two images of a pair.")
     ] = 0.02,
+    clock: Annotated[
+        Clock,
+        option(
+            DATA,
+            help="The time of an image: its header's stamp, or when it was recorded. Default: auto, the header's "
+            "unless stamps are unset or repeated.",
+        ),
+    ] = "auto",
+    depth_unit: Annotated[
+        float | None,
+        option(
+            DATA,
+            min=1e-9,
+            metavar="METRES",
+            help="Metres that a stored 1 of depth stands for. Default: what librealsense recorded, else 0.001 for "
+            "whole numbers and 1 for floats.",
+        ),
+    ] = None,
 ) -> None:
     """Turn a ROS recording into a pair list to train on."""
     from ..prepare.from_bag import extract_pairs
 
-    extracted = extract_pairs(bag, color, depth, output, max_gap_s=max_gap, say=print)
+    extracted = extract_pairs(
+        bag, color, depth, output, max_gap_s=max_gap, clock=clock, depth_unit_m=depth_unit, say=print
+    )
     print(f"Wrote {extracted.pairs} pairs to {extracted.list_path}; train on them with --data {output}")
 
 

@@ -5,24 +5,22 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from lightdepth_runtime.atomic import make_folder, write_bytes, write_text
+from lightdepth_runtime.atomic import make_folder, write_text
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs.files import Told
 from lightdepth_runtime.pairs.list_comments import describe_camera, read_comments
 from lightdepth_runtime.pairs.matching import match_stamps
-from lightdepth_runtime.pairs.pair import fit_color
-from lightdepth_runtime.pairs.rows import format_row
-from lightdepth_runtime.ros import ImageMessage, Recording, decode_color, decode_depth
-from lightdepth_runtime.sinks.open import LARGEST_MM, depth_as_mm, encode_png
+from lightdepth_runtime.ros import ImageMessage, Recording, is_rectified
+from lightdepth_runtime.ros.clock import Clock, header_clock_runs
 from lightdepth_runtime.spec import Intrinsics
+
+from .pair_writer import PairWriter
 
 __all__ = ["ExtractedPairs", "extract_pairs"]
 
 LIST_NAME = "train.txt"
-_JPEG_START = b"\xff\xd8"
 
 
 @dataclass(frozen=True)
@@ -41,18 +39,31 @@ def extract_pairs(
     output: Path,
     *,
     max_gap_s: float = 0.02,
+    clock: Clock = "auto",
+    depth_unit_m: float | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> ExtractedPairs:
     """Write the pairs of a recording into `output/RECORDING/`, and add them to the pair list `output/train.txt`.
 
     Each colour image gets the depth of the nearest stamp, each depth image is used once. Colour is kept as recorded
-    where it is JPEG, else written as PNG; depth as 16-bit PNG in millimetres, beyond 65.535 m 0. The list carries the
-    camera of the colour topic's CameraInfo, each recording its own. It appears, and grows, only when all images are
-    written.
+    where it is JPEG, else written as PNG; depth as 16-bit PNG in millimetres, beyond 65.535 m 0. A pair whose depth has
+    no reading is left out. The list carries the camera of the colour images, each recording its own. It appears, and
+    grows, only when all images are written.
+
+    Args:
+        bag: the recording.
+        color_topic: colour images, raw or compressed.
+        depth_topic: depth registered to them.
+        output: the folder.
+        max_gap_s: between the stamps of a pair, at most.
+        clock: the stamps: "header", "recorded", or "auto", which takes the headers' unless they are unset or repeated.
+        depth_unit_m: the metres of a stored 1; by default what librealsense recorded, else 0.001 for whole numbers and
+            1 for floats.
+        say: told what is worth knowing.
 
     Raises:
-        LightDepthError: a damaged recording, a missing topic, depth of another size than colour, no two stamps near
-            enough, or a scene of this name that is there already.
+        LightDepthError: a damaged recording, a missing topic, depth of another shape than colour or without a reading,
+            no two stamps near enough, a camera that changes, or a scene of this name that is there already.
     """
     scene = bag.resolve().stem
     folder, list_path = output / scene, output / LIST_NAME
@@ -62,21 +73,24 @@ def extract_pairs(
         raise LightDepthError(f"Colour and depth are both {color_topic}; name two topics.")
     with Recording(bag) as recording:
         topics = [recording.choose_topic(color_topic), recording.choose_topic(depth_topic)]
-        stamps = _stamps(recording, topics)
+        stamps = _stamps(recording, topics, clock, say)
         matches = match_stamps(*stamps, max_gap_ns=round(max_gap_s * 1e9))
         if not matches:
             raise LightDepthError(
                 f"{bag} has no images of {color_topic} and {depth_topic} within {max_gap_s} s of each other; give a "
-                "larger --max-gap, or look whether both were recorded at the same time."
+                "larger --max-gap, or --clock recorded where the two cameras' clocks differ, or look whether both were "
+                "recorded at the same time."
             )
-        camera = recording.intrinsics(color_topic)
-        old = _old_list(list_path, camera, say)
         say(f"{len(matches)} pairs of {len(stamps[0])} colour and {len(stamps[1])} depth images")
+        unit_m = depth_unit_m or recording.depth_unit_m(topics[1])
         make_folder(output)
         with tempfile.TemporaryDirectory(prefix=f".{scene}.", dir=output) as temporary:
             unfinished = Path(temporary) / scene
             unfinished.mkdir()
-            lines = _write_pairs(recording, topics, matches, unfinished, say)
+            writer = PairWriter(bag, unfinished, is_rectified(topics[0]), unit_m, say)
+            lines = _write_pairs(recording, topics, matches, writer)
+            camera = writer.camera
+            old = _old_list(list_path, camera, say)
             unfinished.rename(folder)
     known = read_comments(old, list_path, Told())[-1].camera if old else None
     if camera and camera != known:
@@ -85,13 +99,23 @@ def extract_pairs(
     return ExtractedPairs(len(lines), list_path, camera)
 
 
-def _stamps(recording: Recording, topics: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Return the header stamps of both topics, each in the order of recording."""
-    stamps: dict[str, list[int]] = {topic: [] for topic in topics}
+def _stamps(
+    recording: Recording, topics: Sequence[str], clock: Clock, say: Callable[[str], None]
+) -> tuple[list[int], list[int]]:
+    """Return the stamps of both topics by the clock asked for, each in the order of recording."""
+    header: dict[str, list[int]] = {topic: [] for topic in topics}
+    recorded: dict[str, list[int]] = {topic: [] for topic in topics}
     for image in recording.images(topics):
-        stamps[image.topic].append(image.stamp_ns)
-    color, depth = topics
-    return stamps[color], stamps[depth]
+        header[image.topic].append(image.stamp_ns)
+        recorded[image.topic].append(image.received_ns)
+    broken = [topic for topic in topics if not header_clock_runs(header[topic])]
+    if clock == "auto" and broken:
+        say(
+            f"Stamps in the headers of {' and '.join(broken)} are unset or repeated; pairs are matched by the times of "
+            "recording. --clock header takes the stamps all the same."
+        )
+    chosen = recorded if clock == "recorded" or (clock == "auto" and broken) else header
+    return chosen[topics[0]], chosen[topics[1]]
 
 
 def _old_list(path: Path, camera: Intrinsics | None, say: Callable[[str], None]) -> list[str]:
@@ -108,46 +132,29 @@ def _old_list(path: Path, camera: Intrinsics | None, say: Callable[[str], None])
 
 
 def _write_pairs(
-    recording: Recording,
-    topics: Sequence[str],
-    matches: Sequence[tuple[int, int]],
-    folder: Path,
-    say: Callable[[str], None],
+    recording: Recording, topics: Sequence[str], matches: Sequence[tuple[int, int]], writer: PairWriter
 ) -> list[str]:
-    """Write the matched images as they come by, each pair when both are there; return the list's lines."""
+    """Write the matched images as they come by, each pair when both are there; return the list's lines.
+
+    Raises:
+        LightDepthError: what the writer raises, or no pair with a reading.
+    """
     numbers = [{color: n for n, (color, _) in enumerate(matches)}, {depth: n for n, (_, depth) in enumerate(matches)}]
-    waiting: dict[int, dict[str, ImageMessage]] = {}
+    waiting: dict[int, dict[str, tuple[ImageMessage, Any]]] = {}  # Any: a CameraInfo; rosbags makes the class
     seen: Counter[str] = Counter()
     lines: dict[int, str] = {}
-    for image in recording.images(topics):
+    for image, info in recording.images_with_info(topics[0], also=topics[1]):
         number = numbers[topics.index(image.topic)].get(seen[image.topic])
         seen[image.topic] += 1
         if number is None:
             continue
         pair = waiting.setdefault(number, {})
-        pair[image.topic] = image
+        pair[image.topic] = image, info
         if len(pair) == 2:
-            color, depth = (waiting[number][topic] for topic in topics)
-            if not lines and color.frame_id != depth.frame_id:
-                say(
-                    f"Colour is in the frame {color.frame_id!r} and depth in {depth.frame_id!r}: take care that "
-                    "depth is registered to the colour camera."
-                )
+            (color, color_info), (depth, _) = (pair[topic] for topic in topics)
             del waiting[number]
-            lines[number] = _write_pair(recording.path, color, depth, folder, number)
+            line = writer.write(color, depth, color_info, number)
+            if line:
+                lines[number] = line
+    writer.check()
     return [lines[number] for number in sorted(lines)]
-
-
-def _write_pair(bag: Path, color: ImageMessage, depth: ImageMessage, folder: Path, number: int) -> str:
-    rgb = decode_color(color.message, f"{bag}, {color.topic} at {color.name}")
-    depth_name = f"{bag}, {depth.topic} at {depth.name}"
-    depth_m = decode_depth(depth.message, depth_name)
-    fit_color(rgb, depth_m, depth_name)  # the size that reading will bring colour to
-    content = bytes(color.message.data) if hasattr(color.message, "format") else b""
-    is_jpeg = content.startswith(_JPEG_START)  # to encode it again would add loss
-    stem = f"{number:06d}_{color.name}"  # numbered, since stamps may repeat
-    color_name, depth_name = f"{stem}_rgb.{'jpg' if is_jpeg else 'png'}", f"{stem}_depth.png"
-    write_bytes(folder / color_name, content if is_jpeg else encode_png(rgb))
-    reach = np.where(depth_m * 1000 <= LARGEST_MM, depth_m, np.float32(0))
-    write_bytes(folder / depth_name, encode_png(depth_as_mm(reach)))
-    return format_row(f"{folder.name}/{color_name}", f"{folder.name}/{depth_name}")

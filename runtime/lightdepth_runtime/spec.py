@@ -60,9 +60,25 @@ class Intrinsics:
 
     @classmethod
     def from_camera_info(cls, message: Any) -> "Intrinsics":  # Any: a message class of whichever ROS library is there
-        """Read a ROS `sensor_msgs/CameraInfo`: `k` (ROS 2) or `K` (ROS 1), row by row, with `width` and `height`."""
-        matrix = [float(value) for value in (message.k if hasattr(message, "k") else message.K)]
-        return cls(matrix[0], matrix[4], matrix[2], matrix[5], int(message.width), int(message.height))
+        """Read a ROS 1 or ROS 2 `sensor_msgs/CameraInfo`: its matrix K for the images that its roi and binning tell.
+
+        Where the image's own size is known, `ros.camera_of` is the better way: it finds out how the image was cut.
+        """
+        from .ros.image_camera import published_camera  # here, since messages need this module
+
+        return published_camera(message)
+
+    @property
+    def field_of_view_deg(self) -> float:
+        """The horizontal field of view."""
+        return math.degrees(2 * math.atan(self.width / 2 / self.fx))
+
+    def scaled_to(self, width: int, height: int) -> "Intrinsics":
+        """Return the camera for its image stretched to another size, pixel centres at whole numbers."""
+        if (self.width, self.height) == (width, height):
+            return self
+        x, y = width / self.width, height / self.height
+        return Intrinsics(self.fx * x, self.fy * y, (self.cx + 0.5) * x - 0.5, (self.cy + 0.5) * y - 0.5, width, height)
 
     def depth_factor(self, focal_px: float, height: int, width: int) -> float:
         """Return what to multiply depth with that a network trained with this camera sees through another one.

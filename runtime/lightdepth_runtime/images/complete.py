@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import LightDepthError
-from .opencv import import_cv2, quiet_cv2
+from .opencv import import_cv2, quiet_cv2, quiet_stderr
 
 __all__ = ["completed"]
 
@@ -73,7 +73,7 @@ def _lacks_only_its_end(body: bytes) -> bool:
     if _PROGRESSIVE in _jpeg_markers(body):
         return False
     cv2 = import_cv2()
-    with quiet_cv2():
+    with quiet_cv2(), quiet_stderr():
         pictures = [
             cv2.imdecode(np.frombuffer(body + tail + _JPEG_END, np.uint8), cv2.IMREAD_UNCHANGED) for tail in _TAILS
         ]

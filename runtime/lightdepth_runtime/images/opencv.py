@@ -1,5 +1,6 @@
 """OpenCV, imported when it is first needed, and kept from writing log lines where an error of ours says the same."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from typing import Any
 
 from ..errors import LightDepthError
 
-__all__ = ["import_cv2", "quiet_cv2"]
+__all__ = ["import_cv2", "quiet_cv2", "quiet_stderr"]
 
 _SILENT = 0
 
@@ -47,6 +48,7 @@ class _Silence:
 
 
 _silence = _Silence()
+_stderr_lock = threading.Lock()
 
 
 @contextmanager
@@ -57,6 +59,27 @@ def quiet_cv2() -> Iterator[None]:
         yield
     finally:
         _silence.end()
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Keep what C libraries write to standard error in this block away from the user; libjpeg has no other switch.
+
+    The file descriptor is one for the process: what other threads write to it meanwhile is lost. For rare, short work.
+    """
+    with _stderr_lock:
+        try:
+            kept = os.dup(2)
+        except OSError:  # closed, as in some services
+            yield
+            return
+        try:
+            with open(os.devnull, "wb") as nothing:  # noqa: PTH123  a device, whose descriptor is needed
+                os.dup2(nothing.fileno(), 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _logging() -> Any:  # Any: a module without types

@@ -14,6 +14,7 @@ from ..frames.frame import Frame, FrameSink, ImageJob
 from ..images.decode import read_image
 from ..sinks.colorize import Colormap, DepthRange
 from ..sinks.open import IMAGE_SAVE, DepthFiles, Style, open_sinks
+from ..spec import Intrinsics
 from ..steady import SteadyDepth
 from .inputs import plan_jobs
 from .lens import Lens
@@ -21,6 +22,7 @@ from .outcome import Outcome
 
 __all__ = ["estimate_frame", "infer_files", "infer_stream", "plan_jobs"]
 
+Notice = Callable[[Intrinsics | None, str], None]
 IMAGE_STEM = "images"  # of the film and the recording of all images
 IMAGE_FPS = 10.0  # images have no times: their film shows ten a second
 
@@ -35,6 +37,7 @@ def infer_files(
     scale: DepthRange | None = None,
     lens: Lens | None = None,
     say: Callable[[str], None] = lambda _: None,
+    notice: Notice = lambda _known, _name: None,
     progress: Callable[[Sequence[ImageJob]], Iterable[ImageJob]] = iter,
 ) -> Outcome:
     """Estimate depth of each image, at its resolution, and write it as `sinks.open_sinks` says.
@@ -48,6 +51,7 @@ def infer_files(
         scale: one range in metres for all colour pictures; without it each has its own.
         lens: the camera, as far as the user knows it.
         say: told of each image that failed, as it happens, where there are several.
+        notice: told of each image's camera, or None, and name; `lens.FocalNotice` is one.
         progress: wraps the jobs to show progress.
 
     Returns:
@@ -66,7 +70,7 @@ def infer_files(
             outcome.frames += 1
             try:
                 frame = Frame(read_image(job.path), round(number / IMAGE_FPS * 1e9), job.stem)
-                depth_m = estimate_frame(estimator, frame, lens, shown=str(job.path))
+                depth_m = estimate_frame(estimator, frame, lens, shown=str(job.path), notice=notice)
             except LightDepthError as error:
                 outcome.left_out(str(job.path), error)
                 if len(jobs) > 1:
@@ -87,6 +91,7 @@ def infer_stream(
     lens: Lens | None = None,
     steady: bool = False,
     say: Callable[[str], None] = lambda _: None,
+    notice: Notice = lambda _known, _name: None,
     most_frames: int | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
@@ -102,6 +107,7 @@ def infer_stream(
         lens: the camera, as far as the user knows it and the frames don't.
         steady: smooth depth from frame to frame (`SteadyDepth`).
         say: told of each frame that failed, as it happens.
+        notice: as for `infer_files`.
         most_frames: ends the stream after so many.
         stop: asked before each frame; True ends the stream as its own end would.
 
@@ -126,7 +132,7 @@ def infer_stream(
                 return
             outcome.frames += 1
             try:
-                depth_m = estimate_frame(estimator, frame, lens, steady=smoothing)
+                depth_m = estimate_frame(estimator, frame, lens, steady=smoothing, notice=notice)
             except LightDepthError as error:
                 outcome.left_out(frame.name, error)
                 say(f"Left out: {error}")
@@ -147,13 +153,16 @@ def estimate_frame(
     shown: str | None = None,
     *,
     steady: SteadyDepth | None = None,
+    notice: Notice = lambda _known, _name: None,
 ) -> NDArray[np.float32]:
     """Return a frame's depth, its scale corrected where both cameras are known: the frame's and the training's.
 
     Raises:
-        LightDepthError: the estimator's, or depth that is not finite; `shown` names the frame in it.
+        LightDepthError: the estimator's, a camera of another shape than the frame, or depth that is not finite; `shown`
+            names the frame in it, and to `notice`.
     """
     known = (lens or Lens()).known(frame)
+    notice(known, shown or frame.name)
     focal_px = known.fx if known and estimator.spec.intrinsics else None
     if steady is not None:
         return steady(frame.image, frame.stamp_ns, focal_px=focal_px)

@@ -1,12 +1,15 @@
 """Which camera took a frame: what the frame says, else the user, else the camera that the model was trained with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..errors import LightDepthError
 from ..frames.frame import Frame
 from ..spec import Intrinsics, ModelSpec
 
-__all__ = ["Lens", "scaled_intrinsics"]
+__all__ = ["FocalNotice", "Lens"]
+
+SAME_SHAPE = 0.01  # of the aspect ratio: sizes are whole pixels
 
 
 @dataclass(frozen=True)
@@ -30,26 +33,48 @@ class Lens:
         return None
 
     def known(self, frame: Frame) -> Intrinsics | None:
-        """Return the camera that the frame or the user names; its focal length corrects the scale of depth."""
+        """Return the camera that the frame or the user names; its focal length corrects the scale of depth.
+
+        Raises:
+            LightDepthError: the frame's camera is for images of another shape.
+        """
         height, width = frame.image.shape[:2]
-        if frame.intrinsics is not None:
-            return scaled_intrinsics(frame.intrinsics, width, height)
-        return self.of_size(width, height)
+        camera = frame.intrinsics
+        if camera is None:
+            return self.of_size(width, height)
+        if abs(width * camera.height / (height * camera.width) - 1) > SAME_SHAPE:
+            raise LightDepthError(
+                f"{frame.name} has {width}x{height} pixels and its camera's intrinsics are for "
+                f"{camera.width}x{camera.height}, another shape; give the intrinsics of the image as it was cut."
+            )
+        return camera.scaled_to(width, height)
 
     def camera(self, frame: Frame, spec: ModelSpec) -> Intrinsics | None:
         """Return the camera for points in space: the known one, else the one that the model takes every frame for."""
         known = self.known(frame)
         if known is None and spec.intrinsics is not None:
             height, width = frame.image.shape[:2]
-            return scaled_intrinsics(spec.intrinsics, width, height)
+            return spec.intrinsics.scaled_to(width, height)
         return known
 
 
-def scaled_intrinsics(camera: Intrinsics, width: int, height: int) -> Intrinsics:
-    """Return the camera for its image stretched to another size, pixel centres at whole numbers."""
-    if (camera.width, camera.height) == (width, height):
-        return camera
-    x, y = width / camera.width, height / camera.height
-    return Intrinsics(
-        camera.fx * x, camera.fy * y, (camera.cx + 0.5) * x - 0.5, (camera.cy + 0.5) * y - 0.5, width, height
-    )
+class FocalNotice:
+    """Says once where depth isn't corrected for the camera's focal length, and why."""
+
+    def __init__(self, spec: ModelSpec, say: Callable[[str], None]) -> None:
+        self._spec, self._say, self._said = spec, say, False
+
+    def __call__(self, known: Intrinsics | None, name: str) -> None:
+        """Take the camera that is known of an image or stream, None where none is."""
+        trained = self._spec.intrinsics
+        if self._said or (known is not None and trained is not None):
+            return
+        self._said = True
+        uncorrected = "Depth isn't corrected for the camera's focal length"
+        if trained is None:
+            self._say(f"{uncorrected}: {self._spec.name} doesn't say which one it was trained with.")
+        else:
+            self._say(
+                f"{uncorrected}, which {name} doesn't tell; give --focal-px or --fov. The model takes every image for "
+                f"one of {trained.field_of_view_deg:.0f} degrees across."
+            )

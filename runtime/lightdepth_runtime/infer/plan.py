@@ -17,7 +17,7 @@ from ..sinks.open import IMAGE_SAVE, RECORDING_SAVE, STREAM_SAVE, Style, open_si
 from ..sinks.rerun import RerunSink
 from .infer import infer_files, infer_stream
 from .inputs import plan_jobs
-from .lens import Lens
+from .lens import FocalNotice, Lens
 from .outcome import Outcome
 from .streams import FrameSource, StreamJob, is_stream, open_stream, plan_streams
 
@@ -75,6 +75,7 @@ def run_plan(
         raise LightDepthError("--steady smooths videos, cameras and recordings, and no input is one; leave it out.")
     total = Outcome()
     failed: list[LightDepthError] = []
+    notice = FocalNotice(estimator.spec, say)
     style = Style(colormap, DepthRange(estimator.spec.min_depth_m, estimator.spec.max_depth_m), scale)
 
     def attempt(work: Callable[[], Outcome]) -> None:
@@ -98,18 +99,19 @@ def run_plan(
             scale=scale,
             lens=plan.lens,
             say=say,
+            notice=notice,
             progress=lambda jobs: track(jobs, "Inferring", count),
         )
 
     def stream(job: StreamJob) -> Outcome:
         make_folder(plan.output)
-        with open_stream(job) as source:
+        with open_stream(job, say) as source:
             usual = RECORDING_SAVE if job.is_recording else STREAM_SAVE
             save = usual if plan.save is None else plan.save
             sinks = open_sinks(save, plan.output, job.stem, style, fps=source.fps)
             if view:
                 sinks.append(RerunSink(None))
-            options = {"lens": plan.lens, "say": say, "most_frames": most_frames, "steady": steady}
+            options = {"lens": plan.lens, "say": say, "notice": notice, "most_frames": most_frames, "steady": steady}
             with _interrupt_of(source) as stop:
                 return infer_stream(estimator, _shown(source, job, most_frames, say), sinks, **options, stop=stop)
 

@@ -1,7 +1,7 @@
 """Which inputs are streams of frames - videos, cameras, network streams, recordings - and how each is opened."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,8 +76,8 @@ def plan_streams(inputs: Sequence[str], topic: str | None = None) -> list[Stream
     return jobs
 
 
-def open_stream(job: StreamJob) -> FrameSource:
-    """Open a stream.
+def open_stream(job: StreamJob, say: Callable[[str], None] = lambda _: None) -> FrameSource:
+    """Open a stream; `say` is told what of it is not as it should be.
 
     Raises:
         LightDepthError: it can't be opened.
@@ -85,7 +85,7 @@ def open_stream(job: StreamJob) -> FrameSource:
     if CAMERA.fullmatch(job.source) or URL.fullmatch(job.source):
         return Camera(job.source, name=job.stem)
     if job.is_recording:
-        return RecordingSource(job.source, job.topic, job.stem)
+        return RecordingSource(job.source, job.topic, job.stem, say=say)
     return VideoFile(job.source, job.stem)
 
 

@@ -3,6 +3,7 @@
 from .answer import AnswerOptions, RobotAnswer, make_answer
 from .build import MessageBuilder
 from .handler import DepthHandler
+from .image_camera import CameraMisfitError, camera_of, is_calibrated, is_rectified
 from .message import DepthEncoding, DepthImage, decode_color, decode_depth, encode_depth, stamp_ns
 from .recorder import DepthRecorder, record_depth
 from .recording import ImageMessage, Recording, is_recording
@@ -11,6 +12,7 @@ from .source import RecordedFrame, RecordingSource
 
 __all__ = [
     "AnswerOptions",
+    "CameraMisfitError",
     "DepthEncoding",
     "DepthHandler",
     "DepthImage",
@@ -22,10 +24,13 @@ __all__ = [
     "RecordingSink",
     "RecordingSource",
     "RobotAnswer",
+    "camera_of",
     "decode_color",
     "decode_depth",
     "encode_depth",
+    "is_calibrated",
     "is_recording",
+    "is_rectified",
     "make_answer",
     "record_depth",
     "stamp_ns",

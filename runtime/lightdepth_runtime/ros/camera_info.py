@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..spec import Intrinsics
+from .image_camera import view_of
 
-__all__ = ["CameraFields"]
+__all__ = ["CameraFields", "Roi"]
+
+
+class Roi(NamedTuple):
+    """The fields of a `sensor_msgs/RegionOfInterest`, in their order; all 0 is the whole sensor."""
+
+    x_offset: int = 0
+    y_offset: int = 0
+    height: int = 0
+    width: int = 0
+    do_rectify: bool = False
+
+
+_WHOLE = Roi()
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +40,7 @@ class CameraFields:
     p: NDArray[np.float64]
     binning_x: int = 0
     binning_y: int = 0
-    roi: tuple[int, int, int, int, bool] = (0, 0, 0, 0, False)  # x_offset, y_offset, height, width, do_rectify
+    roi: Roi = _WHOLE
 
     @classmethod
     def of(cls, camera: Intrinsics) -> CameraFields:
@@ -50,27 +64,44 @@ class CameraFields:
             **matrices,
             binning_x=int(message.binning_x),
             binning_y=int(message.binning_y),
-            roi=(int(roi.x_offset), int(roi.y_offset), int(roi.height), int(roi.width), bool(roi.do_rectify)),
+            roi=Roi(int(roi.x_offset), int(roi.y_offset), int(roi.height), int(roi.width), bool(roi.do_rectify)),
         )
 
     @property
     def intrinsics(self) -> Intrinsics | None:
-        """The pinhole camera of `k`; None where nobody calibrated it: its matrix is then all zero."""
-        if not self.k[0] > 0:
+        """The pinhole camera of `k`; None where nobody calibrated it: its matrix is then all zero, or has no size."""
+        return self._pinhole(self.k, (0, 4, 2, 5))
+
+    @property
+    def rectified_intrinsics(self) -> Intrinsics | None:
+        """The pinhole camera of `p`, which rectified images have; that of `k` where `p` is not filled in."""
+        return self._pinhole(self.p, (0, 5, 2, 6)) or self.intrinsics
+
+    def _pinhole(self, matrix: NDArray[np.float64], places: tuple[int, int, int, int]) -> Intrinsics | None:
+        fx, fy, cx, cy = (float(matrix[place]) for place in places)
+        if not (np.isfinite(matrix).all() and fx > 0 and fy > 0 and min(self.width, self.height) > 0):
             return None
-        fx, fy, cx, cy = (float(self.k[number]) for number in (0, 4, 2, 5))
         return Intrinsics(fx, fy, cx, cy, self.width, self.height)
 
     def resized(self, height: int, width: int) -> CameraFields:
-        """Return the camera for its image stretched to another size, pixel centres at whole numbers.
+        """Return the camera of an image of another size, which shows the sensor as `image_camera.view_of` finds out.
 
-        A driver that publishes a smaller image than the calibrated one is described as it is: nothing is binned or cut.
+        The result has neither a region of interest nor binning: it is the image's own camera.
+
+        Raises:
+            CameraMisfitError: a calibrated camera whose image has another shape.
         """
-        if (height, width) == (self.height, self.width) or min(self.height, self.width) < 1:
+        if not self.k[0] > 0:  # nobody calibrated it: repeated as it is
             return self
-        x, y = width / self.width, height / self.height
-        # u' + 0.5 = (u + 0.5) x; the same for rows. Distortion is in parts of the focal length and stays.
-        stretch = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
+        view = view_of(self, width, height)
+        is_cut = self.roi.width > 0 or max(self.binning_x, self.binning_y) > 1
+        if (height, width) == (self.height, self.width) and not is_cut:
+            return self
+        x, y = view.x, view.y
+        # u' + 0.5 = (u + 0.5 - left) x; the same for rows. Distortion is in parts of the focal length and stays.
+        stretch = np.array(
+            [[x, 0, (0.5 - view.left) * x - 0.5], [0, y, (0.5 - view.top) * y - 0.5], [0, 0, 1]], np.float64
+        )
         k = (stretch @ self.k.reshape(3, 3)).ravel()
         p = (stretch @ self.p.reshape(3, 4)).ravel()
         return CameraFields(height, width, self.distortion_model, self.d, k, self.r, p)

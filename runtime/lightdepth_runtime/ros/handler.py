@@ -17,7 +17,8 @@ from ..steady import SteadyDepth
 from .answer import AnswerOptions, RobotAnswer, make_answer
 from .camera_info import CameraFields
 from .cloud import decode_points
-from .message import NANOSECONDS, decode_color, stamp_ns
+from .image_camera import CameraMisfitError, is_calibrated, is_rectified
+from .message import NANOSECONDS, color_bits, decode_color, stamp_ns
 
 __all__ = ["DepthHandler"]
 
@@ -37,6 +38,7 @@ class DepthHandler:
         options: what is published, and how.
         steady: smooth depth over time.
         scale_from_floor: correct the scale by the floor under the mounted camera.
+        topic: of the images; its name tells whether they are rectified.
 
     Raises:
         LightDepthError: `scale_from_floor` without a mount.
@@ -49,6 +51,7 @@ class DepthHandler:
         *,
         steady: bool = False,
         scale_from_floor: bool = False,
+        topic: str = "",
     ) -> None:
         self._options = options or AnswerOptions()
         if scale_from_floor and self._options.mount is None:
@@ -59,13 +62,15 @@ class DepthHandler:
         self._floor_log: float | None = None
         self._tracker = ScaleTracker()
         self._camera: CameraFields | None = None
+        self._rectified = is_rectified(topic)
+        self._bits = 8  # that 16-bit images use: the most so far, so that a dark one isn't brightened
         self._points: tuple[int, NDArray[np.float64]] | None = None  # when, and (N, 3) in the optical frame
         self._range: tuple[int, float] | None = None
         self.note: str | None = None  # why the last frame has less than it could
         self.correction: DepthCorrection | None = None  # of the last frame
 
     def camera_info(self, message: Any) -> None:  # Any: a message class of whichever ROS library is there
-        """Take the camera from a CameraInfo; an uncalibrated one (all zero) is repeated, and used for nothing else.
+        """Take the camera from a CameraInfo; an uncalibrated one (all zero) is used for nothing, and replaces no other.
 
         Another camera than before forgets the scale and the frames before.
 
@@ -73,6 +78,8 @@ class DepthHandler:
             LightDepthError: a calibration that is no camera's; the one before stays.
         """
         camera = CameraFields.read(message)
+        if self._camera is not None and self._camera.intrinsics is not None and not is_calibrated(message):
+            return
         intrinsics = camera.intrinsics
         if self._camera is not None and intrinsics != self._camera.intrinsics:
             self._tracker.reset()
@@ -101,19 +108,30 @@ class DepthHandler:
         Raises:
             LightDepthError: an encoding that is no colour image, damaged data, or depth that is no number.
         """
-        image = decode_color(message, name)
+        self._bits = color_bits(message, name, least=self._bits)
+        image = decode_color(message, name, bits=self._bits)
         height, width = image.shape[:2]
         stamp, frame_id = stamp_ns(message), str(message.header.frame_id)
-        fields = None if self._camera is None else self._camera.resized(height, width)
-        camera = None if fields is None else fields.intrinsics
+        self.note = None
+        fields, camera = self._camera_for(height, width)
         depth_m, sigma = self._estimate(image, stamp, camera)
         if not np.isfinite(depth_m).all():
             raise LightDepthError(f"{name}: the model's depth has NaN or infinite values; export it again in FP32.")
-        self.note = None
         self._correct(depth_m, stamp, camera)
         return make_answer(
             depth_m, image, stamp, frame_id, self._options, camera=fields, intrinsics=camera, sigma=sigma
         )
+
+    def _camera_for(self, height: int, width: int) -> tuple[CameraFields | None, Intrinsics | None]:
+        """Return the camera of an image of this size, as fields and as a pinhole; None where it can't be told."""
+        if self._camera is None:
+            return None, None
+        try:
+            fields = self._camera.resized(height, width)
+        except CameraMisfitError as error:
+            self.note = str(error)
+            return None, None
+        return fields, fields.rectified_intrinsics if self._rectified else fields.intrinsics
 
     def _estimate(
         self, image: NDArray[np.uint8], stamp: int, camera: Intrinsics | None
@@ -132,7 +150,7 @@ class DepthHandler:
         """Correct depth (H, W) in place by the floor, then by known points."""
         if camera is None:
             if self._points or self._range or self._floor:
-                self.note = "Known points and the floor need a calibrated camera_info, and none has come."
+                self.note = self.note or "Known points and the floor need a calibrated camera_info, and none has come."
             return
         if self._floor is not None:
             self._correct_by_floor(depth_m, camera, self._floor)

@@ -4,7 +4,8 @@ Fields: https://docs.ros.org/en/rolling/p/sensor_msgs/msg/Image.html; encodings:
 depth (16UC1 millimetres with 0 for none, 32FC1 metres with NaN for none): https://www.ros.org/reps/rep-0118.html.
 """
 
-from collections.abc import Callable
+import math
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,16 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LightDepthError
+from ..images.bits import bits_in_use, eight_bits
 from ..images.complete import completed
 from ..images.decode import decode_image, decode_rgb
 from ..images.opencv import import_cv2
-from ..spec import Intrinsics
+from .encodings import COLOR_ENCODINGS, DEPTH_ENCODINGS, ColorEncoding
+from .rvl import decode_rvl
 
 __all__ = [
     "NANOSECONDS",
     "DepthEncoding",
     "DepthImage",
-    "calibrated",
+    "color_bits",
     "decode_color",
     "decode_depth",
     "encode_depth",
@@ -33,17 +36,13 @@ DepthEncoding = Literal["32FC1", "16UC1"]
 NANOSECONDS = 1_000_000_000
 MILLIMETRES_PER_METRE = 1000
 LARGEST_MM = 65535  # what 16 bits hold
-_COMPRESSED_DEPTH_HEADER = 12  # bytes before the PNG: compressed_depth_image_transport's ConfigHeader
-
-# Each encoding's pixel type, its number of channels, and how they become RGB.
-_COLOR: dict[str, tuple[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]]] = {
-    "rgb8": (3, lambda pixels: pixels),
-    "bgr8": (3, lambda pixels: pixels[:, :, ::-1]),
-    "rgba8": (4, lambda pixels: pixels[:, :, :3]),
-    "bgra8": (4, lambda pixels: pixels[:, :, 2::-1]),
-    "mono8": (1, lambda pixels: np.repeat(pixels, 3, axis=2)),
-}
-_DEPTH: dict[str, np.dtype[Any]] = {"16UC1": np.dtype(np.uint16), "32FC1": np.dtype(np.float32)}
+# Before the compressed picture stands compressed_depth_image_transport's ConfigHeader: format, and two parameters of
+# inverse depth.
+_DEPTH_HEADER = struct.Struct("<iff")
+_RVL_SIZE = struct.Struct("<ii")  # columns and rows, before the stream
+_COLORS = "rgb8, bgr8, rgba8, bgra8 or mono8, one of them in 16 bits, a Bayer pattern, yuv422"
+_PNG_START = b"\x89PNG"
+_MOST_PIXELS = 1 << 30  # as OpenCV decodes
 
 
 @dataclass(frozen=True)
@@ -67,55 +66,76 @@ def stamp_ns(message: Any) -> int:  # Any: a message class of whichever ROS libr
     return int(stamp.secs) * NANOSECONDS + int(stamp.nsecs)
 
 
-def calibrated(message: Any) -> Intrinsics | None:  # Any: as above
-    """Return the camera of a CameraInfo, or None where nobody calibrated it: its matrix is then all zero."""
-    matrix = message.k if hasattr(message, "k") else message.K
-    return Intrinsics.from_camera_info(message) if matrix[0] > 0 else None
-
-
-def decode_color(message: Any, name: str = "The image message") -> NDArray[np.uint8]:  # Any: as above
+def decode_color(message: Any, name: str = "The image message", *, bits: int | None = None) -> NDArray[np.uint8]:
     """Turn an Image or a CompressedImage into uint8 RGB (H, W, 3).
 
     Args:
-        message: rgb8, bgr8, rgba8, bgra8 or mono8, with any row padding; or JPEG, PNG and what else OpenCV decodes.
+        message: an encoding of `COLOR_ENCODINGS`, with any row padding; or JPEG, PNG and what else OpenCV decodes (Any:
+            a message class of whichever ROS library is there).
         name: what errors call it.
+        bits: how many bits of 16-bit encodings are in use (`color_bits`); by default as many as this image uses.
 
     Raises:
         LightDepthError: another encoding, data too short for the size, or a damaged JPEG or PNG.
     """
     if hasattr(message, "format"):  # CompressedImage
         return decode_rgb(_compressed_bytes(message, name), Path(name))
-    if message.encoding not in _COLOR:
+    encoding = _color_encoding(message, name)
+    pixels = _pixels(message, encoding.dtype, encoding.channels, name)
+    if encoding.dtype == np.uint16:
+        pixels = eight_bits(pixels, bits)
+    cv2 = import_cv2()
+    try:
+        return np.ascontiguousarray(encoding.to_rgb(pixels))
+    except cv2.error as error:  # YUV of an odd width, a Bayer mosaic of a single row
         raise LightDepthError(
-            f"{name} has the encoding {message.encoding!r}; colour images need {', '.join(_COLOR)} or a compressed "
-            "topic. Choose another topic, or convert it with image_proc."
-        )
-    channels, to_rgb = _COLOR[message.encoding]
-    return np.ascontiguousarray(to_rgb(_pixels(message, np.dtype(np.uint8), channels, name)))
+            f"{name} is damaged: {message.width}x{message.height} pixels can't be {message.encoding} ({error.err}). "
+            "Leave the message out."
+        ) from error
 
 
-def decode_depth(message: Any, name: str = "The depth message") -> NDArray[np.float32]:  # Any: as above
+def color_bits(message: Any, name: str = "The image message", *, least: int = 8) -> int:  # Any: as above
+    """Return how many bits a raw image uses, at least `least`; that is `least` itself for 8-bit encodings.
+
+    A 16-bit camera's frames are to be cut by one rule: pass what the frames before used as `least`.
+
+    Raises:
+        LightDepthError: as `decode_color`.
+    """
+    if hasattr(message, "format"):
+        return least
+    encoding = _color_encoding(message, name)
+    if encoding.dtype != np.uint16:
+        return least
+    return bits_in_use(_pixels(message, encoding.dtype, encoding.channels, name), least)
+
+
+def decode_depth(
+    message: Any,  # Any: as above
+    name: str = "The depth message",
+    *,
+    unit_m: float | None = None,
+) -> NDArray[np.float32]:
     """Turn a depth message into float32 (H, W) metres, 0 where there is no reading (0, NaN, infinite or negative).
 
     Args:
-        message: 16UC1 in millimetres or 32FC1 in metres, either byte order; or a CompressedImage with a 16-bit PNG,
-            as compressed_depth_image_transport writes for 16UC1.
+        message: 16UC1 or mono16 in millimetres, or 32FC1 or 64FC1 in metres, either byte order; or a CompressedImage as
+            compressed_depth_image_transport writes it: PNG or RVL, 16UC1 or the inverse depth of 32FC1.
         name: what errors call it.
+        unit_m: the metres that a stored 1 stands for; by default 0.001 for whole numbers and 1 for floats.
 
     Raises:
         LightDepthError: another encoding, or damaged data.
     """
     if hasattr(message, "format"):  # CompressedImage
-        return _millimetres_to_metres(_compressed_depth(message, name))
-    if message.encoding not in _DEPTH:
+        return _compressed_depth(message, name, unit_m)
+    if message.encoding not in DEPTH_ENCODINGS:
         raise LightDepthError(
-            f"{name} has the encoding {message.encoding!r}; depth needs 16UC1 (millimetres) or 32FC1 (metres). "
-            "Choose the depth camera's image topic."
+            f"{name} has the encoding {message.encoding!r}; depth needs 16UC1 or mono16 (millimetres) or 32FC1 "
+            "(metres). Choose the depth camera's image topic."
         )
-    values = _pixels(message, _DEPTH[message.encoding], 1, name)[:, :, 0]
-    if values.dtype.kind == "u":
-        return _millimetres_to_metres(values)
-    return np.where(np.isfinite(values) & (values > 0), values, 0).astype(np.float32)
+    values = _pixels(message, DEPTH_ENCODINGS[message.encoding], 1, name)[:, :, 0]
+    return _metres(values, unit_m)
 
 
 def encode_depth(
@@ -150,6 +170,20 @@ def _pixels(message: Any, dtype: np.dtype[Any], channels: int, name: str) -> NDA
     return pixels.reshape(height, width, channels).astype(dtype, copy=False)
 
 
+def _color_encoding(message: Any, name: str) -> ColorEncoding:  # Any: as above
+    encoding = COLOR_ENCODINGS.get(message.encoding) or COLOR_ENCODINGS.get(str(message.encoding).lower())
+    if encoding is None:
+        what = (
+            "it is depth"
+            if message.encoding in DEPTH_ENCODINGS
+            else f"colour images need {_COLORS} or a compressed topic"
+        )
+        raise LightDepthError(
+            f"{name} has the encoding {message.encoding!r}; {what}. Choose another topic, or convert it by image_proc."
+        )
+    return encoding
+
+
 def _compressed_bytes(message: Any, name: str) -> bytes:  # Any: as above
     content = bytes(message.data)
     if not content:
@@ -157,22 +191,51 @@ def _compressed_bytes(message: Any, name: str) -> bytes:  # Any: as above
     return content
 
 
-def _compressed_depth(message: Any, name: str) -> NDArray[np.uint16]:  # Any: as above
-    cv2 = import_cv2()
-    content = bytes(message.data)
-    if "compressedDepth" in message.format:
-        content = content[_COMPRESSED_DEPTH_HEADER:]
-    values = None
-    if content.startswith(b"\x89PNG") and "32FC1" not in message.format:  # those are inverse depth in steps
-        content = completed(content, Path(name))
-        values = decode_image(content, Path(name), cv2.IMREAD_UNCHANGED)
-    if values is None or values.ndim != 2 or values.dtype != np.uint16:
+def _compressed_depth(message: Any, name: str, unit_m: float | None) -> NDArray[np.float32]:  # Any: as above
+    content, shape = _compressed_bytes(message, name), str(message.format)
+    header = (0, 0.0, 0.0)
+    if not content.startswith(_PNG_START) and len(content) >= _DEPTH_HEADER.size:
+        header = _DEPTH_HEADER.unpack_from(content)
+        content = content[_DEPTH_HEADER.size :]
+    if content.startswith(_PNG_START):
+        values = decode_image(completed(content, Path(name)), Path(name), import_cv2().IMREAD_UNCHANGED)
+    elif "rvl" in shape.lower():
+        values = _rvl_depth(content, name)
+    else:
+        values = np.empty((0, 0, 0))
+    if values.ndim != 2 or values.dtype != np.uint16:
         raise LightDepthError(
-            f"{name} has the format {message.format!r}; compressed depth needs a 16-bit PNG of 16UC1 millimetres. "
-            "Record the raw depth topic."
+            f"{name} has the format {shape!r}; compressed depth needs a 16-bit PNG or RVL, without loss. Choose the "
+            "raw depth topic, or play the recording through `image_transport republish` and record it anew."
         )
-    return values.astype(np.uint16, copy=False)
+    a, b = header[1:]
+    if shape.startswith("16UC1") or (a == 0 and "32FC1" not in shape):
+        return _metres(values, unit_m)
+    if not (math.isfinite(a) and math.isfinite(b) and a > 0):
+        raise LightDepthError(
+            f"{name} is damaged: it holds inverse depth ({shape!r}) and its parameters are {a:g} and {b:g}. Choose the "
+            "raw depth topic."
+        )
+    steps = values.astype(np.float32)
+    with np.errstate(divide="ignore"):
+        depth_m = np.float32(a) / (steps - np.float32(b))
+    return _metres(np.where(steps > 0, depth_m, np.float32(0)), unit_m)
 
 
-def _millimetres_to_metres(values: NDArray[np.uint16]) -> NDArray[np.float32]:
-    return values.astype(np.float32) / np.float32(MILLIMETRES_PER_METRE)
+def _rvl_depth(content: bytes, name: str) -> NDArray[np.uint16]:
+    width, height = _RVL_SIZE.unpack_from(content) if len(content) >= _RVL_SIZE.size else (0, 0)
+    try:
+        if width < 1 or height < 1 or width * height > _MOST_PIXELS:
+            raise ValueError(f"it has {width}x{height} pixels")
+        return decode_rvl(content[_RVL_SIZE.size :], width * height).reshape(height, width)
+    except ValueError as error:
+        raise LightDepthError(f"{name} is damaged RVL: {error}. Leave the message out.") from error
+
+
+def _metres(values: NDArray[Any], unit_m: float | None) -> NDArray[np.float32]:  # Any: uint16, float32 or float64
+    """Return metres, 0 for what is no reading."""
+    if values.dtype.kind == "u":
+        divisor = MILLIMETRES_PER_METRE if unit_m is None else 1 / unit_m
+        return values.astype(np.float32) / np.float32(divisor)
+    scaled = values if unit_m is None else values * unit_m
+    return np.where(np.isfinite(scaled) & (scaled > 0), scaled, 0).astype(np.float32)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..closing import Closing
 from ..errors import LightDepthError
 from ..spec import Intrinsics
-from .message import NANOSECONDS, calibrated, stamp_ns
+from .image_camera import info_topics, is_calibrated, is_rectified, published_camera
+from .message import NANOSECONDS, stamp_ns
 
 if TYPE_CHECKING:
     from rosbags.interfaces import Connection
@@ -22,7 +25,9 @@ __all__ = ["MISSING", "ImageMessage", "Recording", "is_recording"]
 MISSING = "ROS recordings need the rosbags library; install it with: pip install rosbags"
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
+FIRST_INFOS = 1000  # half a minute of a camera's
 _STORAGE_SUFFIXES = (".mcap", ".db3")
+_NAME = re.compile(r"\.(?:bag|mcap|db3)(\.(?:active|zstd|zst|gz|bz2|xz|lz4|zip))?$", re.IGNORECASE)
 _METADATA_KEY = b"rosbag2_bagfile_information"
 
 
@@ -43,11 +48,20 @@ class ImageMessage:
 
 
 def is_recording(path: Path) -> bool:
-    """Tell a recording by its name: a .bag, .mcap or .db3 file, or a folder with such a file or ROS 2's metadata."""
+    """Tell a recording by its name: a .bag, .mcap or .db3 file, or a folder with such a file or ROS 2's metadata.
+
+    A compressed or unfinished one (`.db3.zstd`, `.bag.active`) counts too; opening it says what to do.
+    """
     if path.is_dir():
         metadata = path / "metadata.yaml"
-        return bool(_storage_files(path)) or (metadata.is_file() and _METADATA_KEY in metadata.read_bytes())
-    return path.suffix.lower() in (".bag", *_STORAGE_SUFFIXES)
+        if metadata.is_file() and _METADATA_KEY in metadata.read_bytes():
+            return True
+        return any(_NAME.search(file.name) and not _is_ros1(file) for file in path.iterdir() if file.is_file())
+    return _NAME.search(path.name) is not None
+
+
+def _is_ros1(path: Path) -> bool:
+    return ".bag" in (suffix.lower() for suffix in path.suffixes[-2:])
 
 
 class Recording(Closing):
@@ -108,26 +122,74 @@ class Recording(Closing):
         """Yield the messages of image topics in the order in which they were recorded."""
         wanted = [c for c in self._connections if c.topic in topics and c.msgtype in IMAGE_TYPES]
         for connection, received_ns, message in self._messages(wanted):
-            stamp = stamp_ns(message)
-            yield ImageMessage(connection.topic, message, stamp, str(message.header.frame_id), received_ns)
+            yield _image_message(connection, received_ns, message)
+
+    def images_with_info(self, topic: str, also: str | None = None) -> Iterator[tuple[ImageMessage, Any | None]]:
+        """Yield the messages of an image topic, each with its camera's CameraInfo, or None where there is none.
+
+        It is the calibrated one with the image's stamp, else the latest before it, else the recording's first: drivers
+        begin with zeros, and cameras that zoom change it. (Any: as above.)
+
+        Args:
+            topic: the images; each topic's come in the order in which they were recorded.
+            also: a second image topic, whose messages are yielded too, without a CameraInfo.
+        """
+        wanted = [c for c in self._connections if c.topic in (topic, also) and c.msgtype in IMAGE_TYPES]
+        latest = self.camera_info(topic)
+        waiting: tuple[ImageMessage, Any | None] | None = None  # its CameraInfo may come behind it
+        for connection, received_ns, message in self._messages([*wanted, *self._info_connections(topic)]):
+            if connection.msgtype == CAMERA_INFO_TYPE:
+                latest = message if is_calibrated(message) else latest
+                if waiting and latest is message and waiting[0].stamp_ns == stamp_ns(message):
+                    waiting = waiting[0], message
+                continue
+            image = _image_message(connection, received_ns, message)
+            if connection.topic != topic:
+                yield image, None
+                continue
+            if waiting:
+                yield waiting
+            waiting = image, latest
+        if waiting:
+            yield waiting
 
     def camera_info(self, topic: str) -> Any | None:  # Any: as above
-        """Return the first CameraInfo of the camera that an image topic belongs to, or None.
+        """Return the first calibrated CameraInfo of the camera that an image topic belongs to, or None.
 
-        It stands beside the image topic: `/camera/image_raw` and `/camera/camera_info`.
+        `camera_info.info_topics` says where it stands. It is looked for among the first thousand messages.
         """
-        names = {f"{topic.rsplit('/', 1)[0]}/camera_info"}
-        if topic.endswith(("/compressed", "/compressedDepth")):  # transports add a level: /camera/image_raw/compressed
-            names = {f"{topic.rsplit('/', 2)[0]}/camera_info"}
-        wanted = [c for c in self._connections if c.topic in names and c.msgtype == CAMERA_INFO_TYPE and c.msgcount]
-        for _, _, message in self._messages(wanted):
-            return message
+        for _, _, message in islice(self._messages(self._info_connections(topic)), FIRST_INFOS):
+            if is_calibrated(message):
+                return message
         return None
 
     def intrinsics(self, topic: str) -> Intrinsics | None:
-        """Return the camera of an image topic; None without a CameraInfo, or with an uncalibrated one (all zero)."""
+        """Return the first camera of an image topic, for images as its CameraInfo says they are published.
+
+        None without a calibrated CameraInfo. `images_with_info` and `camera_of` tell each image's own.
+        """
         message = self.camera_info(topic)
-        return None if message is None else calibrated(message)
+        return None if message is None else published_camera(message, rectified=is_rectified(topic))
+
+    def depth_unit_m(self, topic: str) -> float | None:
+        """Return the metres of a stored 1 that librealsense recorded for a depth topic, None where it didn't.
+
+        It stands in `/device_0/sensor_0/option/Depth_Units/value`: 0.001 for most, 0.00025 for the L515.
+        """
+        sensor = re.match(r"/device_\d+/sensor_\d+/", topic)
+        names = {f"{sensor[0]}option/{option}/value" for option in ("Depth_Units", "Depth Units")} if sensor else set()
+        for _, _, message in self._messages([c for c in self._connections if c.topic in names]):
+            unit_m = float(getattr(message, "data", 0))
+            if 0 < unit_m < 1:
+                return unit_m
+        return None
+
+    def _info_connections(self, topic: str) -> list[Connection]:
+        for name in info_topics(topic):
+            found = [c for c in self._connections if c.topic == name and c.msgtype == CAMERA_INFO_TYPE and c.msgcount]
+            if found:
+                return found
+        return []
 
     def _messages(self, connections: Sequence[Connection]) -> Iterator[tuple[Connection, int, Any]]:
         if not connections:  # rosbags takes none for all
@@ -149,6 +211,10 @@ class Recording(Closing):
             yield
         except Exception as error:  # the parsers stumble in their own ways over damaged data
             raise _damaged(self.path, error) from error
+
+
+def _image_message(connection: Connection, received_ns: int, message: Any) -> ImageMessage:  # Any: as above
+    return ImageMessage(connection.topic, message, stamp_ns(message), str(message.header.frame_id), received_ns)
 
 
 def _open(path: Path) -> tuple[Any, Typestore, bool]:  # Any: the readers of ROS 1 and ROS 2 share no base class
@@ -173,9 +239,12 @@ def _open(path: Path) -> tuple[Any, Typestore, bool]:  # Any: the readers of ROS
         if file.stat().st_size == 0:
             raise LightDepthError(f"{file} is empty (0 bytes). Copy the recording again or leave it out.")
     if path.is_dir() and not (path / "metadata.yaml").is_file():
-        raise LightDepthError(
-            f"{path} has no metadata.yaml; make one with `ros2 bag reindex {path}`, or name the file {files[0].name}."
+        way = (
+            f", or name the file {files[0].name}" if files else "; its files are compressed, which only that file tells"
         )
+        raise LightDepthError(f"{path} has no metadata.yaml; make one with `ros2 bag reindex {path}`{way}.")
+    if path.is_file():
+        _check_readable(path)
     is_ros2 = path.is_dir() or path.suffix.lower() != ".bag"
     # These messages are the same in all distributions of ROS 1, and of ROS 2 since its third.
     store = get_typestore(Stores.ROS2_HUMBLE if is_ros2 else Stores.ROS1_NOETIC)
@@ -185,6 +254,24 @@ def _open(path: Path) -> tuple[Any, Typestore, bool]:  # Any: the readers of ROS
     except Exception as error:  # the parsers stumble in their own ways over damaged data
         raise _damaged(path, error) from error
     return reader, store, is_ros2
+
+
+def _check_readable(path: Path) -> None:
+    """Refuse a file that is unfinished or compressed as a whole."""
+    found = _NAME.search(path.name)
+    ending = found[1].lower() if found and found[1] else None
+    if ending == ".active":
+        raise LightDepthError(
+            f"{path} is still being recorded, or its recorder was killed; end the recorder, or run `rosbag reindex "
+            f"{path.name}` and name the .bag file that you rename it to."
+        )
+    if ending in (".zstd", ".zst"):
+        raise LightDepthError(
+            f"{path} is one compressed file of a recording; name its folder, where metadata.yaml says how it was "
+            f"compressed, or decompress it with `zstd -d {path.name}`."
+        )
+    if ending:
+        raise LightDepthError(f"{path} is a compressed recording; decompress it first and name the result.")
 
 
 def _storage_files(folder: Path) -> list[Path]:

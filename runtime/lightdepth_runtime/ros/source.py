@@ -1,19 +1,24 @@
 """The images of a recording as frames with their stamps, frame ids and camera."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from ..closing import Closing
 from ..errors import LightDepthError
 from ..frames.frame import Frame
-from .message import NANOSECONDS, calibrated, decode_color
+from ..spec import Intrinsics
+from .clock import header_clock_runs
+from .image_camera import CameraMisfitError, camera_of, is_rectified
+from .message import NANOSECONDS, color_bits, decode_color
 from .recording import ImageMessage, Recording
 
 __all__ = ["RecordedFrame", "RecordingSource"]
 
 END_NS = 2**31 * NANOSECONDS  # ROS 2's stamps count seconds in 32 bits with a sign
+FIRST_IMAGES = 5  # that show whether the header's clock runs, and how many bits of 16 are in use
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +32,19 @@ class RecordedFrame(Frame):
 class RecordingSource(Closing):
     """Iterate over one image topic of a recording, in the order in which it was recorded.
 
+    A frame's time is its header's stamp. Where the driver leaves that unset or always the same, it is the time of
+    recording. A frame's camera is that of the CameraInfo with its stamp, else of the latest one before it, cut and
+    scaled to the frame as the message says. 16-bit frames are brightened by one rule for all, that of the most bits
+    used so far.
+
     A damaged message is left out and an error at the end counts them; that the first one can't be decoded is an error
     at once.
+
+    Args:
+        path: the recording.
+        topic: its image topic; may be left out where there is only one.
+        stem: what frames' names begin with; by default the recording's name.
+        say: told once of a broken clock, and of a camera that isn't these images'.
 
     Raises:
         LightDepthError: what `Recording` and `Recording.choose_topic` raise.
@@ -36,12 +52,19 @@ class RecordingSource(Closing):
 
     live = False
 
-    def __init__(self, path: Path | str, topic: str | None = None, stem: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        topic: str | None = None,
+        stem: str | None = None,
+        *,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._recording = Recording(path)
-        self._stem = stem or Path(path).stem
+        self._stem, self._say = stem or Path(path).stem, say
+        self._said: set[str] = set()
         try:
             self.topic = self._recording.choose_topic(topic)
-            self._camera_info = self._recording.camera_info(self.topic)
         except BaseException:
             self.close()
             raise
@@ -49,24 +72,35 @@ class RecordingSource(Closing):
         self.fps = self._recording.rate(self.topic)
 
     def __iter__(self) -> Iterator[RecordedFrame]:
-        camera = None if self._camera_info is None else calibrated(self._camera_info)
         damaged, first = 0, ""  # of the errors only a sentence: each would keep its message alive
-        seen = 0
-        for number, image in enumerate(self._recording.images([self.topic])):
+        seen, latest_ns, bits = 0, -1, 8
+        begin, messages = self._begin()
+        by_header = header_clock_runs([image.stamp_ns for image, _ in begin])
+        if begin and not by_header:
+            self._say_once("Stamps of the images' headers are unset or repeated; the times of recording are used.")
+        for image, _ in begin[1:]:  # the first is decoded first, whose error ends it
+            bits = self._bits(image, bits)
+        for number, (image, info) in enumerate(chain(begin, messages)):
             seen += 1
             try:
                 name = f"{self._recording.path}, {self.topic} at {image.name}"
                 _check_times(image, name)
-                pixels = decode_color(image.message, name)
+                bits = color_bits(image.message, name, least=bits)
+                pixels = decode_color(image.message, name, bits=bits)
             except LightDepthError as error:
                 if number == 0:
                     raise
                 damaged, first = damaged + 1, first or str(error)
                 continue
+            if not by_header or image.stamp_ns <= 0:
+                image = replace(image, stamp_ns=image.received_ns)
+            # A stamp later than all before has not been a name yet; any other is made unique by the frame's number.
             name = f"{self._stem}_{image.name}" if self.count != 1 else self._stem
-            yield RecordedFrame(
-                pixels, image.stamp_ns, name, camera, image.frame_id, image.received_ns, self._camera_info
-            )
+            if image.stamp_ns <= latest_ns:
+                name = f"{name}-{number:06d}"
+            latest_ns = max(latest_ns, image.stamp_ns)
+            camera = None if info is None else self._camera(info, pixels.shape[1], pixels.shape[0])
+            yield RecordedFrame(pixels, image.stamp_ns, name, camera, image.frame_id, image.received_ns, info)
         if self.count is not None and seen < self.count:
             raise LightDepthError(
                 f"{self._recording.path} says {self.count} messages on {self.topic}, and {seen} can be found; "
@@ -78,6 +112,40 @@ class RecordingSource(Closing):
     def close(self) -> None:
         """Close the recording."""
         self._recording.close()
+
+    def _begin(self) -> tuple[list[tuple[ImageMessage, Any]], Iterator[tuple[ImageMessage, Any]]]:
+        """Return the first few messages, and an iterator over the others that raises what reading the first did."""
+        messages = self._recording.images_with_info(self.topic)
+        begin: list[tuple[ImageMessage, Any]] = []
+        try:
+            while len(begin) < FIRST_IMAGES and (item := next(messages, None)):
+                begin.append(item)
+        except LightDepthError as error:
+            return begin, _raising(error)
+        return begin, messages
+
+    def _bits(self, image: ImageMessage, least: int) -> int:
+        try:
+            return color_bits(image.message, least=least)
+        except LightDepthError:  # reported when its turn comes
+            return least
+
+    def _camera(self, info: Any, width: int, height: int) -> Intrinsics | None:  # Any: as above
+        try:
+            return camera_of(info, width, height, rectified=is_rectified(self.topic))
+        except CameraMisfitError as error:
+            self._say_once(f"{self._recording.path}, {self.topic}: {error}")
+            return None
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._say(text)
+
+
+def _raising(error: LightDepthError) -> Iterator[tuple[ImageMessage, Any]]:
+    yield from ()
+    raise error
 
 
 def _check_times(image: ImageMessage, name: str) -> None:

@@ -19,13 +19,15 @@ __all__ = ["VideoSink"]
 LIVE_FPS = 15.0
 LONGEST_SIDE = 2048  # of each half: MPEG-4 Part 2 ends at 8191 pixels, players long before
 LONGEST_GAP_S = 10.0  # a still picture for longer tells nothing
+LEAP_BACK_NS = 1_000_000_000  # less is a message that came late
 
 
 class VideoSink:
     """Write `colour | depth | scale` as MPEG-4 video in MP4, at a constant rate.
 
     A frame stands where its stamp says: it is repeated over a gap (for at most ten seconds) and left out where another
-    has its place, so that the film runs as fast as the world did. All frames are brought to the size of the first, and
+    has its place, so that the video runs as fast as the world did. A stamp that is the last one's again, or leaps back,
+    tells no time: such a frame follows the one before. All frames are brought to the size of the first, and
     to at most 2048 pixels a side. The colours' range grows with the depths seen and never shrinks, so that nothing
     flickers; `scale` fixes it.
     """
@@ -46,11 +48,14 @@ class VideoSink:
         self._temporary: Path | None = None
         self._writer: Any = None  # Any: cv2.VideoWriter, once the first frame tells the size
         self._size = (0, 0)
-        self._first_ns = self._count = 0
+        self._first_ns = self._last_ns = self._count = 0
 
     def write(self, frame: Frame, depth_m: NDArray[np.float32], camera: Intrinsics | None) -> list[Path]:  # noqa: ARG002
         """Add one frame; nothing is complete before `close`."""
         writer = self._writer or self._open(frame)
+        if self._count and (frame.stamp_ns == self._last_ns or frame.stamp_ns < self._last_ns - LEAP_BACK_NS):
+            self._first_ns = frame.stamp_ns - round(self._count / self._fps * 1e9)
+        self._last_ns = frame.stamp_ns
         place = round((frame.stamp_ns - self._first_ns) / 1e9 * self._fps)
         longest = self._count + round(LONGEST_GAP_S * self._fps)
         if place > longest:  # a leap of the clock or a long pause: go on from here
@@ -79,7 +84,7 @@ class VideoSink:
             film = cv2.VideoCapture(str(self._temporary))
             count = round(film.get(cv2.CAP_PROP_FRAME_COUNT)) if film.isOpened() else 0
             film.release()
-        if count != self._count:
+        if count < self._count:  # an interrupt may come between a frame and its count
             self.abort()
             raise LightDepthError(
                 f"Can't write {self._path}: {count} of {self._count} frames arrived. Free some space and try again."

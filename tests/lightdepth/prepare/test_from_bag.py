@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lightdepth.config import load_config
+from lightdepth.prepare import pair_writer
 from lightdepth.prepare.from_bag import extract_pairs
 from lightdepth.training.inputs import load_training_data
 from lightdepth_runtime.errors import LightDepthError
@@ -69,8 +70,8 @@ def test_stamps_farther_apart_than_the_gap_make_no_pair(write_bag, tmp_path):
 
 def test_depth_of_another_size_is_refused_and_nothing_is_written(write_bag, tmp_path, monkeypatch):
     bag = write_bag(tmp_path / "kitchen")
-    real = extract_pairs.__globals__["decode_depth"]
-    monkeypatch.setitem(extract_pairs.__globals__, "decode_depth", lambda *arguments: real(*arguments)[:60])
+    real = pair_writer.decode_depth
+    monkeypatch.setattr(pair_writer, "decode_depth", lambda *arguments, **options: real(*arguments, **options)[:60])
     with pytest.raises(LightDepthError, match="depth is 160x60 but its image is 160x120; depth must be registered"):
         extract_pairs(bag, COLOR, DEPTH, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []

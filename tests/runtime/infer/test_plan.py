@@ -82,7 +82,7 @@ def test_an_interrupt_ends_a_camera_normally(estimator, monkeypatch, tmp_path):
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def _slow_start(job):
+def _slow_start(job, _say):
     """Open the camera once its frames are asked for, when the interrupt is already looked for."""
     from lightdepth_runtime.frames.camera import Camera, open_camera
 

@@ -61,14 +61,36 @@ def test_a_camera_with_twice_the_focal_length_doubles_depth(image):
     for info in (camera_info(260), camera_info(520, 320, 240)):  # the same lens, calibrated at twice the size
         handler.camera_info(info)
         np.testing.assert_allclose(handler(message(image)).depth.data.view("<f4"), 2 * plain, rtol=1e-6)
-    handler.camera_info(camera_info(0))
-    np.testing.assert_array_equal(handler(message(image)).depth.data.view("<f4"), plain)
+    handler.camera_info(camera_info(0))  # nobody's calibration: the one before stays
+    np.testing.assert_allclose(handler(message(image)).depth.data.view("<f4"), 2 * plain, rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(0, 0), (160, 90)])
+def test_a_camera_info_that_is_not_the_images_is_noted_and_depth_goes_on(image, size):
+    spec = ModelSpec("fake", 64, 96, 0, intrinsics=Intrinsics(130, 130, 79.5, 59.5, 160, 120))
+    handler = DepthHandler(DepthEstimator(FakeBackend(spec)))
+    plain = handler(message(image)).depth.data
+    handler.camera_info(camera_info(260, *size))
+    np.testing.assert_array_equal(handler(message(image)).depth.data, plain)
+    assert "so it isn't used" in handler.note or "another shape" in handler.note
+
+
+def test_a_cut_image_has_the_focal_length_of_the_whole_and_a_rectified_one_that_of_p(image):
+    spec = ModelSpec("fake", 64, 96, 0, intrinsics=Intrinsics(130, 130, 79.5, 59.5, 160, 120))
+    info = camera_info(260, 320, 240)
+    info.roi = SimpleNamespace(x_offset=80, y_offset=60, height=120, width=160, do_rectify=False)
+    info.p = np.array([390, 0, 159.5, 0, 0, 390, 119.5, 0, 0, 0, 1, 0.0])
+    plain = DepthHandler(DepthEstimator(FakeBackend(spec)))(message(image)).depth.data.view("<f4")
+    for topic, factor in (("/camera/image_raw", 2), ("/camera/image_rect", 3)):
+        handler = DepthHandler(DepthEstimator(FakeBackend(spec)), topic=topic)
+        handler.camera_info(info)
+        np.testing.assert_allclose(handler(message(image)).depth.data.view("<f4"), factor * plain, rtol=1e-6)
 
 
 def test_a_bad_message_is_an_error_and_the_next_one_works(image):
     handler = DepthHandler(DepthEstimator(FakeBackend()), AnswerOptions("16UC1"))
-    with pytest.raises(LightDepthError, match="'yuv422'"):
-        handler(message(image, "yuv422"))
+    with pytest.raises(LightDepthError, match="'nv21'"):
+        handler(message(image, "nv21"))
     assert handler(message(image)).depth.encoding == "16UC1"
 
 

@@ -212,8 +212,8 @@ def test_a_message_with_times_that_no_recording_can_repeat_is_left_out(write_bag
 
 
 def test_an_encoding_that_is_no_color_is_an_error_at_once(write_bag, tmp_path, estimator):
-    bag = write_bag(tmp_path / "yuv", encoding="yuv422")
-    with RecordingSource(bag, COLOR) as source, pytest.raises(LightDepthError, match="'yuv422'; colour images need"):
+    bag = write_bag(tmp_path / "yuv", encoding="nv21")
+    with RecordingSource(bag, COLOR) as source, pytest.raises(LightDepthError, match="'nv21'; colour images need"):
         infer_stream(estimator, source, [RecordingSink(tmp_path / "depth")])
     assert not (tmp_path / "depth").exists()
 
@@ -236,3 +236,23 @@ def test_a_recording_is_never_overwritten_and_an_error_leaves_none(tmp_path):
     sink.abort()
     sink.abort()
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a.bag.active", "rosbag reindex a.bag.active"),
+        ("a_0.db3.zstd", "zstd -d a_0.db3.zstd"),
+        ("a_0.mcap.zst", "zstd -d a_0.mcap.zst"),
+        ("a.bag.gz", "compressed recording; decompress it"),
+    ],
+)
+def test_an_unfinished_or_compressed_file_says_the_way_out(tmp_path, name, words):
+    (tmp_path / name).write_bytes(b"x" * 100)
+    assert is_recording(tmp_path / name)
+    with pytest.raises(LightDepthError, match=words):
+        Recording(tmp_path / name)
+    if name.endswith("zstd"):
+        assert is_recording(tmp_path)
+        with pytest.raises(LightDepthError, match="has no metadata"):
+            Recording(tmp_path)

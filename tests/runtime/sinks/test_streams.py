@@ -13,7 +13,7 @@ from lightdepth_runtime.frames.frame import Frame
 from lightdepth_runtime.images.decode import read_image
 from lightdepth_runtime.infer.infer import infer_files, infer_stream
 from lightdepth_runtime.infer.inputs import plan_jobs
-from lightdepth_runtime.infer.lens import Lens, scaled_intrinsics
+from lightdepth_runtime.infer.lens import Lens
 from lightdepth_runtime.sinks.open import open_sinks
 from lightdepth_runtime.sinks.points import encode_ply, points_of
 from lightdepth_runtime.sinks.video import VideoSink
@@ -155,7 +155,7 @@ def test_a_known_focal_length_corrects_depth_where_the_model_knows_its_own(frame
 
 
 def test_a_camera_scales_with_its_image():
-    scaled = scaled_intrinsics(CAMERA, 320, 240)
+    scaled = CAMERA.scaled_to(320, 240)
     assert (scaled.fx, scaled.fy, scaled.cx, scaled.cy) == (240, 260, 159.5, 119.5)
     with pytest.raises(LightDepthError, match="not both"):
         Lens(focal_px=500, fov_deg=60)
