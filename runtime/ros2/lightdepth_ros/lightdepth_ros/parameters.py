@@ -1,0 +1,76 @@
+"""The node's parameters: names, defaults, and what they become. It needs no ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lightdepth_runtime import DepthEstimator, DepthHandler
+from lightdepth_runtime.floor import CameraMount
+from lightdepth_runtime.obstacles.nearest import CLEARANCE_M
+from lightdepth_runtime.ros.answer import BEAMS, LEVEL_FRAME, POINT_STRIDE, AnswerOptions
+
+__all__ = ["DEFAULTS", "Parameters"]
+
+# ROS takes no None: an empty text, 0 threads and a height of 0 m stand for "not given".
+DEFAULTS: dict[str, str | bool | int | float] = {
+    "model": "",
+    "device": "auto",
+    "threads": 0,
+    "image_transport": "raw",
+    "encoding": "32FC1",
+    "steady": True,
+    "min_confidence": 0.0,
+    "point_stride": POINT_STRIDE,
+    "camera_height": 0.0,
+    "camera_tilt": 0.0,
+    "camera_roll": 0.0,
+    "scale_from_floor": False,
+    "scan_beams": BEAMS,
+    "scan_frame": LEVEL_FRAME,
+    "floor_margin": 0.0,
+    "clearance": CLEARANCE_M,
+}
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What a user set, each value under its name in `DEFAULTS`."""
+
+    values: dict[str, Any]  # Any: each has its default's type
+
+    @classmethod
+    def declare(cls, declare: Callable[[str, Any], Any]) -> Parameters:
+        """Declare every parameter with its default; `declare` is the node's `declare_parameter`."""
+        return cls({name: declare(name, default).value for name, default in DEFAULTS.items()})
+
+    def estimator(self) -> DepthEstimator:
+        """Load the model.
+
+        Raises:
+            LightDepthError: no such model or device.
+        """
+        return DepthEstimator.load(self.values["model"] or None, self.values["device"], self.values["threads"] or None)
+
+    def handler(self, estimator: DepthEstimator) -> DepthHandler:
+        """Make what answers images.
+
+        Raises:
+            LightDepthError: an impossible value.
+        """
+        values = self.values
+        mount = None
+        if values["camera_height"] != 0:
+            mount = CameraMount(values["camera_height"], values["camera_tilt"], values["camera_roll"])
+        options = AnswerOptions(
+            encoding=values["encoding"],
+            point_stride=values["point_stride"],
+            mount=mount,
+            beams=values["scan_beams"],
+            level_frame=values["scan_frame"],
+            min_confidence=values["min_confidence"],
+            floor_margin_m=values["floor_margin"] or None,
+            clearance_m=values["clearance"],
+        )
+        return DepthHandler(estimator, options, steady=values["steady"], scale_from_floor=values["scale_from_floor"])
