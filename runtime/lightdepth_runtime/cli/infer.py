@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 from .options import (
+    CameraHeight,
     Colors,
     Device,
     FocalPx,
@@ -16,6 +17,7 @@ from .options import (
     Save,
     Steady,
     Threads,
+    Tilt,
     Topic,
     View,
 )
@@ -36,22 +38,28 @@ def infer_command(
     view: View = False,
     focal_px: FocalPx = None,
     fov: Fov = None,
+    camera_height: CameraHeight = None,
+    tilt: Tilt = 0.0,
     frames: Frames = None,
     topic: Topic = None,
 ) -> None:
     """Estimate depth of images, videos, cameras and ROS recordings."""
     from ..atomic import result_folder
     from ..estimator import DepthEstimator
+    from ..floor import CameraMount
     from ..infer.lens import Lens
     from ..infer.plan import plan_inputs, run_plan
 
+    mount = None if camera_height is None else CameraMount(camera_height, tilt)
     with result_folder(output, "infer") as folder:
         plan = plan_inputs(inputs, folder, save, Lens(focal_px, fov), topic)
         with DepthEstimator.load(model, device, threads) as estimator:
             print(f"Model {estimator.describe()}; {plan.describe()}")
             print(f"Device {estimator.backend.device}, {estimator.device_reason}")
             kinds: dict[str, Any] = {"colormap": colormap, "scale": scale}  # Any: each its own type
-            outcome = run_plan(estimator, plan, **kinds, most_frames=frames, view=view, steady=steady, say=_warn)
+            outcome = run_plan(
+                estimator, plan, **kinds, most_frames=frames, view=view, steady=steady, mount=mount, say=_warn
+            )
         print(f"Wrote {outcome.files} file{'s' * (outcome.files != 1)} to {folder}")
 
 

@@ -156,6 +156,20 @@ Fov = Annotated[
     ),
 ]
 
+CameraHeight = Annotated[
+    float | None,
+    option(
+        CAMERA,
+        "--camera-height",
+        metavar="METRES",
+        help="Height of the camera over the floor: the nearest obstacle of each direction is drawn into pictures and "
+        "videos, and recordings get a laser scan. Default: unknown.",
+    ),
+]
+Tilt = Annotated[
+    float, option(CAMERA, "--tilt", metavar="DEGREES", help="How far the camera looks down, with --camera-height.")
+]
+
 Output = Annotated[
     Path | None,
     option(

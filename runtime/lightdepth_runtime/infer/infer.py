@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..atomic import make_folder
 from ..errors import LightDepthError
 from ..estimator import DepthEstimator
+from ..floor import CameraMount
 from ..frames.frame import Frame, FrameSink, ImageJob
 from ..images.decode import read_image
 from ..sinks.colorize import Colormap, DepthRange
@@ -35,6 +36,7 @@ def infer_files(
     save: Iterable[str] = IMAGE_SAVE,
     colormap: Colormap = "plasma",
     scale: DepthRange | None = None,
+    mount: CameraMount | None = None,
     lens: Lens | None = None,
     say: Callable[[str], None] = lambda _: None,
     notice: Notice = lambda _known, _name: None,
@@ -49,6 +51,7 @@ def infer_files(
         save: which of `SAVE_KINDS` and `SPAN_KINDS`.
         colormap: of the colour picture.
         scale: one range in metres for all colour pictures; without it each has its own.
+        mount: the camera over the floor; obstacles are drawn, and saved as `scan`.
         lens: the camera, as far as the user knows it.
         say: told of each image that failed, as it happens, where there are several.
         notice: told of each image's camera, or None, and name; `lens.FocalNotice` is one.
@@ -61,7 +64,7 @@ def infer_files(
         LightDepthError: the folder can't be written or an input would be overwritten (before the first image), or at
             the end that images failed; the others are written.
     """
-    style = Style(colormap, DepthRange(estimator.spec.min_depth_m, estimator.spec.max_depth_m), scale)
+    style = Style(colormap, DepthRange(estimator.spec.min_depth_m, estimator.spec.max_depth_m), scale, mount)
     DepthFiles(output, frozenset(save), style).check_inputs(jobs)
     make_folder(output)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..atomic import make_folder
 from ..errors import LightDepthError
 from ..estimator import DepthEstimator
+from ..floor import CameraMount
 from ..frames.frame import Frame, ImageJob
 from ..progress import track
 from ..sinks.colorize import Colormap, DepthRange
@@ -64,6 +65,7 @@ def run_plan(
     most_frames: int | None = None,
     view: bool = False,
     steady: bool = False,
+    mount: CameraMount | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Do the images, then each stream; return the files written, counted and the first of them named.
@@ -76,7 +78,7 @@ def run_plan(
     total = Outcome()
     failed: list[LightDepthError] = []
     notice = FocalNotice(estimator.spec, say)
-    style = Style(colormap, DepthRange(estimator.spec.min_depth_m, estimator.spec.max_depth_m), scale)
+    style = Style(colormap, DepthRange(estimator.spec.min_depth_m, estimator.spec.max_depth_m), scale, mount)
 
     def attempt(work: Callable[[], Outcome]) -> None:
         try:
@@ -97,6 +99,7 @@ def run_plan(
             save=IMAGE_SAVE if plan.save is None else plan.save,
             colormap=colormap,
             scale=scale,
+            mount=mount,
             lens=plan.lens,
             say=say,
             notice=notice,

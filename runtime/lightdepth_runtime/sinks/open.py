@@ -11,13 +11,17 @@ from numpy.typing import NDArray
 
 from ..atomic import atomic_path, write_bytes
 from ..errors import LightDepthError
+from ..floor import CameraMount
 from ..frames.frame import Frame, FrameSink, ImageJob
 from ..images.opencv import import_cv2
+from ..obstacles import find_obstacles
+from ..obstacles.draw import draw_obstacles
 from ..ros import RecordingSink
 from ..spec import Intrinsics
 from .colorize import Colormap, DepthRange, colorize, depth_range, with_scale
 from .points import encode_ply, points_of
 from .rerun import RerunSink
+from .scan import ScanSink
 from .video import VideoSink
 
 __all__ = [
@@ -40,7 +44,14 @@ STREAM_SAVE = frozenset({"mp4"})  # and of videos and cameras
 RECORDING_SAVE = frozenset({"bag"})  # and of ROS recordings
 # One file for all frames of a stream, or of all images: its name's ending after STEM. ROS 2 recordings are folders,
 # `bag` with 32FC1 metres and `bag16` with 16UC1 millimetres.
-SPAN_KINDS = {"mp4": "_depth.mp4", "rrd": "_depth.rrd", "bag": "_depth_bag", "bag16": "_depth_bag16"}
+# `scan` is the nearest obstacle of each direction, a line of JSON a frame.
+SPAN_KINDS = {
+    "mp4": "_depth.mp4",
+    "rrd": "_depth.rrd",
+    "bag": "_depth_bag",
+    "bag16": "_depth_bag16",
+    "scan": "_scan.jsonl",
+}
 
 
 def parse_save(text: str) -> frozenset[str]:
@@ -63,6 +74,7 @@ class Style:
     colormap: Colormap = "plasma"
     limits: DepthRange | None = None  # the model's; a picture's own range stays inside
     scale: DepthRange | None = None  # one range for all pictures instead of each one's own
+    mount: CameraMount | None = None  # the camera over the floor: obstacles are drawn and written where it is known
 
 
 def open_sinks(
@@ -79,13 +91,16 @@ def open_sinks(
         sinks.append(DepthFiles(folder, kinds, style))
     if "mp4" in kinds:
         path = folder / f"{stem}{SPAN_KINDS['mp4']}"
-        sinks.append(VideoSink(path, fps, colormap=style.colormap, limits=style.limits, scale=style.scale))
+        options = {"colormap": style.colormap, "limits": style.limits, "scale": style.scale, "mount": style.mount}
+        sinks.append(VideoSink(path, fps, **options))
     if "rrd" in kinds:
         sinks.append(RerunSink(folder / f"{stem}{SPAN_KINDS['rrd']}"))
     if "bag" in kinds:
-        sinks.append(RecordingSink(folder / f"{stem}{SPAN_KINDS['bag']}", "32FC1"))
+        sinks.append(RecordingSink(folder / f"{stem}{SPAN_KINDS['bag']}", "32FC1", style.mount))
     if "bag16" in kinds:
-        sinks.append(RecordingSink(folder / f"{stem}{SPAN_KINDS['bag16']}", "16UC1"))
+        sinks.append(RecordingSink(folder / f"{stem}{SPAN_KINDS['bag16']}", "16UC1", style.mount))
+    if "scan" in kinds:
+        sinks.append(ScanSink(folder / f"{stem}{SPAN_KINDS['scan']}", style.mount))
     return sinks
 
 
@@ -148,8 +163,10 @@ class DepthFiles:
 
     def _write_png(self, depth: _Depth, path: Path) -> None:
         colormap, scale = self.style.colormap, self.style.scale or depth_range(depth.depth_m, self.style.limits)
-        picture = with_scale(colorize(depth.depth_m, colormap, scale), colormap, scale)
-        write_bytes(path, encode_png(picture))
+        picture = colorize(depth.depth_m, colormap, scale)
+        if self.style.mount is not None and depth.camera is not None:
+            picture = draw_obstacles(picture, find_obstacles(depth.depth_m, depth.camera, self.style.mount))
+        write_bytes(path, encode_png(with_scale(picture, colormap, scale)))
 
     def _write_png16(self, depth: _Depth, path: Path) -> None:
         write_bytes(path, encode_png(depth_as_mm(depth.depth_m)))

@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 
 from ..atomic import PendingOutput, atomic_path
 from ..errors import LightDepthError
+from ..floor import CameraMount
 from ..frames.frame import Frame
 from ..images.opencv import import_cv2, quiet_cv2
 from ..images.preprocess import resize_rgb
+from ..obstacles import find_obstacles
+from ..obstacles.draw import draw_obstacles
 from ..spec import Intrinsics
 from .colorize import Colormap, DepthRange, colorize, depth_range, with_scale
 
@@ -29,7 +32,7 @@ class VideoSink:
     has its place, so that the video runs as fast as the world did. A stamp that is the last one's again, or leaps back,
     tells no time: such a frame follows the one before. All frames are brought to the size of the first, and
     to at most 2048 pixels a side. The colours' range grows with the depths seen and never shrinks, so that nothing
-    flickers; `scale` fixes it.
+    flickers; `scale` fixes it. With the camera's mount the nearest obstacles are drawn into the colour half.
     """
 
     def __init__(
@@ -40,9 +43,11 @@ class VideoSink:
         colormap: Colormap = "plasma",
         limits: DepthRange | None = None,
         scale: DepthRange | None = None,
+        mount: CameraMount | None = None,
     ) -> None:
         self._path, self._fps = path, fps or LIVE_FPS
         self._colormap: Colormap = colormap
+        self._mount = mount
         self._limits, self._fixed, self._scale = limits, scale is not None, scale
         self._pending = PendingOutput()
         self._temporary: Path | None = None
@@ -50,7 +55,7 @@ class VideoSink:
         self._size = (0, 0)
         self._first_ns = self._last_ns = self._count = 0
 
-    def write(self, frame: Frame, depth_m: NDArray[np.float32], camera: Intrinsics | None) -> list[Path]:  # noqa: ARG002
+    def write(self, frame: Frame, depth_m: NDArray[np.float32], camera: Intrinsics | None) -> list[Path]:
         """Add one frame; nothing is complete before `close`."""
         writer = self._writer or self._open(frame)
         if self._count and (frame.stamp_ns == self._last_ns or frame.stamp_ns < self._last_ns - LEAP_BACK_NS):
@@ -63,7 +68,10 @@ class VideoSink:
             place = longest
         if place < self._count:
             return []
-        picture = self._picture(frame.image, depth_m)
+        image = frame.image
+        if self._mount is not None and camera is not None:
+            image = draw_obstacles(image, find_obstacles(depth_m, camera, self._mount))
+        picture = self._picture(image, depth_m)
         for _ in range(place - self._count):
             writer.write(self._last)
         writer.write(picture)

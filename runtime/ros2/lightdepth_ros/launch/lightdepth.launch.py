@@ -1,7 +1,4 @@
-"""Start the node.
-
-    ros2 launch lightdepth_ros lightdepth.launch.py image:=/camera/image_rect camera_height:=0.3
-"""
+"""Start the node: `ros2 launch lightdepth_ros lightdepth.launch.py image:=/camera/image_rect camera_height:=0.3`."""
 
 from pathlib import Path
 
