@@ -92,6 +92,9 @@ class Node:
         self.subscribed[topic] = SimpleNamespace(kind=msg_type, callback=callback, qos_profile=qos_profile)
         return self.subscribed[topic]
 
+    def resolve_topic_name(self, topic, *, only_expand=False):
+        return f"/{topic}"
+
     def get_logger(self):
         return self._logger
 

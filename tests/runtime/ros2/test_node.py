@@ -129,7 +129,7 @@ def test_compressed_images_come_on_their_own_topic(node_module):
 
 def test_a_message_that_cannot_be_used_is_a_warning_and_the_next_one_works(node_module):
     node = _started(node_module)
-    node.subscribed["image"].callback(_image(encoding="yuv422"))
+    node.subscribed["image"].callback(_image(encoding="16FC7"))
     node.subscribed["known_points"].callback(
         SimpleNamespace(header=_header(), height=1, width=1, fields=[], is_bigendian=False, data=b"")
     )

@@ -79,7 +79,7 @@ class LightDepthNode(Node):
         Raises:
             LightDepthError: a parameter's value that is impossible.
         """
-        self._handler = self.parameters.handler(estimator)
+        self._handler = self.parameters.handler(estimator, self.resolve_topic_name("image"))
         transport = self.parameters.values["image_transport"]
         if transport not in ("raw", "compressed"):
             raise LightDepthError(f"image_transport is raw or compressed, got {transport!r}.")

@@ -53,8 +53,8 @@ class Parameters:
         """
         return DepthEstimator.load(self.values["model"] or None, self.values["device"], self.values["threads"] or None)
 
-    def handler(self, estimator: DepthEstimator) -> DepthHandler:
-        """Make what answers images.
+    def handler(self, estimator: DepthEstimator, topic: str) -> DepthHandler:
+        """Make what answers the images of a topic.
 
         Raises:
             LightDepthError: an impossible value.
@@ -73,4 +73,5 @@ class Parameters:
             floor_margin_m=values["floor_margin"] or None,
             clearance_m=values["clearance"],
         )
-        return DepthHandler(estimator, options, steady=values["steady"], scale_from_floor=values["scale_from_floor"])
+        ways = {name: values[name] for name in ("steady", "scale_from_floor")}
+        return DepthHandler(estimator, options, **ways, topic=topic)
