@@ -55,6 +55,15 @@ SECTIONS = {  # by the first key of each
 HELP_COLUMN = 24
 
 
+class ExtraData(BaseModel):
+    """A further data set to train on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str
+    weight: Positive = 1.0
+
+
 class TrainConfig(BaseModel):
     """Every key of `config.yaml`; the sentence below a key is its help, which `lightdepth config` prints."""
 
@@ -66,12 +75,16 @@ class TrainConfig(BaseModel):
     """Encoder: any timm network with features at 1/2 .. 1/32. null: resnet18; lite0: tf_efficientnet_lite0."""
     encoder_weights: str = "imagenet"
     """Encoder weights to begin with: imagenet (downloaded), none (random), or a timm state dict's path."""
+    encoder_weights_partial: bool = False
+    """Take an encoder_weights file that lacks tensors. Those are named and start random."""
     start_from: str | None = None
     """Checkpoint to fine-tune: training begins with its weights. null: encoder_weights."""
     decoder_channels: Annotated[list[Count], Field(min_length=4, max_length=4)] = [256, 128, 64, 32]
     """Decoder widths at 1/16 .. 1/2. null: [256, 128, 64, 32]; lite0: [96, 64, 48, 24]."""
     output: Literal["exp", "softplus", "relu"] = "exp"
     """Output activation: exp (log depth), softplus, or relu (the original report's)."""
+    confidence: bool = False
+    """Predict sigma too, the network's estimate of its own relative error."""
     image_height: Count = 480
     """Input height in pixels, divisible by 32. null: 480; lite0: 192."""
     image_width: Count = 640
@@ -79,6 +92,10 @@ class TrainConfig(BaseModel):
 
     data_root: str | None = None
     """Training pairs: a folder or a pair list."""
+    extra_data: list[ExtraData] = []
+    """Further sets: [{path: DIR, weight: 0.5}] shows half of that set's pairs in each pass."""
+    canonical_focal: bool = True
+    """Scale the depth of extra_data to the focal length of data_root's camera."""
     val_data: str | None = None
     """Validation pairs: a folder or a pair list. null: a val_fraction of the training scenes."""
     val_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -95,6 +112,10 @@ class TrainConfig(BaseModel):
     """Mirror half of the pairs."""
     color_jitter: Share = 0.2
     """Share by which gamma, brightness and channels vary. 0: off."""
+    degrade: Share = 0.0
+    """Strength of random blur, noise and lost colour, as of cheap cameras. 0: off; 1: strong."""
+    border: Annotated[float, Field(ge=0, le=0.25)] = 0.0
+    """Share of the frame at each edge whose truth is not trained on. NYU's white border: 0.02."""
 
     epochs: Count = 25
     """Number of epochs. Each is validated and saved."""
@@ -128,9 +149,11 @@ class TrainConfig(BaseModel):
     """Weight of the mean |log error| beside silog."""
     rmse_weight: Weight = 0.3
     """Weight of the RMSE in metres beside silog."""
+    confidence_weight: Weight = 0.1
+    """Weight of sigma's likelihood beside the losses of depth."""
 
-    distill_from: str | None = None
-    """Teacher: a model, a folder of Depth Anything V2's weights, or its name."""
+    distill_from: str | Annotated[list[str], Field(min_length=1)] | None = None
+    """Teacher: a model, Depth Anything V2's folder or name, or a list of metric models to average."""
     unlabelled: str | None = None
     """Folder of images without depth, which the teacher alone labels."""
     teacher_weight: Weight = 0.5
@@ -167,7 +190,15 @@ class TrainConfig(BaseModel):
     def _check_teacher(self) -> TrainConfig:
         if self.distill_from is None and (self.unlabelled is not None or self.feature_weight):
             raise ValueError("unlabelled and feature_weight need a teacher: set distill_from")
+        if self.feature_weight and isinstance(self.distill_from, list):
+            raise ValueError("feature_weight matches the features of one teacher: name a single one in distill_from")
         return self
+
+    def teachers(self) -> list[str]:
+        """Return the models that `distill_from` names."""
+        if self.distill_from is None:
+            return []
+        return [self.distill_from] if isinstance(self.distill_from, str) else self.distill_from
 
     def camera(self) -> Intrinsics | None:
         """Return the camera that `intrinsics` [fx, fy, cx, cy, width, height] describes."""

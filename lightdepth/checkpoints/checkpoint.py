@@ -22,6 +22,7 @@ from ..network.weights import fit_names, read_state_dict
 __all__ = ["Checkpoint", "build_model", "count_parameters", "load_checkpoint", "save_checkpoint", "without_weights"]
 
 CONFIG_KEY = "lightdepth_config"
+SIGMA_WEIGHTS = "head.to_sigma."
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,18 @@ def build_model(config: TrainConfig) -> LightDepth:
         LightDepthError: weights that can't be had or don't fit.
     """
     weights = "none" if config.start_from else config.encoder_weights
-    model = LightDepth(config.encoder, weights, decoder_channels=config.decoder_channels, output=config.output)
+    model = LightDepth(
+        config.encoder,
+        weights,
+        decoder_channels=config.decoder_channels,
+        output=config.output,
+        confidence=config.confidence,
+        encoder_weights_partial=config.encoder_weights_partial,
+    )
     if config.start_from:
         path = Path(config.start_from)
         wanted = model.state_dict()
-        state = fit_names(read_state_dict(path, "start_from"), wanted)
+        state = _with_own_sigma(fit_names(read_state_dict(path, "start_from"), wanted), wanted)
         _check_shapes(path, _shapes(state), _shapes(wanted))
         model.load_state_dict(state)
     return model
@@ -53,6 +61,12 @@ def build_model(config: TrainConfig) -> LightDepth:
 def without_weights(config: TrainConfig) -> TrainConfig:
     """Return a config whose network begins with random weights, for one that gets others right away."""
     return config.model_copy(update={"encoder_weights": "none", "start_from": None})
+
+
+def _with_own_sigma(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a checkpoint's weights for a network that may predict sigma where the checkpoint's didn't, or not."""
+    kept = {key: tensor for key, tensor in state.items() if not key.startswith(SIGMA_WEIGHTS) or key in own}
+    return {**{key: tensor for key, tensor in own.items() if key.startswith(SIGMA_WEIGHTS)}, **kept}
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -16,7 +16,8 @@ from lightdepth_runtime.pairs import Pair, PairSet, scenes_of
 from lightdepth_runtime.spec import ModelSpec
 
 from ..config import TrainConfig
-from .augment import Augmentation, draw_view
+from .augment import Augmentation, draw_view, without_border
+from .extra import weights_of
 from .sample import Lessons, Sample
 from .transport import PREFETCHED, SHARED_MEMORY, fits_shared_memory, through_pipe
 from .workers import START_METHOD, start_worker
@@ -81,12 +82,13 @@ class TrainingPairs(Dataset[Sample]):
         """Return a random view of a pair, the whole frame where the view has no reading, or None where it has none."""
         pair = self._pairs[index]
         frame = pair.read()
-        height, width = frame.depth_m.shape
+        truth_m = without_border(frame.depth_m, self._settings.border)
+        height, width = truth_m.shape
         size = self._spec.input_height, self._spec.input_width
         label_m = self._lessons.labels[index].read() if self._lessons else None
         for settings in (self._settings, replace(self._settings, zoom_share=0.0)):
             view = draw_view(height, width, settings, rng)
-            depth_m = self._as_tensor(view.depth(frame.depth_m, *size))
+            depth_m = self._as_tensor(view.depth(truth_m, *size))
             teacher_m = None
             if label_m is not None:
                 teacher_m = self._as_tensor(view.dense_depth(label_m, height, width, *size))
@@ -110,21 +112,35 @@ class TrainingPairs(Dataset[Sample]):
 class EpochSampler(Sampler[tuple[int, int]]):
     """Yield (pass, index) in a new order each pass; an epoch has `passes` of them.
 
+    Of n pairs with weight w a pass has round(w n): each as often as the whole part says, and for the rest some, drawn
+    anew each pass.
+
     The trainer sets `epoch`. There is no `set_epoch` on purpose: Accelerate would call it with its own count, which
     starts at 0 again after a resume.
     """
 
-    def __init__(self, size: int, seed: int, passes: int = 1) -> None:
-        self._size, self._seed, self._passes = size, seed, passes
+    def __init__(self, weights: Sequence[float], seed: int, passes: int = 1) -> None:
+        values = np.asarray(weights)
+        self._groups = [(weight, np.flatnonzero(values == weight)) for weight in dict.fromkeys(weights)]
+        self._seed, self._passes = seed, passes
         self.epoch = 0
 
     def __len__(self) -> int:
-        return self._size * self._passes
+        return self._passes * sum(round(weight * len(indices)) for weight, indices in self._groups)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         for number in range(self.epoch * self._passes, (self.epoch + 1) * self._passes):
-            order = np.random.default_rng((self._seed, number)).permutation(self._size)
-            yield from ((number, int(index)) for index in order)
+            yield from ((number, int(index)) for index in self._order(number))
+
+    def _order(self, number: int) -> NDArray[np.int64]:
+        rng = np.random.default_rng((self._seed, number))
+        chosen: list[NDArray[np.int64]] = []
+        for weight, indices in self._groups:
+            whole, rest = divmod(round(weight * len(indices)), len(indices))
+            chosen += [indices] * whole
+            if rest:
+                chosen.append(rng.choice(indices, rest, replace=False))
+        return rng.permutation(np.concatenate(chosen))
 
 
 def no_readings(pairs: int, max_depth_m: float, names: Sequence[str]) -> LightDepthError:
@@ -177,8 +193,10 @@ def build_loader(
     Raises:
         LightDepthError: the first pairs can't be read, or none has a reading.
     """
-    sampler = EpochSampler(len(pairs), config.seed, config.passes_per_epoch)
-    settings = Augmentation(config.zoom_max, config.zoom_share, config.flip, config.color_jitter)
+    sampler = EpochSampler(weights_of(pairs), config.seed, config.passes_per_epoch)
+    settings = Augmentation(
+        config.zoom_max, config.zoom_share, config.flip, config.color_jitter, config.degrade, config.border
+    )
     dataset = TrainingPairs(pairs, spec, settings, config.seed, lessons)
     send: Callable[[Any], Any] = _as_it_is
     if config.num_workers:
@@ -198,7 +216,7 @@ def build_loader(
         prefetch_factor=PREFETCHED if config.num_workers else None,
         collate_fn=send,
         worker_init_fn=start_worker,
-        drop_last=len(pairs) >= config.batch_size,  # BatchNorm over a batch of one is noise
+        drop_last=len(sampler) >= config.batch_size,  # BatchNorm over a batch of one is noise
         # Seeds worker processes. A generator of its own leaves the global one, which dropout draws from, as it was
         # saved: a resumed run starts its workers once more than an uninterrupted one.
         generator=torch.Generator().manual_seed(config.seed),

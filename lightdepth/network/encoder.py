@@ -19,12 +19,14 @@ __all__ = ["build_encoder", "feature_channels"]
 EXPECTED_REDUCTIONS = [2, 4, 8, 16, 32]
 
 
-def build_encoder(name: str, weights: str) -> tuple[nn.Module, list[int]]:
-    """Build a timm encoder that returns five feature maps, with the channels of each.
+def build_encoder(name: str, weights: str, *, partial: bool = False) -> tuple[nn.Module, list[int], list[str]]:
+    """Build a timm encoder that returns five feature maps; return it, the channels of each, and what stays random.
 
     Args:
         name: any timm model with features at 1/2 .. 1/32.
         weights: "imagenet", "none", or the path of a state dict; see `weights.read_state_dict`.
+        partial: let the file lack tensors. A residual block that lacks a convolution begins as its shortcut alone: the
+            weight of its last BatchNorm is 0 (Goyal et al. 2017), so that random weights don't disturb the others.
 
     Raises:
         LightDepthError: unknown name, other scales, hub out of reach, or a file that doesn't fit.
@@ -49,9 +51,10 @@ def build_encoder(name: str, weights: str) -> tuple[nn.Module, list[int]]:
             f"Encoder {name!r} has features at {_scales(reductions)}; LightDepth needs {_scales(EXPECTED_REDUCTIONS)}. "
             "Choose one of timm's ResNet, RegNet, MobileNet or EfficientNet models."
         )
+    missing: list[str] = []
     if weights not in ("imagenet", "none"):
-        _load_weights(encoder, Path(weights), name)
-    return encoder, feature_channels(encoder)
+        missing = _load_weights(encoder, Path(weights), name, partial=partial)
+    return encoder, feature_channels(encoder), missing
 
 
 def feature_channels(encoder: nn.Module) -> list[int]:
@@ -75,17 +78,21 @@ def _quiet_hub() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _load_weights(encoder: nn.Module, path: Path, name: str) -> None:
-    """Load a whole model's state dict into the feature encoder; its classifier and final layers are left out."""
+def _load_weights(encoder: nn.Module, path: Path, name: str, *, partial: bool) -> list[str]:
+    """Load a whole model's state dict into the feature encoder; its classifier and final layers are left out.
+
+    Returns the names of the tensors that the file lacks.
+    """
     if not path.is_file():
         raise LightDepthError(f"encoder_weights: no file {path}; give imagenet, none, or the path of a state dict.")
     wanted = encoder.state_dict()
     state = fit_names(read_state_dict(path, "encoder_weights"), wanted)
     missing = [key for key in wanted if key not in state and not key.endswith("num_batches_tracked")]
-    if missing:
+    if missing and (not partial or len(missing) == len(wanted)):
+        hint = "" if partial else "; set encoder_weights_partial to true if it is meant to lack some"
         raise LightDepthError(
             f"{path} lacks {len(missing)} of the {len(wanted)} tensors of {name!r} (first: {missing[0]}); it needs "
-            "timm's names. See the README on encoder_weights."
+            f"timm's names{hint}. See docs/training.md on encoder_weights."
         )
     for key, tensor in wanted.items():
         if key in state and state[key].shape != tensor.shape:
@@ -93,6 +100,11 @@ def _load_weights(encoder: nn.Module, path: Path, name: str) -> None:
                 f"{path}: {key} has shape {tuple(state[key].shape)}, but {name!r} needs {tuple(tensor.shape)}."
             )
     encoder.load_state_dict({key: state.get(key, tensor) for key, tensor in wanted.items()})
+    for block_name, block in encoder.named_modules():
+        zero_last = getattr(block, "zero_init_last", None)  # timm's residual blocks have it
+        if zero_last is not None and any(key.startswith(f"{block_name}.") for key in missing):
+            zero_last()
+    return missing
 
 
 def _scales(reductions: list[int]) -> str:

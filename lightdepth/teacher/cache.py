@@ -17,6 +17,7 @@ from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.evaluation.alignment import DepthFit
 from lightdepth_runtime.pairs import Pair, PairSet
 
+from .ensemble import Ensemble
 from .teacher import Teacher
 
 __all__ = ["TeacherLabel", "cache_folder", "label_pairs"]
@@ -53,7 +54,7 @@ def cache_folder(chosen: str | None) -> Path:
 
 
 def label_pairs(
-    teacher: Teacher,
+    teacher: Teacher | Ensemble,
     pairs: PairSet,
     folder: Path,
     *,
@@ -83,7 +84,7 @@ def label_pairs(
     return [labels[index] for index in range(len(pairs))]
 
 
-def _label(teacher: Teacher, pair: Pair, pairs: PairSet, folder: Path) -> TeacherLabel:
+def _label(teacher: Teacher | Ensemble, pair: Pair, pairs: PairSet, folder: Path) -> TeacherLabel:
     frame = pair.read()
     path = folder / f"{_image_digest(frame.image)}.npy"
     prediction = _read(path)

@@ -15,6 +15,7 @@ from lightdepth_runtime.spec import ModelSpec
 
 from ..checkpoints.checkpoint import count_parameters
 from ..config import TrainConfig
+from ..data.extra import ExtraPair, add_extra_data
 from ..data.loader import split_scenes
 from ..data.unlabelled import UnlabelledImage, load_unlabelled
 from ..network.macs import count_gmacs
@@ -31,6 +32,7 @@ __all__ = [
     "usable_precision",
 ]
 
+SIGMA_NAME = "sigma"  # of the second output in every exported form
 Say = Callable[[str], None]
 
 
@@ -55,8 +57,8 @@ def check_compiler() -> None:
 def load_training_data(config: TrainConfig, *, resume: bool = False) -> tuple[PairSet, PairSet | None]:
     """Return training and validation pairs; validation never touches a test split unless `val_data` names one.
 
-    Images without depth (`unlabelled`) are added to the training pairs. With `val_fraction` 0 and no `val_data`
-    everything is trained on and nothing validated.
+    Further sets (`extra_data`) and images without depth (`unlabelled`) are added to the training pairs. With
+    `val_fraction` 0 and no `val_data` everything is trained on and nothing validated.
 
     Raises:
         LightDepthError: no data given, or a fault in it.
@@ -75,6 +77,9 @@ def load_training_data(config: TrainConfig, *, resume: bool = False) -> tuple[Pa
         validation = load_pairs(config.val_data, "test")
     elif config.val_fraction > 0:
         pairs, validation = split_scenes(pairs, config.val_fraction, config.seed)
+    pairs = add_extra_data(
+        pairs, config.extra_data, config.camera() or pairs.intrinsics, canonical_focal=config.canonical_focal
+    )
     if config.unlabelled is not None:
         pairs = replace(pairs, pairs=[*pairs.pairs, *load_unlabelled(config.unlabelled)])
     return pairs, validation
@@ -95,6 +100,7 @@ def describe(config: TrainConfig, network: nn.Module, training: PairSet) -> Mode
         parameters=count_parameters(network),
         gmacs=count_gmacs(network, config.image_height, config.image_width),
         max_depth_m=config.max_depth_m,
+        sigma_tensor=SIGMA_NAME if config.confidence else None,
         training_data=_describe_data(config, training),
         intrinsics=config.camera() or training.intrinsics,
         source_commit=source_commit(),
@@ -104,11 +110,15 @@ def describe(config: TrainConfig, network: nn.Module, training: PairSet) -> Mode
 def _describe_data(config: TrainConfig, training: PairSet) -> str:
     """Say in one line what is trained on."""
     without_depth = sum(isinstance(pair, UnlabelledImage) for pair in training.pairs)
-    parts = [f"{training.packaging}, {len(training) - without_depth} pairs"]
+    extra = sum(isinstance(pair, ExtraPair) for pair in training.pairs)
+    parts = [f"{training.packaging}, {len(training) - without_depth - extra} pairs"]
+    if extra:
+        names = ", ".join(Path(item.path).stem for item in config.extra_data)
+        parts.append(f"{extra} pairs of {names}")
     if without_depth:
         parts.append(f"{without_depth} images without depth")
-    if config.distill_from:
-        parts.append(f"teacher {Path(config.distill_from).name}")
+    if teachers := config.teachers():
+        parts.append(f"teacher {' + '.join(Path(teacher).name for teacher in teachers)}")
     return f"{training.name} ({', '.join(parts)})"
 
 

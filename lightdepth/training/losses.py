@@ -1,11 +1,12 @@
 """Training losses, always in float32: log and sqrt of half precision give NaN."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-__all__ = ["DepthLoss", "gradient_matching", "silog"]
+__all__ = ["DepthLoss", "gradient_matching", "sigma_loss", "silog"]
 
 GRADIENT_SCALES = 4
 SMALLEST_DEPTH_M = 1e-3  # the evaluation protocols' lower end; keeps log finite
@@ -46,6 +47,25 @@ class DepthLoss:
                 + self.l1_weight * masked_mean(difference.abs(), valid)
                 + self.rmse_weight * rmse(torch.where(valid, prediction_m - truth_m, 0.0), valid)
             )
+
+
+def sigma_loss(sigma: Tensor, prediction_m: Tensor, truth_m: Tensor) -> Tensor:
+    """Return the mean of -ln of the likelihood that a Laplace distribution gives to the errors of log depth.
+
+    |ln p - ln g| / b + ln b with b = sigma / sqrt(2), sigma being the standard deviation (Kendall and Gal 2017, their
+    form for Laplace). The depth is taken as it is: no gradient goes to it from here.
+
+    Args:
+        sigma: positive, (B, 1, H, W).
+        prediction_m: depth in metres, the same shape.
+        truth_m: the same, 0 where there is no reading.
+    """
+    with torch.autocast(sigma.device.type, enabled=False):
+        valid = truth_m > 0
+        prediction_m = prediction_m.detach().float().clamp_min(SMALLEST_DEPTH_M)
+        error = (prediction_m.log() - truth_m.float().clamp_min(SMALLEST_DEPTH_M).log()).abs()
+        scale = sigma.float() / math.sqrt(2)
+        return masked_mean(torch.where(valid, error, 0.0) / scale + scale.log(), valid)
 
 
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..data.sample import Sample
 from ..network.model import LightDepth
-from .losses import SMALLEST_DEPTH_M, DepthLoss
+from .losses import SMALLEST_DEPTH_M, DepthLoss, sigma_loss
 
 __all__ = ["FeatureStudent", "FromTeacher", "FromTruth", "Objective", "network_of", "trusted"]
 
@@ -29,13 +29,16 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class FromTruth:
-    """The loss against measured depth."""
+    """The loss against measured depth, and `sigma_weight` times that of sigma where the network predicts it."""
 
     loss: DepthLoss
+    sigma_weight: float = 0.0
 
     def __call__(self, model: nn.Module, batch: Sample) -> Tensor:
         """Run the network on the batch and compare."""
-        return self.loss(model(_channels_last(batch.image)), batch.depth_m)
+        prediction_m, sigma = _split(model(_channels_last(batch.image)))
+        loss = self.loss(prediction_m, batch.depth_m)
+        return loss if sigma is None else loss + self.sigma_weight * sigma_loss(sigma, prediction_m, batch.depth_m)
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,14 @@ class FromTeacher:
     `teacher_weight` times the loss against the teacher's depth alone comes on top: it says what the truth can't, depth
     without holes, steps and noise. Of the teacher's pixels the tenth that the student disagrees with most is left out
     of both. With `features` (the teacher's encoder) the model is a `FeatureStudent`, and `feature_weight` times the
-    mismatch of features is added.
+    mismatch of features is added. Sigma is held to the measured depth alone, with `sigma_weight`.
     """
 
     loss: DepthLoss
     teacher_weight: float
     feature_weight: float = 0.0
     features: Callable[[Tensor], Sequence[Tensor]] | None = None
+    sigma_weight: float = 0.0
 
     def __call__(self, model: nn.Module, batch: Sample) -> Tensor:
         """Run the network, and the teacher's encoder where there is one, and compare."""
@@ -59,17 +63,20 @@ class FromTeacher:
         assert teacher_m is not None, "a run with a teacher has its depth in every batch"
         mismatch = 0.0
         if self.features is None:
-            prediction_m = model(image)
+            output = model(image)
         else:
             assert batch.teacher_image is not None, "and the teacher's view of the image, where features are matched"
             with torch.no_grad():
                 features = self.features(_channels_last(batch.teacher_image))
-            prediction_m, mismatch = model(image, features)
+            output, mismatch = model(image, features)
+        prediction_m, sigma = _split(output)
         teacher_m = teacher_m * trusted(prediction_m.detach(), teacher_m)
         best_m = torch.where(batch.depth_m > 0, batch.depth_m, teacher_m)
         loss = self.loss(prediction_m, best_m)
         if self.teacher_weight:
             loss = loss + self.teacher_weight * self.loss(prediction_m, teacher_m)
+        if sigma is not None:
+            loss = loss + self.sigma_weight * sigma_loss(sigma, prediction_m, batch.depth_m)
         return loss + self.feature_weight * mismatch
 
 
@@ -94,8 +101,10 @@ class FeatureStudent(nn.Module):
         self.network = network
         self.maps = nn.ModuleList(nn.Conv2d(own, its, 1) for own, its in zip(channels, teacher_channels, strict=True))
 
-    def forward(self, image: Tensor, teacher_features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return metres (B, 1, H, W) and the mean over scales of the unexplained share of the features' variance."""
+    def forward(
+        self, image: Tensor, teacher_features: Sequence[Tensor]
+    ) -> tuple[Tensor | tuple[Tensor, Tensor], Tensor]:
+        """Return the network's output and the mean over scales of the unexplained share of the features' variance."""
         features = self.network.encoder(image)
         shares = [
             unexplained(to_teacher(own), its)
@@ -118,6 +127,11 @@ def unexplained(prediction: Tensor, target: Tensor) -> Tensor:
 def network_of(model: nn.Module) -> nn.Module:
     """Return the depth network of what is trained."""
     return model.network if isinstance(model, FeatureStudent) else model
+
+
+def _split(output: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor | None]:
+    """Return depth, and sigma where the network predicts it."""
+    return output if isinstance(output, tuple) else (output, None)
 
 
 def _channels_last(image: Tensor) -> Tensor:

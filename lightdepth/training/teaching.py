@@ -17,7 +17,8 @@ from ..data.sample import Lessons
 from ..network.encoder import feature_channels
 from ..network.model import LightDepth
 from ..teacher.cache import cache_folder, label_pairs
-from ..teacher.teacher import Teacher, load_feature_teacher
+from ..teacher.ensemble import open_teacher
+from ..teacher.teacher import load_feature_teacher
 from .inputs import Say
 from .losses import DepthLoss
 from .objective import FeatureStudent, FromTeacher, FromTruth, Objective
@@ -40,10 +41,11 @@ def ask_teacher(config: TrainConfig, training: PairSet, accelerator: Accelerator
     Raises:
         LightDepthError: no such teacher, one that can't teach this, or an image that can't be read.
     """
-    if config.distill_from is None:
+    sources = config.teachers()
+    if not sources:
         return None
-    network = load_feature_teacher(config.distill_from) if config.feature_weight else None
-    with Teacher(config.distill_from, threads=config.num_threads) as teacher:
+    network = load_feature_teacher(sources[0]) if config.feature_weight else None
+    with open_teacher(sources, threads=config.num_threads) as teacher:
         folder = cache_folder(config.teacher_cache)
         say(f"Teacher: {teacher.source}; its predictions are kept in {folder}")
         labels = label_pairs(
@@ -62,9 +64,9 @@ def choose_objective(
     """Return the objective and what is trained for it: the network, or the network with maps of its features."""
     loss = DepthLoss(config.loss, config.silog_lambda, config.gradient_weight, config.l1_weight, config.rmse_weight)
     if teaching is None:
-        return FromTruth(loss), network
+        return FromTruth(loss, config.confidence_weight), network
     if teaching.network is None:
-        return FromTeacher(loss, config.teacher_weight), network
+        return FromTeacher(loss, config.teacher_weight, sigma_weight=config.confidence_weight), network
     encoder = teaching.network.model.encoder.to(accelerator.device)
 
     def features(image: Tensor) -> Sequence[Tensor]:
@@ -72,4 +74,7 @@ def choose_objective(
             return encoder(image)
 
     student = FeatureStudent(network, feature_channels(network.encoder), feature_channels(encoder))
-    return FromTeacher(loss, config.teacher_weight, config.feature_weight, features), student
+    objective = FromTeacher(
+        loss, config.teacher_weight, config.feature_weight, features, sigma_weight=config.confidence_weight
+    )
+    return objective, student

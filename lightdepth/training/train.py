@@ -108,6 +108,11 @@ class _Training:
             self.folder.check_unused()
         # A state's weights take the place of any others, wherever those lay.
         network = build_model(without_weights(config) if resume and self.folder.states() else config)
+        if lacks := network.encoder_lacks:
+            self.say(
+                f"{config.encoder_weights} lacks {len(lacks)} tensors of the encoder (first: {lacks[0]}), which start "
+                "random; a residual block among them starts as its shortcut."
+            )
         self.config = config
         self.spec = describe(config, network, training)
         self.progress = Progress()

@@ -1,0 +1,80 @@
+"""Further data sets beside the main one: each with its own camera, and a weight that says how often it is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.pairs import FrameData, Pair, PairSet, load_pairs
+from lightdepth_runtime.spec import Intrinsics
+
+from ..config import ExtraData
+
+__all__ = ["ExtraPair", "add_extra_data", "weights_of"]
+
+
+@dataclass(frozen=True)
+class ExtraPair:
+    """A pair of another set; its depth is multiplied by `factor`, which brings it to the main set's focal length."""
+
+    pair: Pair
+    weight: float
+    factor: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """Name it as the pair itself."""
+        return self.pair.name
+
+    @property
+    def scene(self) -> str:
+        """Name its place as the pair itself."""
+        return self.pair.scene
+
+    def read(self) -> FrameData:
+        """Read it, in the metres that the main set's camera would have measured."""
+        frame = self.pair.read()
+        return frame if self.factor == 1.0 else FrameData(frame.image, frame.depth_m * np.float32(self.factor))
+
+
+def add_extra_data(
+    pairs: PairSet, extra: Sequence[ExtraData], camera: Intrinsics | None, *, canonical_focal: bool
+) -> PairSet:
+    """Return the training pairs with those of further sets behind them.
+
+    Args:
+        pairs: the main set's.
+        extra: paths and weights of the others; each one's train split is taken.
+        camera: the main set's.
+        canonical_focal: bring every set's depth to the main set's focal length. A network reads distance from apparent
+            size, which a longer lens makes larger: see `Intrinsics.depth_factor`.
+
+    Raises:
+        LightDepthError: no data at a path, or a set that doesn't tell its camera where that is needed.
+    """
+    added: list[Pair] = []
+    for item in extra:
+        found = load_pairs(item.path, "train")
+        factor = _factor(found, camera) if canonical_focal else 1.0
+        added += [ExtraPair(pair, item.weight, factor) for pair in found.pairs]
+    return replace(pairs, pairs=[*pairs.pairs, *added])
+
+
+def weights_of(pairs: Sequence[Pair]) -> list[float]:
+    """Return how often each pair is seen in a pass, on average: 1 for those of the main set."""
+    return [pair.weight if isinstance(pair, ExtraPair) else 1.0 for pair in pairs]
+
+
+def _factor(pairs: PairSet, camera: Intrinsics | None) -> float:
+    """Return what depth through a set's camera is multiplied by to be that of the main set's."""
+    own = pairs.intrinsics
+    if camera is None or own is None:
+        which = "The main data set" if camera is None else str(pairs.root)
+        raise LightDepthError(
+            f"{which} doesn't tell its camera, and canonical_focal brings all sets to one focal length; add a line "
+            "`# intrinsics: fx fy cx cy width height` to its list, or set canonical_focal to false."
+        )
+    return 1 / camera.depth_factor((own.fx * own.fy) ** 0.5, own.height, own.width)
