@@ -88,7 +88,7 @@ def _load_weights(encoder: nn.Module, path: Path, name: str, *, partial: bool) -
     wanted = encoder.state_dict()
     state = fit_names(read_state_dict(path, "encoder_weights"), wanted)
     missing = [key for key in wanted if key not in state and not key.endswith("num_batches_tracked")]
-    if missing and (not partial or len(missing) == len(wanted)):
+    if missing and (not partial or not wanted.keys() & state.keys()):
         hint = "" if partial else "; set encoder_weights_partial to true if it is meant to lack some"
         raise LightDepthError(
             f"{path} lacks {len(missing)} of the {len(wanted)} tensors of {name!r} (first: {missing[0]}); it needs "

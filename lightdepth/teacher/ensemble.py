@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lightdepth_runtime.closing import Closing
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.evaluation.protocol import DepthFit
+from lightdepth_runtime.evaluation.alignment import DepthFit
 from lightdepth_runtime.images.preprocess import resize_depth
 from lightdepth_runtime.spec import DepthKind, Intrinsics
 

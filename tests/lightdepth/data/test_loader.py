@@ -47,7 +47,7 @@ def test_seed_pass_and_index_alone_decide_the_augmentation(pairs):
 
 
 def test_each_pass_sees_every_pair_once_in_an_order_of_its_own():
-    sampler = EpochSampler(50, seed=3, passes=2)
+    sampler = EpochSampler([1.0] * 50, seed=3, passes=2)
     first = list(sampler)
     sampler.epoch = 1
     second = list(sampler)

@@ -41,15 +41,15 @@ def test_local_weights_of_a_whole_model_fill_the_encoder(whole_model, tmp_path, 
     path = tmp_path / f"weights.{suffix}"
     state = whole_model.state_dict()
     save_file(state, path) if suffix == "safetensors" else torch.save(state, path)
-    encoder, channels = build_encoder(NAME, str(path))
-    assert channels == [64, 64, 128, 256, 512]
+    encoder, channels, missing = build_encoder(NAME, str(path))
+    assert (channels, missing) == ([64, 64, 128, 256, 512], [])
     for key, tensor in encoder.state_dict().items():
         assert torch.equal(tensor, state[key]), key
 
 
 def test_a_state_dict_inside_a_training_checkpoint_is_found(whole_model, tmp_path):
     torch.save({"state_dict": whole_model.state_dict(), "epoch": 3}, tmp_path / "w.pth")
-    encoder, _ = build_encoder(NAME, str(tmp_path / "w.pth"))
+    encoder, _, _ = build_encoder(NAME, str(tmp_path / "w.pth"))
     assert torch.equal(encoder.state_dict()["conv1.0.weight"], whole_model.state_dict()["conv1.0.weight"])
 
 
@@ -130,3 +130,18 @@ def test_a_file_of_other_things_than_tensors_is_refused(tmp_path):
     assert "not a state dict of tensors" in refusal(NAME, tmp_path / "w.pth")
     torch.save([torch.zeros(1)], tmp_path / "w.pth")
     assert "not a state dict of tensors" in refusal(NAME, tmp_path / "w.pth")
+
+
+def test_a_partial_file_is_taken_when_told_to_and_its_gaps_begin_as_shortcuts(whole_model, tmp_path):
+    state = {k: v for k, v in whole_model.state_dict().items() if not k.startswith("layer4.0.conv")}
+    save_file(state, tmp_path / "partial.safetensors")
+    with pytest.raises(LightDepthError, match=r"lacks 2 of the .* encoder_weights_partial"):
+        build_encoder(NAME, str(tmp_path / "partial.safetensors"))
+    encoder, _, missing = build_encoder(NAME, str(tmp_path / "partial.safetensors"), partial=True)
+    assert missing == ["layer4.0.conv1.weight", "layer4.0.conv2.weight"]
+    weights = encoder.state_dict()
+    assert (weights["layer4.0.bn2.weight"] == 0).all()  # the block adds nothing to its shortcut
+    assert torch.equal(weights["layer3.0.bn2.weight"], state["layer3.0.bn2.weight"])
+    save_file({"other": torch.zeros(1)}, tmp_path / "none.safetensors")
+    with pytest.raises(LightDepthError, match="lacks"):
+        build_encoder(NAME, str(tmp_path / "none.safetensors"), partial=True)

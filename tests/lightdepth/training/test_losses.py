@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightdepth.training.losses import DepthLoss, gradient_matching, silog
+from lightdepth.training.losses import DepthLoss, gradient_matching, sigma_loss, silog
 
 
 def sample(seed=0, shape=(2, 1, 32, 48)):
@@ -140,3 +140,27 @@ def test_the_loss_is_float32_inside_autocast(kind, dtype):
         got = DepthLoss(kind)(prediction, truth)
     assert got.dtype == torch.float32
     assert got.item() == expected.item()
+
+
+def test_sigma_is_best_where_it_is_the_mean_absolute_error_times_the_root_of_two():
+    generator = torch.Generator().manual_seed(0)
+    errors = torch.empty(1, 1, 50, 80).exponential_(1 / 0.2, generator=generator)  # a Laplace distribution of scale 0.2
+    truth_m = 2 * torch.exp(errors * torch.where(torch.rand(errors.shape, generator=generator) < 0.5, -1, 1))
+    prediction_m = torch.full_like(truth_m, 2.0)
+
+    def value(sigma):
+        return sigma_loss(torch.full_like(truth_m, sigma), prediction_m, truth_m).item()
+
+    assert value(0.2 * math.sqrt(2)) < min(value(0.24), value(0.33))
+
+
+def test_sigma_leaves_depth_alone_and_holes_out():
+    prediction_m = torch.full((1, 1, 4, 4), 2.0, requires_grad=True)
+    sigma = torch.full((1, 1, 4, 4), 0.1, requires_grad=True)
+    truth_m = torch.zeros(1, 1, 4, 4)
+    truth_m[..., :2] = 2.5
+    sigma_loss(sigma, prediction_m, truth_m).backward()
+    assert prediction_m.grad is None
+    assert sigma.grad is not None
+    assert (sigma.grad[..., :2] < 0).all()  # errors of 22 % ask for more than 10 %
+    assert (sigma.grad[..., 2:] == 0).all()

@@ -1,12 +1,14 @@
 import json
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from lightdepth.checkpoints.checkpoint import count_parameters, load_checkpoint, save_checkpoint
+from lightdepth.checkpoints.checkpoint import build_model, count_parameters, load_checkpoint, save_checkpoint
 from lightdepth.config import load_config
 from lightdepth.data.sample import Sample
 from lightdepth.network.model import LightDepth
@@ -15,6 +17,8 @@ from lightdepth.training.losses import DepthLoss
 from lightdepth.training.objective import FeatureStudent, FromTeacher, FromTruth, trusted, unexplained
 from lightdepth.training.train import train
 from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.estimator import DepthEstimator
+from lightdepth_runtime.pairs import load_pairs
 from lightdepth_runtime.spec import ModelSpec
 
 TINY = (
@@ -182,3 +186,36 @@ def test_a_student_of_other_widths_matches_its_teachers_features():
     mismatch.backward()
     assert all(layer.weight.grad.abs().sum() > 0 for layer in student.maps)
     assert network.encoder.conv1[0].weight.grad.abs().sum() > 0
+
+
+@pytest.fixture(scope="module")
+def confident(tmp_path_factory, teacher_file):
+    data = Path(__file__).parents[2] / "data" / "tum"
+    config = load_config(
+        None, [*TINY, f"data_root={data}", f"val_data={data}", "confidence=true", f"distill_from={teacher_file}"]
+    )
+    return train(config, tmp_path_factory.mktemp("runs") / "confident")
+
+
+def test_a_network_with_confidence_has_one_more_convolution_and_a_spec_that_says_so(confident, tum):
+    checkpoint = load_checkpoint(confident.last)
+    plain = LightDepth("resnet10t", decoder_channels=[8, 8, 8, 8])
+    assert checkpoint.spec.sigma_tensor == "sigma"
+    assert checkpoint.spec.parameters == count_parameters(plain) + 8 + 1
+    estimator = DepthEstimator.load(confident.last, "cpu")
+    image = load_pairs(tum, "test").pairs[0].read().image
+    prediction = estimator.predict(image)
+    assert prediction.sigma.shape == prediction.depth_m.shape == image.shape[:2]
+    assert (prediction.sigma > 0).all()
+    assert np.array_equal(prediction.depth_m, estimator(image))
+
+
+def test_fine_tuning_starts_from_networks_with_sigma_and_without(confident, teacher_file, tum):
+    with_sigma = build_model(load_config(None, [*TINY, f"start_from={confident.last}"]))
+    assert "head.to_sigma.weight" not in with_sigma.state_dict()
+    without = build_model(
+        load_config(
+            None, [*TINY, "image_height=96", "image_width=128", f"start_from={teacher_file}", "confidence=true"]
+        )
+    )
+    assert "head.to_sigma.weight" in without.state_dict()
