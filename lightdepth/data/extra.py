@@ -23,6 +23,7 @@ class ExtraPair:
     pair: Pair
     weight: float
     factor: float = 1.0
+    camera: Intrinsics | None = None  # the main set's, once depth is brought to its focal length
 
     @property
     def name(self) -> str:
@@ -33,6 +34,16 @@ class ExtraPair:
     def scene(self) -> str:
         """Name its place as the pair itself."""
         return self.pair.scene
+
+    @property
+    def depth_unit(self) -> str | None:
+        """Name its unit as the pair itself."""
+        return self.pair.depth_unit
+
+    @property
+    def intrinsics(self) -> Intrinsics | None:
+        """Return the camera that its depth is true for."""
+        return self.camera or self.pair.intrinsics
 
     def read(self) -> FrameData:
         """Read it, in the metres that the main set's camera would have measured."""
@@ -58,8 +69,12 @@ def add_extra_data(
     added: list[Pair] = []
     for item in extra:
         found = load_pairs(item.path, "train")
-        factor = _factor(found, camera) if canonical_focal else 1.0
-        added += [ExtraPair(pair, item.weight, factor) for pair in found.pairs]
+        for pair in found.pairs:
+            if canonical_focal:
+                own = pair.intrinsics or found.intrinsics
+                added.append(ExtraPair(pair, item.weight, _factor(found, own, camera), camera))
+            else:
+                added.append(ExtraPair(pair, item.weight))
     return replace(pairs, pairs=[*pairs.pairs, *added])
 
 
@@ -68,9 +83,8 @@ def weights_of(pairs: Sequence[Pair]) -> list[float]:
     return [pair.weight if isinstance(pair, ExtraPair) else 1.0 for pair in pairs]
 
 
-def _factor(pairs: PairSet, camera: Intrinsics | None) -> float:
+def _factor(pairs: PairSet, own: Intrinsics | None, camera: Intrinsics | None) -> float:
     """Return what depth through a set's camera is multiplied by to be that of the main set's."""
-    own = pairs.intrinsics
     if camera is None or own is None:
         which = "The main data set" if camera is None else str(pairs.root)
         raise LightDepthError(
