@@ -1,8 +1,8 @@
 """Rewrite an FP32 ONNX graph to binary16 (FP16) with FP32 input, output and head.
 
 Precision lives in the graph, since TensorRT 11 has no FP16 flag. The graph gets two casts: one after the input, one
-before the head. The head is the last convolution and all that depends on it: its result is the depth itself, where
-binary16's step (2 to 4 mm between 2 and 8 m) would be seen by users.
+before the head. The head is the last convolution before each output and all that depends on it: its result is the
+depth itself, where binary16's step (2 to 4 mm between 2 and 8 m) would be seen by users, or sigma.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ def to_fp16(fp32: onnx.ModelProto) -> onnx.ModelProto:
     """Return the FP16 form of a graph that `trace_onnx` made; the argument is left as it was.
 
     Raises:
-        LightDepthError: not an FP32 graph of one input and one output, a weight beyond binary16, or no convolution.
+        LightDepthError: not an FP32 graph of one input, a weight beyond binary16, or no convolution.
     """
     spec = spec_of(fp32)
     if spec.precision != "fp32":
@@ -46,18 +46,25 @@ def to_fp16(fp32: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def head_nodes(graph: onnx.GraphProto) -> set[int]:
-    """Return the indices of the last convolution and of every node that depends on it (nodes are in order)."""
+    """Return the indices of the last convolution before each output and of the nodes between them."""
+    outputs = [output.name for output in graph.output]
     convolutions = [i for i, node in enumerate(graph.node) if node.op_type == "Conv"]
-    if not convolutions or len(graph.input) != 1 or len(graph.output) != 1:
+    if not convolutions or len(graph.input) != 1 or len(outputs) not in (1, 2):
         raise LightDepthError(
-            f"FP16 conversion needs a convolutional graph with one input and one output, got {len(convolutions)} "
-            f"convolutions, {len(graph.input)} inputs and {len(graph.output)} outputs; export the network again."
+            "FP16 conversion needs a convolutional graph with one input and depth, or depth and sigma, as its outputs; "
+            f"got {len(convolutions)} convolutions, {len(graph.input)} inputs and {len(outputs)} outputs; export the "
+            "network again."
         )
-    head, tensors = {convolutions[-1]}, set(graph.node[convolutions[-1]].output)
-    for i, node in enumerate(graph.node):
-        if tensors.intersection(node.input):
-            head.add(i)
-            tensors.update(node.output)
+    producer = {name: i for i, node in enumerate(graph.node) for name in node.output}
+    head: set[int] = set()
+    open_tensors = outputs
+    while open_tensors:
+        index = producer.get(open_tensors.pop())  # None for weights and the image
+        if index is None or index in head:
+            continue
+        head.add(index)
+        if graph.node[index].op_type != "Conv":
+            open_tensors += graph.node[index].input
     return head
 
 

@@ -22,12 +22,13 @@ from .metadata import embed_spec, spec_of
 __all__ = ["TOLERANCE_GREY_LEVELS", "embed_preprocessing", "resize_weights"]
 
 TOLERANCE_GREY_LEVELS = 1
-FRAME_NAME, FRAME_DEPTH_NAME = "frame", "frame_depth"
+FRAME_NAME, FRAME_DEPTH_NAME, FRAME_SIGMA_NAME = "frame", "frame_depth", "frame_sigma"
 
 
 def embed_preprocessing(model: onnx.ModelProto, height: int, width: int) -> onnx.ModelProto:
     """Return a graph that takes a frame, uint8 RGB (1, height, width, 3), and gives float32 (1, height, width) metres.
 
+    Sigma, where the network has it, gets the same shape.
     Resizing and normalisation are computed in FP32 whatever the network's precision. The argument is left as it was.
 
     Raises:
@@ -44,17 +45,27 @@ def embed_preprocessing(model: onnx.ModelProto, height: int, width: int) -> onnx
     embedded.CopyFrom(model)
     graph = embedded.graph
     before, weights = _before(spec, height, width)
-    after, more = _after(spec, height, width)
+    outputs = {spec.output_name: FRAME_DEPTH_NAME}
+    if spec.sigma_tensor:
+        outputs[spec.sigma_tensor] = FRAME_SIGMA_NAME
+    after, more = _after(outputs, height, width)
     nodes = [onnx.NodeProto.FromString(n.SerializeToString()) for n in (*before, *graph.node, *after)]
     del graph.node[:], graph.input[:], graph.output[:], graph.value_info[:]
     graph.node.extend(nodes)
     graph.initializer.extend((*weights, *more))
     graph.input.append(helper.make_tensor_value_info(FRAME_NAME, TensorProto.UINT8, [1, height, width, 3]))
-    graph.output.append(helper.make_tensor_value_info(FRAME_DEPTH_NAME, TensorProto.FLOAT, [1, height, width]))
+    for name in outputs.values():
+        graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, height, width]))
     embedded = onnx.shape_inference.infer_shapes(embedded, strict_mode=True, data_prop=True)
     embed_spec(
         embedded,
-        spec.with_changes(frame_height=height, frame_width=width, input_name=FRAME_NAME, output_name=FRAME_DEPTH_NAME),
+        spec.with_changes(
+            frame_height=height,
+            frame_width=width,
+            input_name=FRAME_NAME,
+            output_name=FRAME_DEPTH_NAME,
+            sigma_tensor=FRAME_SIGMA_NAME if spec.sigma_tensor else None,
+        ),
     )
     onnx.checker.check_model(embedded, full_check=True)
     return embedded
@@ -122,22 +133,23 @@ def _before(spec: ModelSpec, height: int, width: int) -> tuple[list[onnx.NodePro
     return nodes, [numpy_helper.from_array(value, name) for name, value in weights.items()]
 
 
-def _after(spec: ModelSpec, height: int, width: int) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """Build network output (1, 1, h, w) -> (1, H, W), as images.resize_depth does."""
+def _after(outputs: dict[str, str], height: int, width: int) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """Build each network output (1, 1, h, w) -> (1, H, W) under its new name, as images.resize_depth does."""
     weights = {"frame_size": np.array([1, 1, height, width]), "frame_channel": np.array([1])}
-    nodes = [
-        helper.make_node(
-            "Resize",
-            [spec.output_name, "", "", "frame_size"],
-            ["frame_depth_4d"],
-            name="postprocess_resize",
-            mode="linear",
-            coordinate_transformation_mode="half_pixel",
-        ),
-        helper.make_node(
-            "Squeeze", ["frame_depth_4d", "frame_channel"], [FRAME_DEPTH_NAME], name="postprocess_squeeze"
-        ),
-    ]
+    nodes = []
+    for number, (tensor, name) in enumerate(outputs.items()):
+        label = f"postprocess{f'_{number}' if number else ''}"
+        nodes += [
+            helper.make_node(
+                "Resize",
+                [tensor, "", "", "frame_size"],
+                [f"{name}_4d"],
+                name=f"{label}_resize",
+                mode="linear",
+                coordinate_transformation_mode="half_pixel",
+            ),
+            helper.make_node("Squeeze", [f"{name}_4d", "frame_channel"], [name], name=f"{label}_squeeze"),
+        ]
     return nodes, [numpy_helper.from_array(value, name) for name, value in weights.items()]
 
 

@@ -46,7 +46,8 @@ def trace_onnx(model: nn.Module, spec: ModelSpec, *, dynamic_batch: bool = False
     """Trace a network in evaluation mode, BatchNorm folded into its convolutions.
 
     Args:
-        model: maps float32 (B, 3, H, W) to metres (B, 1, H, W); it is copied, so its mode and device stay.
+        model: maps float32 (B, 3, H, W) to metres (B, 1, H, W), and to sigma where the spec has a `sigma_tensor`; it is
+            copied, so its mode and device stay.
         spec: gives the input size and the tensor names, and travels in the file.
         dynamic_batch: leave the batch size open; else it is 1.
 
@@ -64,7 +65,7 @@ def trace_onnx(model: nn.Module, spec: ModelSpec, *, dynamic_batch: bool = False
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=[spec.input_name],
-                output_names=[spec.output_name],
+                output_names=[spec.output_name, *([spec.sigma_tensor] if spec.sigma_tensor else [])],
                 dynamic_shapes=({0: torch.export.Dim("batch")},) if dynamic_batch else None,
                 external_data=False,
                 verbose=False,

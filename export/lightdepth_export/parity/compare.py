@@ -19,7 +19,9 @@ from .gate import StepParity
 __all__ = ["Progress", "check_frame_parity", "check_parity"]
 
 Progress = Callable[[Iterable[Frame]], Iterable[Frame]]
-Runner = Callable[[NDArray[np.generic]], NDArray[np.float32]]  # prepared image -> metres (h, w)
+# prepared image -> metres (h, w), and sigma of the same shape where the model has it
+Answer = tuple[NDArray[np.float32], NDArray[np.float32] | None]
+Runner = Callable[[NDArray[np.generic]], Answer]
 
 
 def check_parity(
@@ -66,15 +68,33 @@ def check_frame_parity(
     spec = next(iter(candidates.values())).spec
     fitting = (f for f in progress(frames) if f.image.shape[:2] == (spec.frame_height, spec.frame_width))
     comparisons = [
-        _Comparison(step, backend, DepthEstimator(backend), protocol, embedded=True)
-        for step, backend in candidates.items()
+        _Comparison(step, backend, _estimated(backend), protocol, embedded=True) for step, backend in candidates.items()
     ]
-    _compare(DepthEstimator(reference), lambda frame: frame.image, comparisons, fitting)
+    _compare(_estimated(reference), lambda frame: frame.image, comparisons, fitting)
     return [comparison.result(f"{reference.name} on {reference.device}") for comparison in comparisons]
 
 
 def _squeezed(backend: Backend) -> Runner:
-    return lambda batch: backend.run(batch.astype(np.float32, copy=False))[0, 0]  # (1, 1, h, w) -> (h, w)
+    def run(batch: NDArray[np.generic]) -> Answer:
+        values = batch.astype(np.float32, copy=False)
+        if backend.spec.sigma_tensor is None:
+            return backend.run(values)[0, 0], None  # (1, 1, h, w) -> (h, w)
+        depth_m, sigma = backend.run_both(values)
+        return depth_m[0, 0], sigma[0, 0]
+
+    return run
+
+
+def _estimated(backend: Backend) -> Runner:
+    estimator = DepthEstimator(backend)
+
+    def run(image: NDArray[np.generic]) -> Answer:
+        if backend.spec.sigma_tensor is None:
+            return estimator(image), None
+        prediction = estimator.predict(image)
+        return prediction.depth_m, prediction.sigma
+
+    return run
 
 
 @dataclass
@@ -92,11 +112,13 @@ class _Comparison:
     sum_relative: float = 0.0
     pixels: int = 0
     not_finite: int = 0
+    sum_sigma: float = 0.0  # of sigma's relative changes
     metrics: list[DepthMetrics] = field(default_factory=list)
     reference_metrics: list[DepthMetrics] = field(default_factory=list)
 
-    def add(self, expected: NDArray[np.float32], got: NDArray[np.float32], frame: Frame) -> None:
-        """Add one frame: both outputs are (h, w) metres."""
+    def add(self, reference: Answer, answer: Answer, frame: Frame) -> None:
+        """Add one frame's answers."""
+        (expected, expected_sigma), (got, got_sigma) = reference, answer
         if got.shape != expected.shape:
             raise LightDepthError(
                 f"{frame.name}: the exported model answers {got.shape}, the checkpoint {expected.shape}; "
@@ -111,6 +133,9 @@ class _Comparison:
         self.sum_relative += float((difference / np.maximum(expected[finite], self.protocol.min_depth_m)).sum())
         self.pixels += difference.size
         self.not_finite += bad
+        if expected_sigma is not None and got_sigma is not None:
+            self.not_finite += int(got_sigma.size - np.count_nonzero(np.isfinite(got_sigma)))
+            self.sum_sigma += float(np.nan_to_num(np.abs(got_sigma / expected_sigma - 1)).sum())
         if frame.depth_m is not None:
             self.reference_metrics.append(image_metrics(expected, frame.depth_m, self.protocol, frame.name))
             if bad == 0:
@@ -133,6 +158,7 @@ class _Comparison:
             mean_metrics(self.reference_metrics) if with_truth else None,
             mean_metrics(self.metrics) if with_truth and len(self.metrics) == self.images else None,
             self.embedded,
+            sigma_change=self.sum_sigma / pixels if self.backend.spec.sigma_tensor else None,
         )
 
 
@@ -147,8 +173,8 @@ def _compare(
     for frame in frames:
         images += 1
         prepared = prepare(frame)
-        expected = reference(prepared)  # (h, w)
-        if not np.isfinite(expected).all():
+        expected = reference(prepared)
+        if not all(np.isfinite(values).all() for values in expected if values is not None):
             raise LightDepthError(
                 f"{frame.name}: the checkpoint itself gives NaN or infinite depth; train it again before exporting."
             )

@@ -24,16 +24,26 @@ class ParityThresholds:
 
     FP32 is held to a distance in metres at every pixel. FP16 and INT8 are held to a share of RMSE on ground truth, or,
     without ground truth, to the same share as AbsRel between the two outputs. FP32 with embedded preprocessing is held
-    to FP16's share, since a resize may round single pixels to the next grey level.
+    to FP16's share, since a resize may round single pixels to the next grey level. Sigma, where there is one, is held
+    to a mean relative change: it is an estimate of an error, and the head's rounding is not what it says.
     """
 
     fp32_max_abs_diff_m: float = 1e-3
     fp16_rmse_change: float = 0.005
     int8_rmse_change: float = 0.02
+    fp32_sigma_change: float = 0.001
+    fp16_sigma_change: float = 0.01
+    int8_sigma_change: float = 0.1
 
     def rmse_change(self, precision: Precision) -> float:
         """Return the share that holds for a precision."""
         return self.int8_rmse_change if precision == "int8" else self.fp16_rmse_change
+
+    def sigma_change(self, precision: Precision, *, embedded: bool) -> float:
+        """Return the mean relative change of sigma that holds for a precision."""
+        if precision == "int8":
+            return self.int8_sigma_change
+        return self.fp32_sigma_change if precision == "fp32" and not embedded else self.fp16_sigma_change
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,7 @@ class StepParity:
     candidate_metrics: DepthMetrics | None = None
     embedded: bool = False
     overflow: OverflowMargin | None = None
+    sigma_change: float | None = None  # mean |candidate - reference| / reference of sigma; None without sigma
 
     def with_overflow(self, overflow: OverflowMargin) -> "StepParity":
         """Return a copy with FP16's overflow margin."""
@@ -82,6 +93,8 @@ class StepParity:
         text += f", AbsRel {self.abs_rel:.2g}"
         if self.rmse_change is not None:
             text += f", RMSE changed by {100 * self.rmse_change:.2g} %"
+        if self.sigma_change is not None:
+            text += f", sigma changed by {100 * self.sigma_change:.2g} %"
         if self.overflow is not None:
             text += f", largest activation {self.overflow.largest_activation:.4g} of {self.overflow.limit:.0f}"
         return text
@@ -144,3 +157,10 @@ def gate(step: StepParity, thresholds: ParityThresholds) -> None:
             f"{step.step}: {figure} is {value:.3g}{unit} over {step.images} images, past the threshold of "
             f"{limit:g}{unit}; keep a higher precision, or raise the threshold if that loss is acceptable."
         )
+    if step.sigma_change is not None:
+        limit = thresholds.sigma_change(step.precision, embedded=step.embedded)
+        if not step.sigma_change <= limit:
+            raise LightDepthError(
+                f"{step.step}: sigma_change is {step.sigma_change:.3g} over {step.images} images, past the threshold "
+                f"of {limit:g}; keep a higher precision, or raise the threshold if that loss is acceptable."
+            )

@@ -40,7 +40,7 @@ def write_golden(folder: Path, frame: Frame, backend: Backend, tolerances_m: dic
     parent = make_folder(folder.absolute().parent)
     spec = backend.spec
     network_input = preprocess(frame.image, spec)[None]  # (H, W, 3) -> (1, 3, h, w)
-    depth = backend.run(network_input)  # (1, 1, h, w)
+    depth, sigma = _run(backend, network_input)  # (1, 1, h, w) each
     calibrated = spec.calibration.apply(depth[0, 0].copy()) if spec.calibration else depth[0, 0]
     arrays = {
         "frame": np.ascontiguousarray(frame.image),
@@ -48,6 +48,9 @@ def write_golden(folder: Path, frame: Frame, backend: Backend, tolerances_m: dic
         "depth": depth,
         "frame_depth": resize_depth(calibrated, *frame.image.shape[:2]),  # (h, w) -> (H, W)
     }
+    if sigma is not None:
+        own = spec.calibration.apply_sigma(sigma[0, 0].copy()) if spec.calibration else sigma[0, 0]
+        arrays |= {"sigma": sigma, "frame_sigma": resize_depth(own, *frame.image.shape[:2])}
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=parent))
     try:
         for name, array in arrays.items():
@@ -72,6 +75,13 @@ def check_golden_folder(folder: Path) -> None:
         raise LightDepthError(f"{folder} holds other files; give --golden a new or empty folder.")
 
 
+def _run(
+    backend: Backend, network_input: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Return depth, and sigma where the model has it."""
+    return (backend.run(network_input), None) if backend.spec.sigma_tensor is None else backend.run_both(network_input)
+
+
 def _little_endian(array: NDArray[np.generic]) -> NDArray[np.generic]:
     return array.astype(array.dtype.newbyteorder("<"), copy=False)
 
@@ -82,6 +92,8 @@ def _readme(arrays: dict[str, NDArray[np.generic]], spec: ModelSpec, tolerances_
         "frame": "camera frame, RGB, rows from the top",
         "input": f"network input `{spec.input_name}`: resized, (pixel / 255 - mean) / std",
         "depth": f"network output `{spec.output_name}`, metres",
+        "sigma": f"network output `{spec.sigma_tensor}`: its estimate of the standard deviation of log depth",
+        "frame_sigma": "the same with the calibration's sigma factor, if any, resized like depth",
         "frame_depth": "the same with the calibration of spec.json, if any, resized to the frame, bilinear, metres",
     }
     files = [f"| `{n}` | {a.dtype} | {' x '.join(map(str, a.shape))} | {meaning[n]} |" for n, a in arrays.items()]
