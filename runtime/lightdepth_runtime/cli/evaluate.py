@@ -87,6 +87,15 @@ def _show(result: EvalResult) -> None:
         rows.append([label, number(value, ".4f"), f"{low:.4f} - {high:.4f}", unit])
     words = [Column("95 % interval", is_words=True), Column("unit", is_words=True)]
     print_table(Table("", [Column("metric"), Column("value"), *words], rows))
+    if result.confidence:
+        sure = result.confidence
+        console.print(
+            f"Sigma     the least certain 20 % of the pixels hold {sure.worst_20_share:.0%} of the squared error; the "
+            f"others' RMSE is {sure.rmse_best_80_m:.4f} m; AUSE {sure.ause_m:.4f} m"
+        )
+        console.print(
+            f"Coverage  {sure.coverage_68:.1%} in the 68 % interval, {sure.coverage_95:.1%} in the 95 % interval"
+        )
     console.print(f"Intervals: {result.scores.resampled} drawn anew, {RESAMPLES} times")
 
 

@@ -13,6 +13,7 @@ from ..errors import LightDepthError
 from ..estimator import DepthEstimator
 from ..pairs import FrameData, Pair, PairSet
 from ..pairs.read_ahead import read_ahead
+from .confidence import Confidence
 from .metrics import DepthMetrics
 from .protocol import Protocol
 from .scores import Scorer, Scores
@@ -42,6 +43,7 @@ class EvalResult:
     samples: int
     scores: Scores
     left_out: int = 0
+    confidence: Confidence | None = None  # of models with sigma
 
     @property
     def metrics(self) -> DepthMetrics:
@@ -69,6 +71,7 @@ class EvalResult:
             "left_out": self.left_out,
             **self.metrics.to_dict(),
             **self.scores.to_dict(),
+            **({"confidence": self.confidence.to_dict()} if self.confidence else {}),
         }
 
 
@@ -141,6 +144,7 @@ def summarise(scorer: Scorer, pairs: PairSet, *, model: str) -> EvalResult:
         len(pairs) - left_out,
         scorer.scores(),
         left_out,
+        scorer.confidence.result(),
     )
 
 
@@ -160,10 +164,14 @@ def _score(predictor: Predictor, frames: Sequence[tuple[Pair, FrameData]], score
     """Predict frames, several at a time where that can be, and score them."""
     protocol = scorer.protocol
     names = ", ".join(pair.name for pair, _ in frames[:NAMES_SHOWN])
+    sigmas: list[NDArray[np.float32]] = []
     try:
         seen = [protocol.view(frame.image, frame.depth_m) for _, frame in frames]
         images = [view for image, _ in seen for view in _seen(image, protocol)]
-        if batched and isinstance(predictor, DepthEstimator):
+        if isinstance(predictor, DepthEstimator) and predictor.spec.sigma_tensor is not None:
+            both = [predictor.predict(image) for image in images]
+            predictions, sigmas = [b.depth_m for b in both], [b.sigma for b in both]
+        elif batched and isinstance(predictor, DepthEstimator):
             predictions = predictor.infer_batch(images)
         else:
             predictions = [predictor(image) for image in images]
@@ -171,9 +179,10 @@ def _score(predictor: Predictor, frames: Sequence[tuple[Pair, FrameData]], score
         raise LightDepthError(f"{names}: {error}") from error
     each = len(images) // max(1, len(frames))
     for number, ((pair, _), (_, truth_m)) in enumerate(zip(frames, seen, strict=True)):
-        scorer.add_views(
-            _views(predictions[number * each : (number + 1) * each], truth_m, protocol), pair.name, pair.scene
-        )
+        views = _views(predictions[number * each : (number + 1) * each], truth_m, protocol)
+        scored = scorer.add_views(views, pair.name, pair.scene)
+        if sigmas and scored is not None:
+            scorer.add_sigma(views[0][0], sigmas[number * each], truth_m)  # the frame's own, not its mirror image's
 
 
 def _seen(image: NDArray[np.uint8], protocol: Protocol) -> list[NDArray[np.uint8]]:

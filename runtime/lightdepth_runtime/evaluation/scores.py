@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LightDepthError
+from ..images.preprocess import resize_depth
 from ..spec import DepthKind
+from .confidence import ConfidenceSums
 from .metrics import NO_PIXELS, DepthMetrics, NoValidDepthError, PixelSums, mean_metrics, range_sums, valid_pixels
 from .protocol import Averaging, Protocol
 
@@ -98,6 +100,7 @@ class Scorer:
         self.left_out: list[str] = []  # frames whose truth has no pixel that counts
         self._images: list[ImageScore] = []
         self._ranges = [NO_PIXELS] * (len(RANGES_M) - 1)
+        self.confidence = ConfidenceSums()
 
     def add(
         self, prediction: NDArray[np.float32], truth_m: NDArray[np.float32], name: str = "image", scene: str = ""
@@ -131,10 +134,18 @@ class Scorer:
             self.left_out.append(name)
         return metrics
 
+    def add_sigma(
+        self, prediction: NDArray[np.float32], sigma: NDArray[np.float32], truth_m: NDArray[np.float32]
+    ) -> None:
+        """Judge sigma of an image with a pixel that counts; it is relative, and of the prediction's size or another."""
+        predicted, truth = valid_pixels(prediction, truth_m, self.protocol, kind=self.kind)
+        self.confidence.add(predicted, truth, resize_depth(sigma, *truth_m.shape)[self.protocol.valid(truth_m)])
+
     def merge(self, other: Scorer) -> None:
         """Take the images that another scorer of the same protocol took, after those taken so far."""
         assert self.protocol == other.protocol, (self.protocol, other.protocol)
         self.left_out += other.left_out
+        self.confidence.merge(other.confidence)
         self._images += other._images
         self._ranges = [mine + theirs for mine, theirs in zip(self._ranges, other._ranges, strict=True)]
 
