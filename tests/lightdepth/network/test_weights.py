@@ -34,7 +34,7 @@ def whole_model():
 @pytest.mark.parametrize("wrapping", WRAPPINGS)
 def test_an_encoder_takes_its_weights_out_of_any_wrapping(whole_model, tmp_path, wrapping):
     torch.save(WRAPPINGS[wrapping](whole_model.state_dict()), tmp_path / "w.pth")
-    encoder, _ = build_encoder(NAME, str(tmp_path / "w.pth"))
+    encoder, _, _ = build_encoder(NAME, str(tmp_path / "w.pth"))
     for key, tensor in encoder.state_dict().items():
         assert torch.equal(tensor, whole_model.state_dict()[key]), key
 
@@ -52,7 +52,7 @@ def test_a_training_starts_from_any_wrapping_of_a_whole_network(tmp_path, wrappi
 def test_an_encoder_takes_its_part_of_a_whole_networks_checkpoint(tmp_path):
     model = build_model(load_config(None, TINY))
     save_file(model.state_dict(), tmp_path / "w.safetensors")
-    encoder, _ = build_encoder(NAME, str(tmp_path / "w.safetensors"))
+    encoder, _, _ = build_encoder(NAME, str(tmp_path / "w.safetensors"))
     for key, tensor in encoder.state_dict().items():
         assert torch.equal(tensor, model.encoder.state_dict()[key]), key
 
