@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from lightdepth_runtime.atomic import write_bytes
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images.complete import completed
+from lightdepth_runtime.images.millimetres import LARGEST_MM, depth_as_mm
 from lightdepth_runtime.pairs.pair import fit_color
 from lightdepth_runtime.pairs.rows import format_row
 from lightdepth_runtime.ros import CameraMisfitError, ImageMessage, camera_of, decode_color, decode_depth
 from lightdepth_runtime.ros.message import color_bits
-from lightdepth_runtime.sinks.open import LARGEST_MM, depth_as_mm, encode_png
+from lightdepth_runtime.sinks.open import encode_png
 from lightdepth_runtime.spec import Intrinsics
 
 __all__ = ["PairWriter"]
@@ -110,7 +111,7 @@ class PairWriter:
         readings = depth_m[depth_m > 0]
         if readings.size:
             self._medians_m.append(float(np.median(readings)))
-        millimetres = depth_as_mm(np.where(depth_m * 1000 <= LARGEST_MM, depth_m, np.float32(0)))
+        millimetres = depth_as_mm(depth_m)
         self._readings += readings.size
         self._kept += int(np.count_nonzero(millimetres))
         return millimetres

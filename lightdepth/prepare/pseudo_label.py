@@ -16,11 +16,12 @@ from lightdepth_runtime.atomic import make_folder, write_bytes, write_json, writ
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.frames.frame import ImageJob
 from lightdepth_runtime.images.decode import read_image
+from lightdepth_runtime.images.millimetres import depth_as_mm
 from lightdepth_runtime.images.preprocess import resize_depth
 from lightdepth_runtime.infer.inputs import plan_jobs
 from lightdepth_runtime.pairs.list_comments import describe_camera
 from lightdepth_runtime.pairs.rows import format_row
-from lightdepth_runtime.sinks.open import LARGEST_MM, depth_as_mm, encode_png
+from lightdepth_runtime.sinks.open import encode_png
 from lightdepth_runtime.spec import Intrinsics
 
 from ..teacher.teacher import Teacher
@@ -116,7 +117,7 @@ def label_image(
     with np.errstate(divide="ignore", invalid="ignore"):
         disagreement = np.abs(np.log(seen / mirrored))  # NaN and infinity are no agreement
     depth_m = (seen + mirrored) * (factor / 2)
-    sure = (disagreement <= most_disagreement) & (depth_m > 0) & (depth_m * 1000 <= LARGEST_MM)
+    sure = (disagreement <= most_disagreement) & (depth_as_mm(depth_m) > 0)
     return np.where(sure, depth_m, np.float32(0))
 
 

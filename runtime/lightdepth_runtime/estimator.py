@@ -13,7 +13,7 @@ from .backends import Backend, open_backend
 from .backends.backend import sigma_tensor_of
 from .closing import Closing
 from .errors import LightDepthError
-from .images.preprocess import ChannelOrder, FrameBuffers, as_rgb, check_frame, preprocess, resize_depth
+from .images.preprocess import ChannelOrder, FrameBuffers, ImageLike, as_rgb, check_frame, preprocess, resize_depth
 from .models.find import SHIPPED_MODEL, find_model
 from .spec import ModelSpec
 
@@ -88,7 +88,7 @@ class DepthEstimator(Closing):
 
     def __call__(
         self,
-        image: NDArray[np.generic],
+        image: ImageLike,
         *,
         channel_order: ChannelOrder = "rgb",
         focal_px: float | None = None,
@@ -98,7 +98,7 @@ class DepthEstimator(Closing):
         """Estimate depth of one frame in metres, at its resolution.
 
         Args:
-            image: uint8 (H, W, 3), or what `images.check_frame` takes: grey, alpha, 16 bit.
+            image: uint8 (H, W, 3), or what `images.check_frame` takes: grey, alpha, 16 bit, a PIL image, a file's path.
             channel_order: "bgr" for OpenCV's arrays; it costs nothing.
             focal_px: the camera's focal length in pixels of this image. Depth is then scaled from the camera that the
                 model was trained with to this one (`Intrinsics.depth_factor`); without it, it isn't.
@@ -115,7 +115,7 @@ class DepthEstimator(Closing):
                 a positive distance, or that agree with nothing.
         """
         _check_resolution(resolution)
-        frame = check_frame(image)
+        frame = check_frame(image, channel_order)
         height, width = frame.shape[:2]
         factor = 1.0 if focal_px is None else self.depth_factor(focal_px, height, width)
         with self._lock:
@@ -125,7 +125,7 @@ class DepthEstimator(Closing):
 
     def predict(
         self,
-        image: NDArray[np.generic],
+        image: ImageLike,
         *,
         channel_order: ChannelOrder = "rgb",
         focal_px: float | None = None,
@@ -141,7 +141,7 @@ class DepthEstimator(Closing):
         """
         _check_resolution(resolution)
         sigma_tensor_of(self.spec)
-        frame = check_frame(image)
+        frame = check_frame(image, channel_order)
         height, width = frame.shape[:2]
         factor = 1.0 if focal_px is None else self.depth_factor(focal_px, height, width)
         with self._lock:
@@ -193,7 +193,7 @@ class DepthEstimator(Closing):
 
     def infer_batch(
         self,
-        images: Sequence[NDArray[np.generic]],
+        images: Sequence[ImageLike],
         *,
         channel_order: ChannelOrder = "rgb",
         focal_px: float | None = None,
@@ -211,7 +211,7 @@ class DepthEstimator(Closing):
             return [self(i, channel_order=channel_order, focal_px=focal_px, resolution=resolution) for i in images]
         depths: list[NDArray[np.float32]] = []
         for start in range(0, len(images), most):
-            frames = [check_frame(image) for image in images[start : start + most]]
+            frames = [check_frame(image, channel_order) for image in images[start : start + most]]
             sizes = [frame.shape[:2] for frame in frames]
             factors = [1.0 if focal_px is None else self.depth_factor(focal_px, *size) for size in sizes]
             with self._lock:

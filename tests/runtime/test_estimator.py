@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from lightdepth_runtime import DepthEstimator, Intrinsics, LightDepthError, ModelSpec
-from lightdepth_runtime import estimator as estimator_module
 from lightdepth_runtime.backends import FakeBackend
+from lightdepth_runtime.images.decode import read_image
+from lightdepth_runtime.models import find as find_module
 from lightdepth_runtime.spec import DepthCalibration
 
 TRAINED_AT = Intrinsics(518.858, 519.470, 325.582, 253.736, 640, 480)
@@ -166,7 +167,7 @@ def test_intrinsics_come_from_a_ros_camera_info(name):
 
 
 def test_without_a_shipped_model_a_file_must_be_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(estimator_module, "SHIPPED_MODEL", tmp_path / "none.onnx")
+    monkeypatch.setattr(find_module, "SHIPPED_MODEL", tmp_path / "none.onnx")
     with pytest.raises(LightDepthError, match="ships no model"):
         DepthEstimator.load()
 
@@ -184,3 +185,25 @@ def test_a_backend_of_batches_gets_several_frames_at_once(monkeypatch, resolutio
     for got, alone in zip(estimator.infer_batch(images, focal_px=300.0, resolution=resolution), expected, strict=True):
         np.testing.assert_allclose(got, alone, rtol=1e-6)
     assert runs == [3, 3, 1]
+
+
+def test_files_and_pil_images_give_the_depth_of_their_arrays(tum):
+    from PIL import Image
+
+    path = next((tum / "freiburg3_cabinet").glob("*_rgb.jpg"))
+    image = read_image(path)
+    with DepthEstimator(FakeBackend()) as estimator:
+        expected = estimator(image)
+        for given in (path, str(path), Image.fromarray(image), Image.fromarray(image).convert("RGBA")):
+            np.testing.assert_array_equal(estimator(given), expected)
+        palette = Image.fromarray(image).convert("P")
+        np.testing.assert_array_equal(estimator(palette), estimator(np.asarray(palette.convert("RGB"))))
+        with pytest.raises(LightDepthError, match="'bgr' is for arrays"):
+            estimator(path, channel_order="bgr")
+        with pytest.raises(LightDepthError, match="got list"):
+            estimator([[1, 2], [3, 4]])
+
+
+def test_the_repr_says_which_model_runs_where():
+    text = repr(DepthEstimator(FakeBackend()))
+    assert all(word in text for word in ("DepthEstimator", "fake", "fp32", f"{FakeBackend().spec.input_width}x"))

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ChannelOrder",
     "FrameBuffers",
+    "ImageLike",
     "as_rgb",
     "check_frame",
     "halves_first",
@@ -33,20 +35,35 @@ __all__ = [
 ChannelOrder = Literal["rgb", "bgr"]
 
 
-def check_frame(image: NDArray[np.generic]) -> NDArray[np.uint8]:
+class PillowImage(Protocol):
+    """What is used of a PIL image; Pillow itself isn't needed."""
+
+    @property
+    def mode(self) -> str:
+        """Its pixels' format."""
+        ...
+
+    def convert(self, mode: str) -> PillowImage:
+        """Return it in another format."""
+        ...
+
+
+ImageLike = NDArray[np.generic] | PillowImage | Path | str
+
+
+def check_frame(image: ImageLike, channel_order: ChannelOrder = "rgb") -> NDArray[np.uint8]:
     """Bring any camera array to uint8 (H, W, C), C 1, 3 or 4, without changing it; a view where it is uint8 already.
 
     Takes (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), uint8 or uint16, read-only and non-contiguous arrays too. uint16 is
     cut to the upper 8 of the bits in use, as `bits.bits_in_use` says: cameras give 10, 12 or 14 bits in 16. For frames
     of one recording, of which some are dark, cut them first by one number of bits: `bits.eight_bits(frame, 12)`.
+    The path of an image file is read as `decode.read_image` does; a PIL image is taken as it is, in RGB.
 
     Raises:
-        LightDepthError: another rank, dtype (floats have no agreed range) or an empty image.
+        LightDepthError: another rank, dtype (floats have no agreed range) or an empty image; "bgr" for no array.
     """
     if not isinstance(image, np.ndarray):
-        raise LightDepthError(
-            f"An image must be a numpy array, got {type(image).__name__}; convert it with numpy.asarray."
-        )
+        image = _read_rgb(image, channel_order)
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)) or image.size == 0:
         raise LightDepthError(
             f"An image must have shape (H, W), (H, W, 3) or (H, W, 4) with pixels in it, got {image.shape}."
@@ -59,6 +76,21 @@ def check_frame(image: NDArray[np.generic]) -> NDArray[np.uint8]:
         )
     frame = image.astype(np.uint8, copy=False)
     return frame[:, :, None] if frame.ndim == 2 else frame
+
+
+def _read_rgb(image: Any, channel_order: ChannelOrder) -> NDArray[np.uint8]:  # Any: whatever the caller gave
+    """Return the pixels of a file or a PIL image."""
+    if not isinstance(image, str | Path) and not (hasattr(image, "mode") and hasattr(image, "convert")):
+        raise LightDepthError(
+            f"An image must be a numpy array, a PIL image or the path of a file, got {type(image).__name__}."
+        )
+    if channel_order != "rgb":
+        raise LightDepthError(f"Files and PIL images are in RGB; channel_order={channel_order!r} is for arrays alone.")
+    if isinstance(image, str | Path):
+        from .decode import read_image  # here, since most callers have arrays
+
+        return read_image(image)
+    return np.asarray(image if image.mode in ("L", "RGB", "RGBA", "I;16") else image.convert("RGB"))
 
 
 def as_rgb(image: NDArray[np.generic], channel_order: ChannelOrder = "rgb") -> NDArray[np.uint8]:

@@ -30,7 +30,9 @@ def find_model(model: Path | str | None = None, *, also: Iterable[str] = ()) -> 
         LightDepthError: there is no such model; the nearest name is given.
     """
     if model is None:
-        model = SHIPPED_MODEL
+        if not SHIPPED_MODEL.is_file():
+            raise LightDepthError("This version ships no model; name a .onnx, .engine or .safetensors file.")
+        return SHIPPED_MODEL
     path, shipped = Path(model), shipped_models()
     names = [*shipped, *also]
     if path.is_file():

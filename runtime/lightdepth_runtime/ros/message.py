@@ -17,6 +17,7 @@ from ..errors import LightDepthError
 from ..images.bits import bits_in_use, eight_bits
 from ..images.complete import completed
 from ..images.decode import decode_image, decode_rgb
+from ..images.millimetres import depth_as_mm
 from ..images.opencv import import_cv2
 from .encodings import COLOR_ENCODINGS, DEPTH_ENCODINGS, ColorEncoding
 from .rvl import decode_rvl
@@ -35,7 +36,6 @@ __all__ = [
 DepthEncoding = Literal["32FC1", "16UC1"]
 NANOSECONDS = 1_000_000_000
 MILLIMETRES_PER_METRE = 1000
-LARGEST_MM = 65535  # what 16 bits hold
 # Before the compressed picture stands compressed_depth_image_transport's ConfigHeader: format, and two parameters of
 # inverse depth.
 _DEPTH_HEADER = struct.Struct("<iff")
@@ -148,8 +148,7 @@ def encode_depth(
     if encoding == "32FC1":
         values = np.ascontiguousarray(depth_m, "<f4")
     else:
-        millimetres = np.rint(np.nan_to_num(depth_m, nan=0, posinf=0, neginf=0) * np.float32(MILLIMETRES_PER_METRE))
-        values = np.where((millimetres > 0) & (millimetres <= LARGEST_MM), millimetres, 0).astype("<u2")
+        values = depth_as_mm(depth_m).astype("<u2", copy=False)
     height, width = values.shape
     data = values.reshape(-1).view(np.uint8)  # (H, W) -> (H * W * bytes a pixel,)
     return DepthImage(stamp_ns, frame_id, height, width, encoding, width * values.itemsize, data)

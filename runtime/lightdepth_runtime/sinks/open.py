@@ -13,6 +13,7 @@ from ..atomic import atomic_path, write_bytes
 from ..errors import LightDepthError
 from ..floor import CameraMount
 from ..frames.frame import Frame, FrameSink, ImageJob
+from ..images.millimetres import depth_as_mm
 from ..images.opencv import import_cv2
 from ..obstacles import find_obstacles
 from ..obstacles.draw import draw_obstacles
@@ -32,13 +33,11 @@ __all__ = [
     "STREAM_SAVE",
     "DepthFiles",
     "Style",
-    "depth_as_mm",
     "encode_png",
     "open_sinks",
     "parse_save",
 ]
 
-LARGEST_MM = 65535  # what 16 bits hold: 65.535 m
 IMAGE_SAVE = frozenset({"png", "png16", "npy"})  # what is written of images unless asked otherwise
 STREAM_SAVE = frozenset({"mp4"})  # and of videos and cameras
 RECORDING_SAVE = frozenset({"bag"})  # and of ROS recordings
@@ -102,11 +101,6 @@ def open_sinks(
     if "scan" in kinds:
         sinks.append(ScanSink(folder / f"{stem}{SPAN_KINDS['scan']}", style.mount))
     return sinks
-
-
-def depth_as_mm(depth_m: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Turn metres (H, W) into 16-bit millimetres, rounded to the nearest and clipped to 65535."""
-    return np.clip(np.rint(depth_m * np.float32(1000)), 0, LARGEST_MM).astype(np.uint16)
 
 
 def encode_png(image: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:

@@ -8,9 +8,10 @@ from lightdepth_runtime import DepthEstimator, ModelSpec
 from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images.decode import read_image
+from lightdepth_runtime.images.millimetres import depth_as_mm
 from lightdepth_runtime.infer.infer import infer_files
 from lightdepth_runtime.infer.inputs import plan_jobs
-from lightdepth_runtime.sinks.open import depth_as_mm, parse_save
+from lightdepth_runtime.sinks.open import parse_save
 
 
 @pytest.fixture
@@ -110,8 +111,8 @@ def test_a_common_scale_makes_equal_depth_equal_colour(estimator, photos, tmp_pa
         np.testing.assert_array_equal(shown, colorize(depth_m, "plasma", scale))
 
 
-def test_millimetres_are_rounded_and_clipped_to_16_bits():
-    assert depth_as_mm(np.float32([[0.0014, 0.0016, 2.0, 70.0]])).tolist() == [[1, 2, 2000, 65535]]
+def test_millimetres_are_rounded_and_what_16_bits_cannot_hold_is_no_reading():
+    assert depth_as_mm(np.float32([[0.0014, 0.0016, 2.0, 70.0]])).tolist() == [[1, 2, 2000, 0]]
 
 
 def test_save_kinds_are_read_and_unknown_ones_refused():
