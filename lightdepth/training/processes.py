@@ -6,6 +6,7 @@ import os
 
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import DataLoaderConfiguration
 from timm.layers.norm_act import convert_sync_batchnorm
 from torch import nn
 
@@ -28,6 +29,8 @@ def start_processes(config: TrainConfig, precision: str) -> Accelerator:
         mixed_precision={"fp32": "no"}.get(precision, precision),
         gradient_accumulation_steps=config.accumulate,
         step_scheduler_with_optimizer=False,
+        # Else each copy of a batch waits until the device has done all that was asked of it before.
+        dataloader_config=DataLoaderConfiguration(non_blocking=True),
     )
     check_processes(accelerator)
     return accelerator
