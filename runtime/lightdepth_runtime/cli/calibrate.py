@@ -10,7 +10,7 @@ import typer
 
 from ..errors import LightDepthError
 from .evaluate import tracker
-from .options import At, CalibrationData, Device, FocalPx, Force, Model, OutputFile, Split, Threads
+from .options import At, CalibrationData, Device, FocalPx, Force, Live, Model, OutputFile, Split, Threads
 
 if TYPE_CHECKING:
     from ..backends import Backend
@@ -24,6 +24,7 @@ def calibrate_command(
     model: Model = None,
     at: At = None,
     data: CalibrationData = None,
+    live: Live = None,
     split: Split = "train",
     focal_px: FocalPx = None,
     device: Device = "auto",
@@ -40,14 +41,14 @@ def calibrate_command(
     from ..models.find import SHIPPED_MODEL, find_model
     from ..pairs import load_pairs
 
-    if not at and data is None:
-        raise typer.BadParameter("nothing to calibrate on; give --at IMAGE,x,y,METRES (repeatable) or --data.")
+    if not at and data is None and live is None:
+        raise typer.BadParameter("nothing to calibrate on; give --at IMAGE,x,y,METRES (repeatable), --data or --live.")
     source = find_model(model)
     target = output or _default_target(source, beside=source != SHIPPED_MODEL)
     pairs = load_pairs(data, split) if data else None
     backend = open_backend(source, device, threads)
     try:
-        report = _fit(backend, at or [], pairs, focal_px)
+        report = _fit(backend, at or [], pairs, focal_px, live)
         spec = backend.spec.with_changes(calibration=report.calibration, scores={})  # the scores were another model's
     finally:
         backend.close()
@@ -62,7 +63,7 @@ def calibrate_command(
 
 
 def _fit(
-    backend: Backend, points: Sequence[KnownDistance], pairs: PairSet | None, focal_px: float | None
+    backend: Backend, points: Sequence[KnownDistance], pairs: PairSet | None, focal_px: float | None, live: str | None
 ) -> CalibrationReport:
     from ..calibration.fit import calibrate, groups_of_pairs, groups_of_points
 
@@ -72,7 +73,25 @@ def _fit(
     if pairs is not None:
         groups += groups_of_pairs(backend, pairs, focal_px, progress=tracker("Predicting", len(pairs)))
         sources.append(f"{pairs.name} ({pairs.packaging}, {len(pairs)} pairs)")
+    if live is not None:
+        measured = _measure(backend, live, focal_px)
+        groups += measured
+        sources += [f"{len(measured)} live measurements"] if measured else []
     return calibrate(groups, previous, " and ".join(sources))
+
+
+def _measure(backend: Backend, source: str, focal_px: float | None) -> list[DepthGroup]:
+    """Take distances from the terminal while a camera looks at things."""
+    from ..calibration.live import measure_live
+    from ..estimator import DepthEstimator
+    from ..infer.streams import is_stream, open_stream, plan_streams
+
+    if not is_stream(source):
+        raise LightDepthError(f"--live takes a camera (camera:0) or a stream (rtsp://...), got {source!r}.")
+    backend.spec = backend.spec.with_changes(calibration=None)
+    [job] = plan_streams([source])
+    with open_stream(job) as stream:
+        return measure_live(DepthEstimator(backend), iter(stream), input, focal_px=focal_px, say=print)
 
 
 def _default_target(source: Path, *, beside: bool) -> Path:

@@ -143,6 +143,16 @@ At = Annotated[
     ),
 ]
 
+Live = Annotated[
+    str | None,
+    option(
+        DATA,
+        "--live",
+        metavar="CAMERA",
+        help="Measure with a camera (camera:0, rtsp://...): aim it, type distances. Default: no camera.",
+    ),
+]
+
 FocalPx = Annotated[
     float | None,
     option(

@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fakes.onnx_graph import write_onnx
 from typer.testing import CliRunner
 
+from lightdepth_runtime import DepthEstimator
 from lightdepth_runtime.cli.app import app
 from lightdepth_runtime.spec import ModelSpec
 
@@ -45,3 +47,26 @@ def test_steady_depth_of_photographs_is_refused(model, tmp_path):
     result = _run("infer", "--model", model, TUM, "--steady", "-o", tmp_path / "out")
     assert result.exit_code == 1
     assert "--steady" in str(result.exception)
+
+
+def test_live_calibration_takes_a_stream_and_typed_distances(model, tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    clip = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), 10, (96, 64))
+    for grey in range(60, 200, 4):
+        writer.write(np.full((64, 96, 3), grey, np.uint8))
+    writer.release()
+    target = tmp_path / "calibrated.onnx"
+    typed = "1.5\nx\n1.7\n\n"
+    arguments = ["calibrate", model, "--live", str(clip), "-o", str(target), "--force"]
+    result = CliRunner().invoke(app, arguments, input=typed)
+    assert result.exit_code == 0, result.exception
+    assert result.output.count("estimated") == 2
+    with DepthEstimator.load(target, "cpu") as estimator:
+        assert "2 live measurements" in estimator.spec.calibration.fitted_on
+
+
+def test_live_calibration_of_a_photograph_is_refused(model):
+    result = _run("calibrate", model, "--live", "photo.jpg")
+    assert result.exit_code == 1
+    assert "camera:0" in str(result.exception)
