@@ -1,0 +1,177 @@
+"""Tell a wrong unit of depth from the values themselves and from what the shipped model sees."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import LightDepthError
+from ..estimator import DepthEstimator
+from ..images.preprocess import resize_depth
+from ..pairs import Pair, PairSet, parse_depth_unit
+from ..pairs.depth_unit import NAMED_UNITS
+from ..pairs.file_pair import FilePair
+from .evaluate import Predictor
+
+__all__ = ["KNOWN_MISTAKES", "UnitSuspect", "nearest_mistake", "open_witness", "suspect_unit", "warn_of_unit"]
+
+# By what factor depth is too large where it is read in the wrong unit: RealSense's 0.25, 0.125 and 0.1 mm, TUM's
+# 0.2 mm, bytes of 10 m / 255 and their inverse, KITTI's 1/256 m, centimetres, metres for millimetres.
+KNOWN_MISTAKES = (0.001, 0.01, 0.0255, 0.1, 0.256, 4.0, 5.0, 8.0, 10.0, 25.5, 39.2, 100.0, 1000.0)
+_MULTIPLES = (10, 8, 5, 4)
+_MOST_PAIRS = 12
+_ALL = 0.99  # of the values: sensors that measure far wrap SUN RGB-D's rotated bits
+_MOST_BEYOND = 0.3  # of the readings
+_PLAUSIBLE_MEDIAN_M = 0.4  # and more, where no model can be asked
+_NAMES = {unit.per_metre: name for name, unit in reversed(NAMED_UNITS.items()) if name not in ("densedepth", "sunrgbd")}
+
+
+@dataclass(frozen=True)
+class UnitSuspect:
+    """Depth seems `factor` times too large; `certain` where it is said by more than one sign, or nothing is declared."""
+
+    factor: float
+    reasons: tuple[str, ...]
+    unit: str | None
+    per_metre: float
+    certain: bool
+
+    def describe(self) -> str:
+        """Say it in one line, with the way out."""
+        size = f"{self.factor:g} times too large" if self.factor > 1 else f"{1 / self.factor:.3g} times too small"
+        right = self.per_metre * self.factor
+        name = f" ({_NAMES[right]})" if right in _NAMES else ""
+        other = ", or sunrgbd if its bits are rotated" if right == 8000 else ""
+        taken = f"declared as {self.unit}" if self.unit else f"taken as {_NAMES.get(self.per_metre, self.per_metre)}"
+        mend = "Declare another --depth-scale" if self.unit else "Declare the unit with --depth-scale"
+        keep = "" if self.unit else f", or --depth-scale {_NAMES.get(self.per_metre, self.per_metre)} if it is right"
+        return f"Depth, {taken}, looks {size}: {' and '.join(self.reasons)}. {mend} {right:g}{name}{other}{keep}."
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """What a few pairs show."""
+
+    multiple: int | None  # that all stored whole numbers are of
+    beyond: float  # share of the readings
+    median_m: float
+    ratio: float | None  # of truth to the witness's depth
+
+
+def suspect_unit(pairs: PairSet, witness: Predictor | None, *, max_depth_m: float = 10.0) -> UnitSuspect | None:
+    """Look at a few pairs, evenly spread; return what is wrong with their unit, or None.
+
+    Args:
+        pairs: their declared units are believed unless two signs speak against them.
+        witness: uint8 RGB (H, W, 3) -> metres; the shipped model, for rooms up to 10 m; None where it can't run.
+        max_depth_m: how far the scenes reach.
+    """
+    sample = _look_at(pairs, witness, max_depth_m)
+    if sample is None:
+        return None
+    units = {pair.depth_unit for pair in pairs.pairs}
+    unit = next(iter(units)) if len(units) == 1 else None
+    is_declared = None not in units
+    per_metre = parse_depth_unit(unit).per_metre if unit else _stored_per_metre(pairs)
+    multiple, ratio = sample.multiple, sample.ratio
+    seen = f"the shipped model sees {1 / ratio:.2g} times that" if ratio else ""
+    if multiple and ratio and abs(math.log(ratio / multiple)) < abs(math.log(ratio)):
+        reasons = (f"all values are multiples of {multiple}", seen)
+        return UnitSuspect(float(multiple), reasons, unit, per_metre, certain=True)
+    if multiple and ratio is None and not is_declared and sample.median_m / multiple > _PLAUSIBLE_MEDIAN_M:
+        reasons = (f"all values are multiples of {multiple}", f"their median would be {sample.median_m:.2g} m")
+        certain = sample.beyond > _MOST_BEYOND
+        return UnitSuspect(float(multiple), reasons, unit, per_metre, certain=certain)
+    mistake = nearest_mistake(ratio) if ratio else None
+    is_beyond = sample.beyond > _MOST_BEYOND
+    beyond = f"{sample.beyond:.0%} of the readings are beyond {max_depth_m:g} m"
+    # A model of rooms can't judge a street; where nothing is declared, that is to be said first.
+    if mistake and not (is_declared and (sample.median_m > max_depth_m or max_depth_m > 10)):
+        reasons = (seen, beyond) if is_beyond else (seen,)
+        return UnitSuspect(mistake, reasons, unit, per_metre, certain=not is_declared)
+    if is_beyond and not is_declared:
+        return UnitSuspect(5.0, (beyond,), unit, per_metre, certain=True)
+    return None
+
+
+def nearest_mistake(ratio: float) -> float | None:
+    """Return the known mistake that a ratio of depths is nearer to than to 1, in logarithm; None if there is none."""
+    best = min((1.0, *KNOWN_MISTAKES), key=lambda known: abs(math.log(ratio / known)))
+    return None if best == 1.0 else best
+
+
+def open_witness() -> DepthEstimator | None:
+    """Open the shipped model, or return None where it can't run."""
+    try:
+        return DepthEstimator.load(device="cpu")
+    except LightDepthError:
+        return None
+
+
+def warn_of_unit(pairs: PairSet, say: Callable[[str], object], *, max_depth_m: float = 10.0) -> None:
+    """Say in one line that the unit of depth looks wrong, where it does."""
+    witness = open_witness()
+    try:
+        suspect = suspect_unit(pairs, witness, max_depth_m=max_depth_m)
+    finally:
+        if witness is not None:
+            witness.close()
+    if suspect is not None:
+        say(f"Warning: {suspect.describe()}")
+
+
+def _look_at(pairs: PairSet, witness: Predictor | None, max_depth_m: float) -> _Sample | None:
+    divided = dict.fromkeys(_MULTIPLES, 0)
+    whole = readings = beyond = 0
+    medians, ratios = [], []
+    for pair in pairs.spread(_MOST_PAIRS).pairs:
+        try:
+            image, depth_m, stored = _read(pair)
+        except LightDepthError:
+            continue  # whoever reads it for its own sake says so
+        valid = depth_m > 0
+        if not valid.any():
+            continue
+        if stored is not None:
+            values = stored[valid]
+            whole += values.size
+            for multiple in divided:
+                divided[multiple] += int(np.count_nonzero(values % multiple == 0))
+        known = depth_m[valid]
+        readings += known.size
+        beyond += int(np.count_nonzero(known >= max_depth_m))
+        medians.append(float(np.median(known)))
+        if witness is not None:
+            predicted = resize_depth(witness(image), *depth_m.shape)[valid]
+            ratios.append(float(np.median(known / predicted)))
+    if not readings:
+        return None
+    multiple = next((number for number, count in divided.items() if whole and count >= _ALL * whole), None)
+    return _Sample(multiple, beyond / readings, float(np.median(medians)), float(np.median(ratios)) if ratios else None)
+
+
+def _read(pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.integer] | None]:
+    """Return image, depth in metres and, of files of whole numbers, depth as it is stored."""
+    if not isinstance(pair, FilePair):
+        frame = pair.read()
+        return frame.image, frame.depth_m, None
+    image, values = pair.read_stored()
+    is_whole = np.issubdtype(values.dtype, np.integer) and values.dtype != np.uint8
+    rotated = pair.unit is not None and pair.unit.rotated
+    return image, pair.decode(values), values.astype(np.int64) if is_whole and not rotated else None
+
+
+def _stored_per_metre(pairs: PairSet) -> float:
+    """Return the units per metre that undeclared files are taken to have."""
+    first = pairs.pairs[0]
+    is_float = isinstance(first, FilePair) and first.depth_path.suffix.lower() in (".npy", ".npz", ".exr", ".tif", ".tiff")
+    if is_float and isinstance(first, FilePair):
+        try:
+            is_float = np.issubdtype(first.read_stored()[1].dtype, np.floating)
+        except LightDepthError:
+            is_float = False
+    return 1.0 if is_float else 1000.0
