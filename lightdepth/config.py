@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from lightdepth_runtime.errors import LightDepthError, nearest
 
 if TYPE_CHECKING:
+    from lightdepth_runtime.pairs.depth_unit import DepthUnit
     from lightdepth_runtime.spec import Intrinsics
 
 __all__ = ["PRESETS", "TrainConfig", "describe_config", "load_config"]
@@ -102,6 +103,8 @@ class TrainConfig(BaseModel):
     """Share of the training pairs held out for validation, in whole scenes. 0: none."""
     intrinsics: Annotated[list[Number], Field(min_length=6, max_length=6)] | None = None
     """Camera: [fx, fy, cx, cy, width, height] in pixels. null: as the packaging says."""
+    depth_scale: str | float | None = None
+    """Stored depth units per metre: a number, or a name such as tum, kitti or sunrgbd. null: as packaged."""
     max_depth_m: Positive = 10.0
     """Depth in metres from which ground truth is not trained on."""
     zoom_max: Annotated[float, Field(ge=1, le=4)] = 1.5
@@ -209,6 +212,12 @@ class TrainConfig(BaseModel):
         fx, fy, cx, cy, width, height = self.intrinsics
         return Intrinsics(fx, fy, cx, cy, int(width), int(height))
 
+    def depth_unit(self) -> DepthUnit | None:
+        """Return the unit that `depth_scale` names."""
+        from lightdepth_runtime.pairs.depth_unit import parse_depth_unit
+
+        return None if self.depth_scale is None else parse_depth_unit(self.depth_scale)
+
 
 def load_config(
     path: Path | None, overrides: Sequence[str] = (), flags: Mapping[str, Any] | None = None
@@ -269,6 +278,7 @@ def check_config(values: Mapping[str, Any]) -> TrainConfig:
         raise LightDepthError(f"Config key {key!r}: {first['msg']}, got {first['input']!r}.") from error
     check_input_size(config.image_height, config.image_width)
     config.camera()
+    config.depth_unit()
     return config
 
 

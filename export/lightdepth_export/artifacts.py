@@ -13,8 +13,10 @@ from torch import nn
 from lightdepth_runtime.atomic import make_folder, write_json
 from lightdepth_runtime.backends import Backend, open_backend
 from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.evaluation.protocol import Protocol, choose_protocol
 from lightdepth_runtime.images.preprocess import preprocess
 from lightdepth_runtime.pairs import PairSet
+from lightdepth_runtime.spec import ModelSpec
 
 from .engine import BatchRange, BuildOptions, can_build_here, engine_for, engine_here
 from .onnx.forms import FP16_STEP, Form, fp16_form, fp32_form, int8_forms
@@ -117,7 +119,8 @@ def export_model(
         engine_note, engine_steps = _build_engine(reference, folder, output, frames, options)
         _pass(engine_steps, options.thresholds, say)
         data = f"{frames.root.name} ({frames.split})" if isinstance(frames, PairSet) else "images without ground truth"
-        report = ParityReport(spec.name, data, options.thresholds, (*steps, *engine_steps))
+        protocol = _protocol(frames, spec)
+        report = ParityReport(spec.name, data, options.thresholds, (*steps, *engine_steps), protocol)
         write_json(folder / f"{output.stem}.parity.json", report.to_dict())
         if options.golden:
             write_golden(
@@ -179,9 +182,10 @@ def _measure(
     """Run every form against the reference, and find FP16's range of activations."""
     plain = {form.step: form.open(options.threads) for form in forms if not form.step.endswith("-frame")}
     embedded = {form.step: form.open(options.threads) for form in forms if form.step.endswith("-frame")}
-    steps = check_parity(reference, plain, read_frames(frames), progress=progress)
+    protocol = _protocol(frames, reference.spec)
+    steps = check_parity(reference, plain, read_frames(frames), protocol=protocol, progress=progress)
     if embedded:
-        steps += check_frame_parity(reference, embedded, read_frames(frames), progress=progress)
+        steps += check_frame_parity(reference, embedded, read_frames(frames), protocol=protocol, progress=progress)
     for backend in (*plain.values(), *embedded.values()):
         backend.close()
     models = {form.step: form.model for form in forms}
@@ -220,10 +224,18 @@ def _build_engine(
     saved = engine_here(path, options=build)
     backend = open_backend(saved.path)
     try:
-        steps = check_parity(reference, {f"engine-{backend.spec.precision}": backend}, read_frames(frames))
+        candidate = {f"engine-{backend.spec.precision}": backend}
+        protocol = _protocol(frames, reference.spec)
+        steps = check_parity(reference, candidate, read_frames(frames), protocol=protocol)
     finally:
         backend.close()
     return f"Built {replace(saved, path=output.parent / saved.path.name).describe()}", steps
+
+
+def _protocol(frames: FrameSource, spec: ModelSpec) -> Protocol:
+    """Return the protocol that the pairs' packaging and the model's range imply."""
+    packaging = frames.packaging if isinstance(frames, PairSet) else ""
+    return choose_protocol(None, packaging=packaging, range_m=spec.max_depth_m)
 
 
 def _golden_limits(report: ParityReport) -> dict[str, float]:

@@ -9,7 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from lightdepth_runtime.cli.evaluate import tracker
-from lightdepth_runtime.cli.options import AnyDevice, Data, Model, Output, ProtocolName, Split, Threads, Wide
+from lightdepth_runtime.cli.options import (
+    AnyDevice,
+    CropName,
+    Data,
+    DepthScale,
+    MaxDepth,
+    Model,
+    Output,
+    ProtocolName,
+    Split,
+    Threads,
+    Wide,
+)
 from lightdepth_runtime.errors import LightDepthError
 
 from .bench import typed_command
@@ -22,6 +34,7 @@ def compare_command(
     data: Data,
     model: Model = None,
     split: Split = "test",
+    depth_scale: DepthScale = None,
     against: ComparedWith = "depth-anything-v2-small",
     against_weights: ComparedWeights = "hub",
     baseline_file: Baseline = None,
@@ -29,7 +42,9 @@ def compare_command(
     domain: Domain = None,
     device: AnyDevice = "auto",
     threads: Threads = None,
-    protocol: ProtocolName = "eigen",
+    protocol: ProtocolName = None,
+    crop: CropName = None,
+    max_depth: MaxDepth = None,
     visualize: Visualize = 5,
     wide: Wide = False,
     output: Output = None,
@@ -40,6 +55,7 @@ def compare_command(
     from lightdepth_runtime.backends.baseline import BaselineBackend
     from lightdepth_runtime.bench.machine import usable_cores
     from lightdepth_runtime.estimator import DepthEstimator
+    from lightdepth_runtime.evaluation.protocol import ProtocolParts, choose_protocol
     from lightdepth_runtime.pairs import load_pairs, spread_indices
     from lightdepth_runtime.table import print_table
 
@@ -50,14 +66,16 @@ def compare_command(
     from ..report.compare_tables import accuracy_table, models_table
 
     open_rival = _rival_opener(against, against_weights, baseline_file, baseline_spec)
-    pairs = load_pairs(data, split)
+    pairs = load_pairs(data, split, unit=depth_scale)
     threads = threads or usable_cores()
     with DepthEstimator.load(model, device, threads) as ours, closing(open_rival(device, threads)) as baseline:
         rival = foreign_entrant(baseline) if isinstance(baseline, BaselineBackend) else baseline_entrant(baseline)
         entrants = [rival, lightdepth_entrant(ours, pairs, domain)]
         keep = spread_indices(len(pairs), visualize)
         progress = tracker("Comparing", len(pairs))
-        comparison, frames = compare(entrants, pairs, protocol=protocol, keep=keep, progress=progress)
+        parts = ProtocolParts(crop=crop, max_depth_m=max_depth)
+        chosen = choose_protocol(protocol, parts, packaging=pairs.packaging, range_m=ours.spec.max_depth_m)
+        comparison, frames = compare(entrants, pairs, protocol=chosen, keep=keep, progress=progress)
     with result_folder(output, "compare") as folder:
         written = write_comparison(folder, comparison, frames, entrants, typed_command())
         if report:

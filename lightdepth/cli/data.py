@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lightdepth_runtime.cli.app import add_command, make_app
-from lightdepth_runtime.cli.options import CAMERA, DATA, OUTPUT, Device, Json, Threads, option
+from lightdepth_runtime.cli.options import CAMERA, DATA, OUTPUT, DepthScale, Device, Json, Threads, option
 from lightdepth_runtime.ros.clock import Clock
 
 from .options import OutputFolder
@@ -21,6 +21,10 @@ def check_command(
     most: Annotated[
         int | None, option(DATA, min=1, metavar="N", help="Check at most N pairs per split. Default: all.")
     ] = None,
+    depth_scale: DepthScale = None,
+    max_depth: Annotated[
+        float, option(DATA, metavar="METRES", help="How far the scenes reach; much depth beyond it is suspect.")
+    ] = 10.0,
     sheet: Annotated[
         Path | None, option(OUTPUT, metavar="FILE", help="Draw a contact sheet of the splits as PNG. Default: none.")
     ] = None,
@@ -29,14 +33,16 @@ def check_command(
     """Check RGB-D data before training; exit code 1 if something must be repaired first."""
     from ..prepare.check import check_and_write
 
-    report = check_and_write(data, json_path=json, sheet_path=sheet, most=most)
+    report = check_and_write(data, json_path=json, sheet_path=sheet, most=most, unit=depth_scale, max_depth_m=max_depth)
     print("\n".join(report.lines()))
     print("No errors." if report.usable else "Not fit to train on: repair the errors above.")
     raise typer.Exit(0 if report.usable else 1)
 
 
 def pack_command(
-    data: Annotated[Path, typer.Argument(metavar="DIR", help="RGB-D data in any packaging.")], output: OutputFolder
+    data: Annotated[Path, typer.Argument(metavar="DIR", help="RGB-D data in any packaging.")],
+    output: OutputFolder,
+    depth_scale: DepthScale = None,
 ) -> None:
     """Decode every pair once into large files that training reads fast.
 
@@ -46,8 +52,23 @@ def pack_command(
 
     from ..prepare.pack import pack_data
 
-    packed = pack_data(data, output, progress=lambda pairs, label: track(pairs, label, len(pairs)))
+    packed = pack_data(data, output, unit=depth_scale, progress=lambda pairs, label: track(pairs, label, len(pairs)))
     print(f"{packed.line()}; train on them with --data {output}")
+
+
+def list_command(
+    data: Annotated[Path, typer.Argument(metavar="DIR|LIST", help="RGB-D data in files, in any packaging.")],
+    output: Annotated[Path, option(OUTPUT, "--output", "-o", metavar="FILE", help="Pair list to write.")],
+    split: Annotated[str, option(DATA, metavar="NAME", help="Which split to list: train or test.")] = "train",
+    depth_scale: DepthScale = None,
+) -> None:
+    """Write the pair list that other commands would use, with its cameras and units."""
+    from ..prepare.write_list import write_pair_list
+
+    pairs = write_pair_list(data, output, split, unit=depth_scale)
+    for note in pairs.notes:
+        print(note)
+    print(f"Wrote {len(pairs)} pairs to {output}; train on them with --data {output}")
 
 
 def from_bag_command(
@@ -140,4 +161,5 @@ def pseudo_label_command(
 data_app = make_app("Prepare RGB-D data for training.", is_root=False)
 add_command(data_app, "check", check_command, "Commands")
 add_command(data_app, "from-bag", from_bag_command, "Commands")
+add_command(data_app, "list", list_command, "Commands")
 add_command(data_app, "pack", pack_command, "Commands")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.evaluation.alignment import Alignment
 from lightdepth_runtime.evaluation.evaluate import Predictor, predict_views
 from lightdepth_runtime.evaluation.metrics import DepthMetrics
-from lightdepth_runtime.evaluation.protocol import Protocol, get_protocol
+from lightdepth_runtime.evaluation.protocol import PROTOCOLS, Protocol
 from lightdepth_runtime.evaluation.scores import Scorer, Scores
 from lightdepth_runtime.pairs import FrameData, Pair, PairSet
 from lightdepth_runtime.spec import DepthKind
@@ -169,7 +169,7 @@ def compare(
     entrants: Sequence[Entrant],
     pairs: PairSet,
     *,
-    protocol: str = "eigen",
+    protocol: Protocol = PROTOCOLS["eigen"],
     keep: Sequence[int] = (),
     progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,  # Any: passes the pairs through
 ) -> tuple[Comparison, list[ComparedFrame]]:
@@ -178,7 +178,7 @@ def compare(
     Args:
         entrants: the models, with distinct names.
         pairs: the same for all of them.
-        protocol: the preset whose crop and range count.
+        protocol: whose crop and range count; its alignment is each model's own.
         keep: indices of the pairs whose predictions are returned for pictures.
         progress: wraps the pairs to show progress.
 
@@ -187,7 +187,6 @@ def compare(
     """
     if not len(pairs):
         raise LightDepthError(f"{pairs.root} has no pairs to compare on.")
-    base = get_protocol(protocol)
     runs = [_Run(entrant, protocol) for entrant in entrants]
     frames = []
     for index, pair in enumerate(progress(pairs.pairs)):
@@ -196,20 +195,21 @@ def compare(
             run.take(frame, pair, index)
         if index in keep:
             predictions = {run.entrant.name: run.latest for run in runs if run.latest is not None}
-            image, truth_m = base.view(frame.image, frame.depth_m)
+            image, truth_m = protocol.view(frame.image, frame.depth_m)
             frames.append(ComparedFrame(pair.name, pair.scene, image, truth_m, predictions))
     rows = tuple(row for run in runs for row in run.rows())
-    return Comparison(pairs.name, pairs.packaging, pairs.split, len(pairs), rows, base), frames
+    return Comparison(pairs.name, pairs.packaging, pairs.split, len(pairs), rows, protocol), frames
 
 
 class _Run:
     """One model's way through the pairs."""
 
-    def __init__(self, entrant: Entrant, protocol: str) -> None:
+    def __init__(self, entrant: Entrant, protocol: Protocol) -> None:
         self.entrant = entrant
         self.latest: NDArray[np.float32] | None = None
-        self._base = get_protocol(protocol)  # alignments share its frames and flips, and so its predictions
-        self._scorers = [Scorer(get_protocol(protocol, alignment), entrant.kind) for alignment in entrant.alignments]
+        self._base = protocol  # alignments share its frames and flips, and so its predictions
+        protocols = [replace(protocol, alignment=alignment) for alignment in entrant.alignments]
+        self._scorers = [Scorer(aligned, entrant.kind) for aligned in protocols]
         self._latencies_ms: list[float] = []
 
     def take(self, frame: FrameData, pair: Pair, index: int) -> None:

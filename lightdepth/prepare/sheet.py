@@ -11,7 +11,7 @@ from lightdepth_runtime.atomic import atomic_path
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images.opencv import import_cv2
 from lightdepth_runtime.images.preprocess import resize_rgb
-from lightdepth_runtime.pairs import FrameData, Pair, load_pairs
+from lightdepth_runtime.pairs import DepthUnit, FrameData, Pair, load_pairs
 from lightdepth_runtime.sinks.colorize import DepthRange, colorize, with_scale
 
 __all__ = ["draw_sheet"]
@@ -25,15 +25,14 @@ OUTLINE_STEP = 0.05  # of depth between neighbouring pixels of the sheet
 FAR_PERCENTILE = 99
 
 
-def draw_sheet(root: Path, splits: list[str], path: Path) -> None:
+def draw_sheet(root: Path, splits: list[str], path: Path, unit: DepthUnit | None = None) -> None:
     """Draw the pairs of each split on one scale of depth, so that a wrong unit is seen at once; written atomically.
 
     Raises:
         LightDepthError: no pair can be read, or the file can't be written.
     """
-    chosen = [
-        (split, pair) for split in splits for pair in load_pairs(root, split, missing_ok=True).spread(PAIRS).pairs
-    ]
+    found = {split: load_pairs(root, split, missing_ok=True, unit=unit).spread(PAIRS) for split in splits}
+    chosen = [(split, pair) for split, pairs in found.items() for pair in pairs.pairs]
     frames = [(split, pair, frame) for split, pair in chosen if (frame := _read(pair)) is not None]
     if not frames:
         raise LightDepthError(f"No pair of {root} can be read, so there is no picture to draw; mend the files first.")

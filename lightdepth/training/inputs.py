@@ -72,9 +72,10 @@ def load_training_data(config: TrainConfig, *, resume: bool = False) -> tuple[Pa
                     f"No data at {place}, where this run began. If the same pairs lie elsewhere now, say where: "
                     f"--resume {flag} PATH."
                 )
-    pairs, validation = load_pairs(config.data_root, "train"), None
+    unit = config.depth_unit()
+    pairs, validation = load_pairs(config.data_root, "train", unit=unit), None
     if config.val_data is not None:
-        validation = load_pairs(config.val_data, "test")
+        validation = load_pairs(config.val_data, "test", unit=unit)
     elif config.val_fraction > 0:
         pairs, validation = split_scenes(pairs, config.val_fraction, config.seed)
     pairs = add_extra_data(

@@ -60,6 +60,7 @@ class CalibrationReport:
     held_out: int
     abs_rel_before: float
     abs_rel_after: float
+    factor: float  # of the calibrated depth to the model's own, at the median of what was predicted
 
     @property
     def made_worse(self) -> bool:
@@ -101,6 +102,7 @@ def calibrate(groups: Sequence[DepthGroup], previous: DepthCalibration | None, f
     scale, exponent = fit(fitting)
     calibration = DepthCalibration(scale, exponent, fitted_on)
     judges = kept_aside or fitting
+    middle_m = float(np.median(np.concatenate([group.predicted_m for group in fitting])))
     before = previous or DepthCalibration(1.0)
     return CalibrationReport(
         calibration,
@@ -108,6 +110,7 @@ def calibrate(groups: Sequence[DepthGroup], previous: DepthCalibration | None, f
         len(kept_aside),
         _abs_rel(judges, (before.scale, before.exponent)),
         _abs_rel(judges, (scale, exponent)),
+        scale * middle_m ** (exponent - 1),
     )
 
 

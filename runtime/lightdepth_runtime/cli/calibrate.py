@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import typer
 
 from ..errors import LightDepthError
 from .evaluate import tracker
-from .options import At, CalibrationData, Device, FocalPx, Force, Live, Model, OutputFile, Split, Threads
+from .options import At, CalibrationData, DepthScale, Device, FocalPx, Force, Live, Model, OutputFile, Split, Threads
 
 if TYPE_CHECKING:
     from ..backends import Backend
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["calibrate_command"]
 
+NEAR_MISTAKE = 1.3  # the shipped model is off by as much in rooms of other cameras
+
 
 def calibrate_command(
     model: Model = None,
@@ -26,6 +29,7 @@ def calibrate_command(
     data: CalibrationData = None,
     live: Live = None,
     split: Split = "train",
+    depth_scale: DepthScale = None,
     focal_px: FocalPx = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -38,6 +42,7 @@ def calibrate_command(
     """
     from ..backends import open_backend
     from ..calibration.rewrite import copy_with_spec
+    from ..evaluation.unit_suspects import nearest_mistake, warn_of_unit
     from ..models.find import SHIPPED_MODEL, find_model
     from ..pairs import load_pairs
 
@@ -45,7 +50,9 @@ def calibrate_command(
         raise typer.BadParameter("nothing to calibrate on; give --at IMAGE,x,y,METRES (repeatable), --data or --live.")
     source = find_model(model)
     target = output or _default_target(source, beside=source != SHIPPED_MODEL)
-    pairs = load_pairs(data, split) if data else None
+    pairs = load_pairs(data, split, unit=depth_scale) if data else None
+    if pairs is not None:
+        warn_of_unit(pairs, lambda text: print(text, file=sys.stderr))
     backend = open_backend(source, device, threads)
     try:
         report = _fit(backend, at or [], pairs, focal_px, live)
@@ -53,6 +60,14 @@ def calibrate_command(
     finally:
         backend.close()
     print(f"{report.calibration.describe()}: {report.describe()}")
+    mistake = nearest_mistake(report.factor, within=NEAR_MISTAKE)
+    if mistake is not None and not force:
+        of = "--depth-scale, or the distances of --at, which are metres" if at else "--depth-scale"
+        raise LightDepthError(
+            f"Depth would change by a factor of {report.factor:.3g}, which is near {mistake:g}, a usual mistake of "
+            f"units, so nothing was written. Check {of} (see `lightdepth data check`), or write it all the same with "
+            "--force."
+        )
     if report.made_worse and not force:
         raise LightDepthError(
             "The calibration made distances kept aside worse, so nothing was written; check the distances, give more "

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from .options import Align, Data, Device, Json, Model, ProtocolName, Sequence, Split, Threads, Tta
+from .options import (
+    Align,
+    Average,
+    CropName,
+    Data,
+    DepthScale,
+    Device,
+    Focal,
+    Json,
+    MaxDepth,
+    Model,
+    ProtocolName,
+    Sequence,
+    Split,
+    Threads,
+    Tta,
+)
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import EvalResult
@@ -32,8 +49,13 @@ def eval_command(
     data: Data,
     model: Model = None,
     split: Split = "test",
-    protocol: ProtocolName = "eigen",
+    depth_scale: DepthScale = None,
+    protocol: ProtocolName = None,
+    crop: CropName = None,
+    max_depth: MaxDepth = None,
     align: Align = "none",
+    average: Average = None,
+    focal: Focal = "off",
     tta: Tta = False,
     sequence: Sequence = False,
     device: Device = "auto",
@@ -44,14 +66,21 @@ def eval_command(
     from ..atomic import atomic_path, write_json
     from ..estimator import DepthEstimator
     from ..evaluation.evaluate import evaluate
-    from ..evaluation.protocol import get_protocol
+    from ..evaluation.protocol import ProtocolParts, choose_protocol
     from ..evaluation.sequence import SequenceResult, evaluate_sequence
+    from ..evaluation.unit_suspects import warn_of_unit
     from ..pairs import load_pairs
 
-    chosen, pairs = get_protocol(protocol, align, flip_tta=tta), load_pairs(data, split)
+    parts = ProtocolParts(align, tta, crop, max_depth, average, focal == "on")
+    pairs = load_pairs(data, split, unit=depth_scale)
+    for note in pairs.notes:
+        print(note)
     # Reserving the file first tells of a folder that can't be written before the work is done.
     reserve = atomic_path(json) if json else nullcontext()
     with reserve as reserved, DepthEstimator.load(model, device, threads) as estimator:
+        range_m = estimator.spec.max_depth_m
+        chosen = choose_protocol(protocol, parts, packaging=pairs.packaging, range_m=range_m)
+        warn_of_unit(pairs, _warn, max_depth_m=chosen.max_depth_m)
         progress = tracker("Evaluating", len(pairs))
         if sequence:
             result = evaluate_sequence(estimator, pairs, chosen, progress=progress)
@@ -60,6 +89,10 @@ def eval_command(
         if reserved:
             write_json(reserved, result.to_dict())
     _show_sequence(result) if isinstance(result, SequenceResult) else _show(result)
+
+
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def tracker(label: str, total: int) -> Callable[[Any], Any]:  # Any: passes items of any type through
@@ -80,6 +113,9 @@ def _show(result: EvalResult) -> None:
     left_out = f", {result.left_out} without valid depth left out" if result.left_out else ""
     console.print(f"Data      {result.data} ({result.packaging}), {result.split}: {result.samples} pairs{left_out}")
     console.print(f"Protocol  {result.protocol.describe()}")
+    if result.protocol.focal and result.focal_unknown:
+        unknown = f"{result.focal_unknown} of {result.samples + result.left_out} pairs"
+        console.print(f"Focal     {unknown} are scored as they are: their camera or the model's is unknown")
     rows = []
     for name, value in result.metrics.to_dict().items():
         label, unit = METRIC_LABELS[name]

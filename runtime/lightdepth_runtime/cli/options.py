@@ -50,6 +50,15 @@ def _parse_protocol(text: str) -> str:
     return text
 
 
+def _parse_unit(text: str) -> Any:  # Any: a DepthUnit
+    from ..pairs.depth_unit import parse_depth_unit
+
+    try:
+        return parse_depth_unit(text)
+    except LightDepthError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 def _parse_device(text: str) -> str:
     if text not in get_args(DeviceName):
         raise typer.BadParameter(f"{text!r} is not one of {', '.join(get_args(DeviceName))}.")
@@ -120,6 +129,18 @@ CalibrationData = Annotated[
         "--data",
         metavar="DIR|LIST",
         help="RGB-D pairs to calibrate on: a folder or a pair list. Default: none, only --at.",
+    ),
+]
+DepthScale = Annotated[
+    Any,  # Any: a DepthUnit, by the parser
+    option(
+        DATA,
+        "--depth-scale",
+        parser=_parse_unit,
+        metavar="UNITS",
+        help="Units of stored depth per metre, as a number or a name: millimetres, centimetres, metres, tum, kitti, "
+        "realsense-l515, realsense-sr300, realsense-d405, sunrgbd, densedepth. Default: what packaging or list say, "
+        "else millimetres, or metres for floats.",
     ),
 ]
 Split = Annotated[str, option(DATA, "--split", metavar="NAME", help="Which split of the folder to use: train or test.")]
@@ -245,14 +266,50 @@ Force = Annotated[bool, option(OUTPUT, "--force", help="Write the model even if 
 Wide = Annotated[bool, option(OUTPUT, "--wide", help="Show every column. Default: those that fit 80 characters.")]
 
 ProtocolName = Annotated[
-    str,
+    str | None,
     option(
         SCORING,
         "--protocol",
         parser=_parse_protocol,
         metavar="NAME",
         help="Evaluation protocol: which pixels count and how they are averaged. One of "
-        "eigen, none, bts, adabins, densedepth, guidedepth, fastdepth, garg, eigen-kitti, kitti.",
+        "eigen, none, bts, adabins, densedepth, guidedepth, fastdepth, garg, eigen-kitti, kitti. "
+        "Default: the one that the packaging and the model's range imply (eigen for NYU Depth V2 and pair lists).",
+    ),
+]
+CropKind = Literal["eigen", "densedepth", "fastdepth", "garg", "eigen-kitti", "none"]
+CropName = Annotated[
+    CropKind | None,
+    option(
+        SCORING,
+        "--crop",
+        metavar="NAME",
+        help="Score only this part of each frame: eigen, densedepth, fastdepth, garg, eigen-kitti or none. "
+        "Default: the protocol's.",
+    ),
+]
+MaxDepth = Annotated[
+    float | None,
+    option(
+        SCORING, "--max-depth", metavar="METRES", help="Score only truth nearer than this. Default: the protocol's."
+    ),
+]
+Average = Annotated[
+    Literal["per-image", "pooled"] | None,
+    option(
+        SCORING,
+        "--average",
+        metavar="KIND",
+        help="Average over images (per-image) or over all pixels (pooled). Default: the protocol's.",
+    ),
+]
+Focal = Annotated[
+    Literal["on", "off"],
+    option(
+        SCORING,
+        "--focal",
+        metavar="on|off",
+        help="Scale each prediction from the model's camera to the pair's, where both are known.",
     ),
 ]
 Align = Annotated[

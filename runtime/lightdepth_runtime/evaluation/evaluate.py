@@ -1,8 +1,9 @@
 """Score a predictor on RGB-D pairs under one protocol."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,8 @@ Predictor = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 class EvalResult:
     """A model's scores with everything needed to compare them fairly.
 
-    `samples` counts the pairs that were scored, `left_out` those whose truth has no pixel that counts.
+    `samples` counts the pairs that were scored, `left_out` those whose truth has no pixel that counts, and
+    `focal_unknown` those that a protocol with `focal` couldn't correct.
     """
 
     model: str
@@ -44,6 +46,7 @@ class EvalResult:
     scores: Scores
     left_out: int = 0
     confidence: Confidence | None = None  # of models with sigma
+    focal_unknown: int = 0
 
     @property
     def metrics(self) -> DepthMetrics:
@@ -69,6 +72,7 @@ class EvalResult:
             "data": {"name": self.data, "packaging": self.packaging, "split": self.split},
             "samples": self.samples,
             "left_out": self.left_out,
+            **({"focal_unknown": self.focal_unknown} if self.protocol.focal else {}),
             **self.metrics.to_dict(),
             **self.scores.to_dict(),
             **({"confidence": self.confidence.to_dict()} if self.confidence else {}),
@@ -100,7 +104,8 @@ def evaluate(
     """
     scorer = Scorer(protocol)
     score_pairs(predictor, pairs.pairs, scorer, batch_size=batch_size, readers=readers, progress=progress)
-    return summarise(scorer, pairs, model=model)
+    unknown = sum(_focal_factor(predictor, pair, (1, 1)) is None for pair in pairs.pairs) if protocol.focal else 0
+    return replace(summarise(scorer, pairs, model=model), focal_unknown=unknown)
 
 
 def score_pairs(
@@ -178,11 +183,25 @@ def _score(predictor: Predictor, frames: Sequence[tuple[Pair, FrameData]], score
     except LightDepthError as error:
         raise LightDepthError(f"{names}: {error}") from error
     each = len(images) // max(1, len(frames))
+    if protocol.focal:
+        factors = [_focal_factor(predictor, pair, frame.depth_m.shape) or 1.0 for pair, frame in frames]
+        predictions = [depth_m * np.float32(factors[number // each]) for number, depth_m in enumerate(predictions)]
     for number, ((pair, _), (_, truth_m)) in enumerate(zip(frames, seen, strict=True)):
         views = _views(predictions[number * each : (number + 1) * each], truth_m, protocol)
         scored = scorer.add_views(views, pair.name, pair.scene)
         if sigmas and scored is not None:
             scorer.add_sigma(views[0][0], sigmas[number * each], truth_m)  # the frame's own, not its mirror image's
+
+
+def _focal_factor(predictor: Predictor, pair: Pair, size: tuple[int, ...]) -> float | None:
+    """Return what scales depth from the model's camera to the pair's, in a frame of `size`; None if one is unknown."""
+    ours = predictor.spec.intrinsics if isinstance(predictor, DepthEstimator) else None
+    theirs = pair.intrinsics
+    if ours is None or theirs is None:
+        return None
+    height, width = size
+    focal_px = math.sqrt(theirs.fx * width / theirs.width * theirs.fy * height / theirs.height)
+    return ours.depth_factor(focal_px, height, width)
 
 
 def _seen(image: NDArray[np.uint8], protocol: Protocol) -> list[NDArray[np.uint8]]:

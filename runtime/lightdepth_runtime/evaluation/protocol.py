@@ -200,6 +200,8 @@ def _with_parts(preset: Protocol, parts: ProtocolParts) -> Protocol:
     ):
         if value is not None and value not in known:
             raise LightDepthError(f"Unknown {what} {value!r}; choose one of {', '.join(known)}.")
+    if parts.focal and "fastdepth" in (parts.crop, preset.crop):
+        raise LightDepthError("The crop fastdepth cuts the frame itself, so --focal on doesn't fit it; leave one out.")
     changed = replace(preset, crop=parts.crop or preset.crop, averaging=parts.averaging or preset.averaging)
     if parts.max_depth_m is not None:
         if not parts.max_depth_m > preset.min_depth_m:

@@ -13,7 +13,7 @@ from ..errors import LightDepthError
 from ..estimator import DepthEstimator
 from ..images.preprocess import resize_depth
 from ..pairs import Pair, PairSet, parse_depth_unit
-from ..pairs.depth_unit import NAMED_UNITS
+from ..pairs.depth_unit import MILLIMETRES_PER_METRE, NAMED_UNITS
 from ..pairs.file_pair import FilePair
 from .evaluate import Predictor
 
@@ -26,13 +26,14 @@ _MULTIPLES = (10, 8, 5, 4)
 _MOST_PAIRS = 12
 _ALL = 0.99  # of the values: sensors that measure far wrap SUN RGB-D's rotated bits
 _MOST_BEYOND = 0.3  # of the readings
+_WITNESS_RANGE_M = 10.0
 _PLAUSIBLE_MEDIAN_M = 0.4  # and more, where no model can be asked
 _NAMES = {unit.per_metre: name for name, unit in reversed(NAMED_UNITS.items()) if name not in ("densedepth", "sunrgbd")}
 
 
 @dataclass(frozen=True)
 class UnitSuspect:
-    """Depth seems `factor` times too large; `certain` where it is said by more than one sign, or nothing is declared."""
+    """Depth seems `factor` times too large; it is `certain` by two signs, or by one where nothing is declared."""
 
     factor: float
     reasons: tuple[str, ...]
@@ -89,8 +90,9 @@ def suspect_unit(pairs: PairSet, witness: Predictor | None, *, max_depth_m: floa
     mistake = nearest_mistake(ratio) if ratio else None
     is_beyond = sample.beyond > _MOST_BEYOND
     beyond = f"{sample.beyond:.0%} of the readings are beyond {max_depth_m:g} m"
-    # A model of rooms can't judge a street; where nothing is declared, that is to be said first.
-    if mistake and not (is_declared and (sample.median_m > max_depth_m or max_depth_m > 10)):
+    # A model of rooms can't judge a street. Where nothing is declared, depth beyond a room's is to be declared first.
+    is_street = max_depth_m > _WITNESS_RANGE_M or (is_declared and sample.median_m > _WITNESS_RANGE_M)
+    if mistake and not (mistake > 1 and is_street):
         reasons = (seen, beyond) if is_beyond else (seen,)
         return UnitSuspect(mistake, reasons, unit, per_metre, certain=not is_declared)
     if is_beyond and not is_declared:
@@ -98,10 +100,13 @@ def suspect_unit(pairs: PairSet, witness: Predictor | None, *, max_depth_m: floa
     return None
 
 
-def nearest_mistake(ratio: float) -> float | None:
-    """Return the known mistake that a ratio of depths is nearer to than to 1, in logarithm; None if there is none."""
+def nearest_mistake(ratio: float, *, within: float = math.inf) -> float | None:
+    """Return the known mistake that a ratio of depths is nearer to than to 1; None if there is none.
+
+    `within` is the largest factor between the two that still counts.
+    """
     best = min((1.0, *KNOWN_MISTAKES), key=lambda known: abs(math.log(ratio / known)))
-    return None if best == 1.0 else best
+    return None if best == 1.0 or abs(math.log(ratio / best)) > math.log(within) else best
 
 
 def open_witness() -> DepthEstimator | None:
@@ -168,10 +173,10 @@ def _read(pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[n
 def _stored_per_metre(pairs: PairSet) -> float:
     """Return the units per metre that undeclared files are taken to have."""
     first = pairs.pairs[0]
-    is_float = isinstance(first, FilePair) and first.depth_path.suffix.lower() in (".npy", ".npz", ".exr", ".tif", ".tiff")
-    if is_float and isinstance(first, FilePair):
-        try:
-            is_float = np.issubdtype(first.read_stored()[1].dtype, np.floating)
-        except LightDepthError:
-            is_float = False
-    return 1.0 if is_float else 1000.0
+    if not isinstance(first, FilePair) or first.depth_path.suffix.lower() == ".png":
+        return MILLIMETRES_PER_METRE
+    try:
+        is_float = np.issubdtype(first.read_stored()[1].dtype, np.floating)
+    except LightDepthError:
+        return MILLIMETRES_PER_METRE
+    return 1.0 if is_float else MILLIMETRES_PER_METRE

@@ -12,6 +12,7 @@ from lightdepth.compare.compare import Entrant, compare, rank
 from lightdepth.config import check_config
 from lightdepth.report.compare import compare_markdown
 from lightdepth_runtime import LightDepthError, ModelSpec
+from lightdepth_runtime.evaluation.protocol import get_protocol
 from lightdepth_runtime.pairs import load_pairs, spread_indices
 
 pytestmark = pytest.mark.usefixtures("exported_once")
@@ -75,7 +76,7 @@ def test_winners_exist_only_inside_one_protocol(test_pairs, truth_by_image):
 
 def test_rows_of_different_protocols_are_not_ranked_and_the_difference_is_named(test_pairs, truth_by_image):
     raw = compare([entrant("a", truth_by_image)], test_pairs)[0].rows[0]
-    median = compare([entrant("b", truth_by_image)], test_pairs, protocol="none")[0].rows[1]
+    median = compare([entrant("b", truth_by_image)], test_pairs, protocol=get_protocol("none"))[0].rows[1]
     with pytest.raises(LightDepthError, match="crop eigen and none; alignment none and median"):
         rank([raw, median], "rmse_m")
 
@@ -95,7 +96,7 @@ def test_the_mirror_image_is_predicted_once_for_all_alignments(test_pairs, truth
         calls.append(image)
         return np.full(image.shape[:2], 2, np.float32)
 
-    comparison, _ = compare([entrant("flat", flat)], test_pairs, protocol="densedepth")
+    comparison, _ = compare([entrant("flat", flat)], test_pairs, protocol=get_protocol("densedepth"))
     assert len(calls) == 2 * len(test_pairs)
     assert {row.protocol.averaging for row in comparison.rows} == {"pooled"}
 

@@ -99,7 +99,7 @@ def test_errors_are_one_line_and_exit_code_1(run, tmp_path, tum, model):
 
 
 def test_an_unexpected_failure_is_one_line_too(run, monkeypatch, tum):
-    def broken(*_):
+    def broken(*_, **__):
         raise KeyError("inner thing")
 
     monkeypatch.setattr("lightdepth_runtime.pairs.load_pairs", broken)
@@ -119,7 +119,7 @@ def test_debug_shows_the_traceback(monkeypatch, tmp_path):
 
 
 def test_an_interruption_is_exit_code_130(run, monkeypatch, tum):
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("lightdepth_runtime.pairs.load_pairs", interrupted)

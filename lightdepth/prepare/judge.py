@@ -1,0 +1,161 @@
+"""Judge the splits of a data set by what was seen of their pairs: units, holes, alignment, cameras, leaks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from lightdepth_runtime.evaluation.unit_suspects import open_witness, suspect_unit
+from lightdepth_runtime.pairs import PairSet
+
+from .duplicates import find_duplicates
+from .facts import MAX_SHIFT, PairFacts
+from .finding import Finding, Level
+from .split_facts import SplitFacts
+
+__all__ = ["judge_split", "judge_together", "judge_unit"]
+
+# Rooms differ by a factor of two or so; wrong units by 5 (TUM's 5000 a metre), 10 (cm), 25.5 (8 bits) or 1000.
+MOST_MEDIAN_RATIO = 3.0
+MOST_FILE_RATIO = 8.0  # one file's median against its split's: a wall at arm's length in a set of halls is none
+PLAUSIBLE_MEDIAN_M = (0.3, 30.0)
+MOST_HOLES = 0.8
+MOST_SATURATED = 0.3
+FLAT_COLOR = 2.0  # standard deviation of grey values: a lens cap, a lost frame
+# Measured: 0.10 to 0.22 over the pairs of NYU Depth V2 and TUM, 0.00 to 0.03 where each depth is its neighbour's.
+LEAST_AGREEMENT = 0.05
+LEAST_PAIR_AGREEMENT = 0.0  # a single aligned pair had at least 0.01; a third of the exchanged ones are below
+MOST_SHIFT = 2  # at a width of 160: 8 pixels of a frame 640 wide
+LEAST_PAIRS_FOR_SHIFT = 8
+SAME_SHAPE = 0.01  # of the aspect ratio
+PLAUSIBLE_FOCAL = (0.4, 2.5)  # focal length over image width: 103 to 23 degrees
+
+
+def judge_split(pairs: PairSet, facts: Sequence[PairFacts], split: SplitFacts) -> list[Finding]:
+    """Judge a split by itself."""
+    found: list[Finding] = []
+    name = split.split
+
+    def report(level: Level, check: str, message: str, names: Iterable[str] = ()) -> None:
+        found.append(Finding(level, check, f"{name}: {message}", tuple(names)))
+
+    def report_pairs(level: Level, check: str, message: str, wanted: Callable[[PairFacts], bool]) -> None:
+        names = [fact.name for fact in facts if wanted(fact)]
+        if names:
+            report(level, check, f"{len(names)} {'pair' if len(names) == 1 else 'pairs'} {message}", names)
+
+    low_m, high_m = PLAUSIBLE_MEDIAN_M
+    median_m = split.median_m
+    if not low_m <= median_m <= high_m:
+        report("error", "units", f"a median depth of {median_m:.3g} m is no room's; the depth files' unit is not mm")
+    report_pairs("error", "no_depth", "without a single reading", lambda fact: fact.median_m == 0)
+    report_pairs(
+        "error",
+        "units",
+        f"over {MOST_FILE_RATIO:g} times off the split's median of {median_m:.2f} m: another unit?",
+        lambda fact: fact.median_m > 0 and not 1 / MOST_FILE_RATIO < fact.median_m / median_m < MOST_FILE_RATIO,
+    )
+    report_pairs("warning", "holes", f"with over {MOST_HOLES:.0%} holes", lambda fact: MOST_HOLES < fact.holes < 1)
+    report_pairs("warning", "flat_depth", "of one single depth", lambda fact: 0 < fact.most_m == fact.least_m)
+    report_pairs(
+        "warning", "saturated", f"with over {MOST_SATURATED:.0%} of the depth saturated",
+        lambda fact: fact.saturated_depth > MOST_SATURATED,
+    )  # fmt: skip
+    report_pairs(
+        "warning", "overexposed", f"with over {MOST_SATURATED:.0%} of the image white",
+        lambda fact: fact.saturated_color > MOST_SATURATED,
+    )  # fmt: skip
+    report_pairs("warning", "flat_color", "whose image shows nothing", lambda fact: fact.color_spread < FLAT_COLOR)
+    report_pairs(
+        "warning",
+        "alignment",
+        "whose depth has its edges where the image has none: depth of another image?",
+        lambda fact: fact.edges[MAX_SHIFT, MAX_SHIFT] < LEAST_PAIR_AGREEMENT,
+    )
+    for what, counts in (("sizes", split.sizes), ("bit depths", split.bits)):
+        if len(counts) > 1:
+            common = next(iter(counts))
+            odd = [f.name for f in facts if common not in (f"{f.width}x{f.height}", str(f.bits))]
+            report("warning", what.replace(" ", "_"), f"{len(counts)} {what} ({', '.join(counts)})", odd)
+    found += _judge_alignment(name, facts)
+    found += _judge_camera(pairs, split)
+    return found
+
+
+def judge_unit(pairs: PairSet, max_depth_m: float) -> list[Finding]:
+    """Ask the values, and the shipped model, whether the unit is right."""
+    witness = open_witness()
+    try:
+        suspect = suspect_unit(pairs, witness, max_depth_m=max_depth_m)
+    finally:
+        if witness is not None:
+            witness.close()
+    if suspect is None:
+        return []
+    return [Finding("error" if suspect.certain else "warning", "units", f"{pairs.split}: {suspect.describe()}")]
+
+
+def _judge_alignment(name: str, facts: Sequence[PairFacts]) -> list[Finding]:
+    """Sum the edge agreement over each scene: where it peaks says how far depth lies beside the colour."""
+    found = []
+    scenes: dict[str, list[PairFacts]] = defaultdict(list)
+    for fact in facts:
+        scenes[fact.scene].append(fact)
+    groups = {"all scenes": list(facts)} | (scenes if len(scenes) > 1 else {})
+    for scene, members in groups.items():
+        if len(members) < LEAST_PAIRS_FOR_SHIFT:
+            continue
+        edges = np.mean([fact.edges for fact in members], axis=0)
+        row, column = np.unravel_index(int(edges.argmax()), edges.shape)
+        shift = max(abs(int(row) - MAX_SHIFT), abs(int(column) - MAX_SHIFT))
+        here, best = float(edges[MAX_SHIFT, MAX_SHIFT]), float(edges.max())
+        if best < LEAST_AGREEMENT:
+            message = f"{name}, {scene}: depth and colour share no edges (agreement {here:.2f}): depth of other images?"
+            found.append(Finding("error", "alignment", message))
+        elif shift > MOST_SHIFT and best > 1.25 * here:
+            scale = members[0].width / 160
+            message = (
+                f"{name}, {scene}: depth lies about {abs(column - MAX_SHIFT) * scale:.0f} px beside and "
+                f"{abs(row - MAX_SHIFT) * scale:.0f} px above or below the colour; register it to the colour camera"
+            )
+            found.append(Finding("error", "alignment", message))
+    return found
+
+
+def _judge_camera(pairs: PairSet, split: SplitFacts) -> list[Finding]:
+    camera = pairs.intrinsics
+    if camera is None:
+        message = f"{split.split}: no focal length is known; set `intrinsics` in config.yaml, checkpoints then carry it"
+        return [Finding("note", "intrinsics", message)]
+    size = f"{camera.width}x{camera.height}"
+    low, high = PLAUSIBLE_FOCAL
+    # Images that were made smaller since the calibration are still that camera's, a crop of them is not.
+    sizes = [tuple(map(int, seen.split("x"))) for seen in split.sizes]
+    fits = any(abs(width / height * camera.height / camera.width - 1) < SAME_SHAPE for width, height in sizes)
+    if not (fits and low < camera.fx / camera.width < high):
+        message = f"{split.split}: a camera of {size} and focal length {camera.fx:g} px doesn't fit these images"
+        return [Finding("error", "intrinsics", message)]
+    return []
+
+
+def judge_together(splits: Sequence[SplitFacts], looked: dict[str, list[PairFacts]]) -> list[Finding]:
+    """Judge the splits against each other."""
+    found: list[Finding] = []
+    if len(splits) == 2:
+        train, test = splits
+        ratio = max(train.median_m, test.median_m) / max(min(train.median_m, test.median_m), 1e-9)
+        if ratio > MOST_MEDIAN_RATIO:
+            message = (
+                f"train and test disagree: median depth {train.median_m:.3g} m against {test.median_m:.3g} m, "
+                f"{ratio:.0f} times apart; one of them is not in the unit its packaging says"
+            )
+            found.append(Finding("error", "units", message))
+        scenes = [{fact.scene for fact in looked[split.split]} for split in splits]
+        common = sorted(scenes[0] & scenes[1])
+        if common:
+            found.append(Finding("error", "scenes", f"{len(common)} scenes are in both splits", tuple(common)))
+        if train.focal_px != test.focal_px:
+            found.append(Finding("warning", "intrinsics", "train and test were recorded with other focal lengths"))
+    return found + find_duplicates(looked)
