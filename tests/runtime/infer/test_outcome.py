@@ -57,6 +57,7 @@ def test_a_long_stream_with_many_bad_frames_needs_no_more_memory_than_a_short_on
 
     def peak_bytes(count):
         gc.freeze()  # beside what other tests left alive, Python would put off collecting the frames' exceptions
+        gc.collect()
         tracemalloc.start()
         with pytest.raises(LightDepthError, match=f"{count // 2} of {count} frames failed"):
             infer_stream(estimator, frames(count), [Counting()])
