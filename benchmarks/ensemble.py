@@ -35,10 +35,8 @@ def main(
         )
     if json:
         write_json(json, result.to_dict())
-    metrics = result.metrics
-    print(
-        f"RMSE {metrics.rmse_m:.3f} m, AbsRel {metrics.abs_rel:.3f}, delta1 {metrics.delta1:.3f}, {result.samples} pairs"
-    )
+    print(f"{ensemble.source}, {result.samples} pairs of {result.data}")
+    print("  ".join(f"{name} {value:.4f}" for name, value in result.metrics.to_dict().items()))
 
 
 if __name__ == "__main__":
