@@ -13,7 +13,7 @@ from .complete import completed
 from .opencv import import_cv2, quiet_cv2
 from .orientation import is_avif, orientation_of, turned
 
-__all__ = ["IMAGE_SUFFIXES", "decode_image", "decode_rgb", "foreign_format", "read_bytes", "read_image"]
+__all__ = ["HEIC_BRANDS", "IMAGE_SUFFIXES", "decode_image", "decode_rgb", "foreign_format", "read_bytes", "read_image"]
 
 # What OpenCV reads as a picture; its float formats (.hdr, .exr, .pfm) have no agreed white.
 IMAGE_SUFFIXES = frozenset({
@@ -21,7 +21,7 @@ IMAGE_SUFFIXES = frozenset({
     ".ppm", ".pgm", ".pbm", ".pnm", ".sr", ".ras",
 })  # fmt: skip
 # Brands of ISO's base media format at byte 8 (ISO/IEC 23008-12, annex B).
-_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _CONVERT_HEIC = (
     'convert it to JPEG first, with heif-convert, or choose "Most Compatible" in an iPhone\'s camera settings'
 )
@@ -86,7 +86,7 @@ def decode_image(content: bytes, path: Path, flags: int) -> NDArray[np.generic]:
 
 def foreign_format(content: bytes) -> str | None:
     """Name the format of a file that OpenCV can't read, with what to do, from its first bytes; None for any other."""
-    if content[4:8] == b"ftyp" and content[8:12] in _HEIC_BRANDS:
+    if content[4:8] == b"ftyp" and content[8:12] in HEIC_BRANDS:
         return f"HEIC, which OpenCV can't read; {_CONVERT_HEIC}"
     if is_avif(content):
         return "AVIF, which this build of OpenCV can't read; convert it to JPEG or PNG first"

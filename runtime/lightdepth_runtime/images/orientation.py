@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["AVIF_START", "SIDEWAYS", "is_avif", "orientation_of", "turned"]
+__all__ = ["AVIF_START", "SIDEWAYS", "is_avif", "orientation_of", "tiff_tags", "turned"]
 
 Pixel = TypeVar("Pixel", bound=np.generic)
 
@@ -74,16 +74,18 @@ def _box_value(content: bytes, kind: bytes, end: int) -> int | None:
 
 
 def _tiff_orientation(block: bytes) -> int:
-    """Read the tag from the first directory of a TIFF block (TIFF 6.0, section 2); 1 for what is none."""
+    value = tiff_tags(block).get(_ORIENTATION_TAG, 1)
+    return value if 1 <= value <= 8 else 1
+
+
+def tiff_tags(block: bytes) -> dict[int, int]:
+    """Return the tags of the first directory of a TIFF block, with each one's 16-bit value (TIFF 6.0, section 2)."""
     if block[:4] not in (b"II*\0", b"MM\0*"):
-        return 1
+        return {}
 
     def number(start: int, size: int) -> int:
         return int.from_bytes(block[start : start + size], "little" if block[:1] == b"I" else "big")
 
     directory = number(4, 4)
-    for entry in range(directory + 2, directory + 2 + number(directory, 2) * _ENTRY_BYTES, _ENTRY_BYTES):
-        if number(entry, 2) == _ORIENTATION_TAG:
-            value = number(entry + 8, 2)
-            return value if 1 <= value <= 8 else 1
-    return 1
+    entries = range(directory + 2, directory + 2 + number(directory, 2) * _ENTRY_BYTES, _ENTRY_BYTES)
+    return {number(entry, 2): number(entry + 8, 2) for entry in entries}

@@ -44,16 +44,22 @@ class InferPlan:
 
 
 def plan_inputs(
-    inputs: Sequence[str], output: Path, save: frozenset[str] | None, lens: Lens, topic: str | None = None
+    inputs: Sequence[str],
+    output: Path,
+    save: frozenset[str] | None,
+    lens: Lens,
+    topic: str | None = None,
+    *,
+    say: Callable[[str], None] = lambda _: None,
 ) -> InferPlan:
-    """Sort inputs into images and streams.
+    """Sort inputs into images and streams; `say` is told how many files of folders are left out.
 
     Raises:
         LightDepthError: nothing named, or what doesn't exist.
     """
     streams = plan_streams([text for text in inputs if is_stream(text)], topic)
     files = [Path(text) for text in inputs if not is_stream(text)]
-    return InferPlan(plan_jobs(files, output) if files or not streams else [], streams, output, save, lens)
+    return InferPlan(plan_jobs(files, output, say=say) if files or not streams else [], streams, output, save, lens)
 
 
 def run_plan(

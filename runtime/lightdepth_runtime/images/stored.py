@@ -1,0 +1,46 @@
+"""What a picture file is, by its first bytes alone: enough to sort the files of a folder without decoding them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .decode import HEIC_BRANDS
+from .orientation import tiff_tags
+
+__all__ = ["is_depth_picture", "is_heic"]
+
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_BITS, _PNG_COLOR = 24, 25  # where IHDR's bit depth and colour type stand; type 0 is grey
+_TIFF_BITS, _TIFF_SAMPLES = 0x0102, 0x0115  # BitsPerSample and SamplesPerPixel (TIFF 6.0, section 8)
+_TIFF_STARTS = (b"II*\0", b"MM\0*")
+
+
+def is_depth_picture(path: Path) -> bool:
+    """Tell a PNG, TIFF or PGM of one channel with more than 8 bits; a file that can't be read is none."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+            if start.startswith(_TIFF_STARTS):
+                start += file.read()  # the directory may stand at the end
+    except OSError:
+        return False
+    if start.startswith(_PNG_START):
+        return len(start) > _PNG_COLOR and start[_PNG_BITS] == 16 and start[_PNG_COLOR] == 0
+    if start.startswith(_TIFF_STARTS):
+        tags = tiff_tags(start)
+        return tags.get(_TIFF_SAMPLES, 1) == 1 and tags.get(_TIFF_BITS, 1) > 8
+    if start.startswith((b"P5", b"P2")):
+        words = [line.split(b"#")[0] for line in start[2:].splitlines()]
+        numbers = b" ".join(words).split()
+        return len(numbers) > 2 and numbers[2].isdigit() and int(numbers[2]) > 255
+    return False
+
+
+def is_heic(path: Path) -> bool:
+    """Tell a HEIC file by its brand, since some phones give JPEG files its suffix; one that can't be read is none."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(12)
+    except OSError:
+        return False
+    return start[4:8] == b"ftyp" and start[8:12] in HEIC_BRANDS
