@@ -19,6 +19,7 @@ __all__ = ["Camera", "Reconnect", "open_camera", "without_password"]
 
 OPEN_TIMEOUT_MS = 10_000  # FFmpeg would wait for 30 s
 JOIN_TIMEOUT_S = 2.0
+LOOK_INTERVAL_S = 0.1  # between looks whether the stream is to end
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Camera(Closing):
     A thread reads all the time, so that no driver's queue grows old. `newest` waits for a frame later than the last one
     it gave. Where reading fails the thread opens the device again, as `Reconnect` says, and frames go on after the
     gap; a size that changes is passed on as it comes. Once it gives up, `newest` raises, now and on every later call.
-    Stamps are this computer's clock when the frame was read. A URL is taken as endless: a file behind HTTP repeats.
+    Stamps are this computer's clock when the frame was read. A URL is taken as endless; `frames.web` tells finite ones.
 
     Example:
         with Camera("rtsp://robot.local/front") as camera:
@@ -95,6 +96,7 @@ class Camera(Closing):
         self._stamp_ns = 0
         self._given = 0
         self._error: LightDepthError | None = None
+        self._ended = False
         self._closing = threading.Event()
         capture = self._open()
         if capture is None:
@@ -113,19 +115,36 @@ class Camera(Closing):
                 `Reconnect.stall_s`).
         """
         timeout_s = self._policy.stall_s if timeout_s is None else timeout_s
+        until = time.monotonic() + timeout_s
         with self._change:
-            self._change.wait_for(lambda: self._image is not None or self._error is not None, timeout_s)
+            while self._image is None and self._error is None and not self._ended:
+                left_s = until - time.monotonic()
+                if left_s <= 0:
+                    break
+                self._change.wait(min(left_s, LOOK_INTERVAL_S))
             if self._image is not None:
                 frame = Frame(self._image, self._stamp_ns, f"{self._name}_{self._given:06d}")
                 self._image, self._given = None, self._given + 1
                 return frame
+            if self._ended and self._error is None:
+                raise LightDepthError(f"{self._shown} was ended; open it again.")
             raise self._error or LightDepthError(
                 f"{self._shown} gave no frame for {timeout_s:g} s; check the camera and its connection."
             )
 
     def __iter__(self) -> Iterator[Frame]:
-        while True:
-            yield self.newest()
+        while not self._ended:
+            try:
+                frame = self.newest()
+            except LightDepthError:
+                if self._ended:
+                    return
+                raise
+            yield frame
+
+    def end(self) -> None:
+        """End the iteration as if the camera had an end, at once where it is silent; for a signal's handler too."""
+        self._ended = True  # no lock: whoever waits looks here ten times a second
 
     def close(self) -> None:
         """Stop grabbing and free the device; a read that hangs in its driver is left to end by itself."""

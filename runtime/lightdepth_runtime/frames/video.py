@@ -78,6 +78,12 @@ class VideoFile(Closing):
     are what the container says, `count` None where it doesn't. A file that ends early gives the frames it has and then
     raises: decoders report damage no other way.
 
+    Args:
+        path: the file, or a URL of a video that has an end.
+        name: what frames' names begin with; by default the file's.
+        opener: opens it; tests give a fake.
+        shown: what errors call it; by default `path`.
+
     Example:
         with VideoFile("clip.mp4") as video:
             for frame in video:
@@ -91,12 +97,19 @@ class VideoFile(Closing):
     live = False
 
     def __init__(
-        self, path: Path | str, name: str | None = None, opener: Callable[[str], Capture] = open_capture
+        self,
+        path: Path | str,
+        name: str | None = None,
+        opener: Callable[[str], Capture] = open_capture,
+        *,
+        shown: str | None = None,
     ) -> None:
-        self._path, self._name = Path(path), name or Path(path).stem
-        _check_file(self._path)
+        source = str(path)
+        self._path, self._name = shown or source, name or Path(source).stem
+        if "://" not in source:
+            _check_file(Path(source), self._path)
         cv2 = import_cv2()
-        self._capture = opener(str(self._path))
+        self._capture = opener(source)
         if not self._capture.isOpened():
             self._capture.release()
             raise LightDepthError(
@@ -137,10 +150,10 @@ class VideoFile(Closing):
         self._capture.release()
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path, shown: str) -> None:
     try:
         size_bytes = path.stat().st_size
     except OSError as error:
-        raise LightDepthError(f"Can't read {path}: {error.strerror or error}.") from error
+        raise LightDepthError(f"Can't read {shown}: {error.strerror or error}.") from error
     if size_bytes == 0:
-        raise LightDepthError(f"{path} is empty (0 bytes). Replace the file or leave it out.")
+        raise LightDepthError(f"{shown} is empty (0 bytes). Replace the file or leave it out.")

@@ -12,6 +12,7 @@ from ..errors import LightDepthError
 from ..estimator import DepthEstimator
 from ..floor import CameraMount
 from ..frames.frame import Frame, ImageJob
+from ..frames.web import WebPicture
 from ..progress import track
 from ..sinks.colorize import Colormap, DepthRange
 from ..sinks.open import IMAGE_SAVE, RECORDING_SAVE, STREAM_SAVE, Style, open_sinks
@@ -116,12 +117,13 @@ def run_plan(
         make_folder(plan.output)
         with open_stream(job, say) as source:
             usual = RECORDING_SAVE if job.is_recording else STREAM_SAVE
+            usual = IMAGE_SAVE if isinstance(source, WebPicture) else usual
             save = usual if plan.save is None else plan.save
             sinks = open_sinks(save, plan.output, job.stem, style, fps=source.fps)
             if view:
                 sinks.append(RerunSink(None))
             options = {"lens": plan.lens, "say": say, "notice": notice, "most_frames": most_frames, "steady": steady}
-            with _interrupt_of(source) as stop:
+            with _interrupt_of(source, say) as stop:
                 return infer_stream(estimator, _shown(source, job, most_frames, say), sinks, **options, stop=stop)
 
     if plan.images:
@@ -134,8 +136,11 @@ def run_plan(
 
 
 @contextmanager
-def _interrupt_of(source: FrameSource) -> Iterator[Callable[[], bool]]:
-    """Let the first Ctrl-C be the normal end of a source that has no other; a second one interrupts as always."""
+def _interrupt_of(source: FrameSource, say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
+    """Let Ctrl-C be the normal end of a source that has no other, also of one that is silent.
+
+    A second one changes nothing, since files are being finished then; a third interrupts as always.
+    """
     asked: list[int] = []
     if not source.live:
         yield lambda: False
@@ -143,7 +148,10 @@ def _interrupt_of(source: FrameSource) -> Iterator[Callable[[], bool]]:
 
     def remember(number: int, _: object) -> None:
         asked.append(number)
-        signal.signal(signal.SIGINT, before)
+        getattr(source, "end", lambda: None)()  # a source of a caller's own may have no such method
+        if len(asked) > 1:
+            say("Finishing the files; Ctrl-C once more gives up what is unfinished.")
+            signal.signal(signal.SIGINT, before)
 
     try:
         before = signal.signal(signal.SIGINT, remember)

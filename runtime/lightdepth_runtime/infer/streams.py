@@ -6,11 +6,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from ..errors import LightDepthError
 from ..frames.camera import Camera, without_password
 from ..frames.frame import Frame
 from ..frames.video import VIDEO_SUFFIXES, VideoFile
+from ..frames.web import file_name_of, open_web
 from ..ros import RecordingSource, is_recording
 from .inputs import distinct_stems
 
@@ -18,6 +20,7 @@ __all__ = ["FrameSource", "StreamJob", "is_stream", "open_stream", "plan_streams
 
 CAMERA = re.compile(r"camera:\d+")
 URL = re.compile(r"(rtsp|rtsps|rtmp|http|https|udp|tcp)://.+", re.IGNORECASE)
+WEB = re.compile(r"https?://", re.IGNORECASE)
 
 
 class FrameSource(AbstractContextManager["FrameSource"], Protocol):
@@ -82,6 +85,8 @@ def open_stream(job: StreamJob, say: Callable[[str], None] = lambda _: None) -> 
     Raises:
         LightDepthError: it can't be opened.
     """
+    if WEB.match(job.source):
+        return open_web(job.source, job.stem)
     if CAMERA.fullmatch(job.source) or URL.fullmatch(job.source):
         return Camera(job.source, name=job.stem)
     if job.is_recording:
@@ -90,7 +95,10 @@ def open_stream(job: StreamJob, say: Callable[[str], None] = lambda _: None) -> 
 
 
 def _named(text: str) -> Path:
-    """Return the path whose stem names a stream: of a camera or URL a made-up one."""
+    """Return the path whose stem names a stream: of a camera or URL a made-up one, or the file that it names."""
+    file = file_name_of(text) if WEB.match(text) else None
+    if file is not None:
+        return Path("/", re.sub(r"\W+", "_", urlsplit(text).hostname or "web"), file.replace("/", "_"))
     if CAMERA.fullmatch(text) or URL.fullmatch(text):
         return Path("/", re.sub(r"\W+", "_", without_password(text)).strip("_"))
     return Path(text).absolute()

@@ -165,3 +165,11 @@ def test_closing_frees_the_device_and_wakes_a_waiting_reader():
     assert all("closed" in error for error in errors)
     with pytest.raises(LightDepthError, match="was closed"):
         camera.newest()
+
+
+def test_a_silent_camera_that_is_ended_ends_the_iteration_at_once():
+    camera = Camera("camera:0", opener=lambda _: FakeCapture([], threading.Semaphore(0)))
+    threading.Timer(0.1, camera.end).start()
+    start = time.monotonic()
+    assert list(camera) == []
+    assert time.monotonic() - start < 2

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.infer.lens import Lens
 from lightdepth_runtime.infer.plan import plan_inputs, run_plan
+from lightdepth_runtime.sinks.video import VideoSink
 
 
 @pytest.fixture
@@ -66,6 +68,7 @@ def test_an_interrupt_ends_a_camera_normally(estimator, monkeypatch, tmp_path):
         def read(self):
             Interrupted.frames += 1
             if Interrupted.frames == 3:
+                time.sleep(0.3)  # until the first is written
                 os.kill(os.getpid(), signal.SIGINT)
             return True, np.full((24, 32, 3), 90, np.uint8)
 
@@ -95,8 +98,53 @@ def _slow_start(job, _say):
         def __exit__(self, *_):
             self.camera.close()
 
+        def end(self):
+            self.camera.end()
+
         def __iter__(self):
             self.camera = Camera(job.source, name=job.stem, opener=lambda source: open_camera(source))
             yield from self.camera
 
     return Late()
+
+
+@pytest.mark.parametrize("interrupts", [1, 2])
+def test_an_interrupt_ends_a_silent_camera_at_once_and_a_second_one_loses_nothing(
+    estimator, monkeypatch, tmp_path, interrupts
+):
+    class Silent:
+        """A camera of two frames that then says nothing, and neither fails nor ends."""
+
+        frames = 0
+
+        def isOpened(self):  # noqa: N802
+            return True
+
+        def read(self):
+            Silent.frames += 1
+            if Silent.frames == 3:
+                time.sleep(0.3)  # until both frames are written
+                os.kill(os.getpid(), signal.SIGINT)
+            if Silent.frames > 2:
+                time.sleep(1)
+            time.sleep(0.1)
+            return True, np.full((24, 32, 3), 90, np.uint8)
+
+        def release(self):
+            pass
+
+    monkeypatch.setattr("lightdepth_runtime.frames.camera.open_capture", lambda *_: Silent())
+    real_close = VideoSink.close
+
+    def close(sink):
+        if interrupts == 2:  # while the video is being finished
+            os.kill(os.getpid(), signal.SIGINT)
+        return real_close(sink)
+
+    monkeypatch.setattr(VideoSink, "close", close)
+    before, start = signal.getsignal(signal.SIGINT), time.monotonic()
+    monkeypatch.setattr("lightdepth_runtime.infer.plan.open_stream", _slow_start)
+    [path] = run_plan(estimator, plan_inputs(["camera:0"], tmp_path / "out", None, Lens())).paths
+    assert time.monotonic() - start < 5
+    assert path.is_file()
+    assert signal.getsignal(signal.SIGINT) is before
