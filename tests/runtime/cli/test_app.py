@@ -36,7 +36,8 @@ def run(capsys, monkeypatch):
 def test_infer_writes_every_kind_and_says_what_it_did(run, model, tum, tmp_path):
     code, out, err = run("infer", "--model", model, tum, "--output", tmp_path / "out", "--colormap", "turbo")
     assert code == 0
-    assert [line.split(":")[0] for line in err.splitlines()] == ["Depth isn't corrected for the camera's focal length"]
+    said = ["2 files left out", "Depth isn't corrected for the camera's focal length"]
+    assert [line.split(":")[0] for line in err.splitlines()] == said
     assert "6 images" in out
     assert len(list((tmp_path / "out").iterdir())) == 18
 
@@ -52,7 +53,7 @@ def test_one_damaged_image_of_many_makes_one_line_each_and_exit_code_1(run, mode
     victim.write_bytes(victim.read_bytes()[:1500])
     code, _, err = run("infer", "--model", model, tum_copy, "-o", tmp_path / "out", "--save", "npy")
     assert code == 1
-    assert [line.split(":")[0] for line in err.splitlines()][1:] == ["Left out", "Error"]
+    assert [line.split(":")[0] for line in err.splitlines()][2:] == ["Left out", "Error"]
     assert err.count(victim.name) == 2
     assert len(list((tmp_path / "out").iterdir())) == 5
 
