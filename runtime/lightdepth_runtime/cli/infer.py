@@ -52,7 +52,7 @@ def infer_command(
 
     mount = None if camera_height is None else CameraMount(camera_height, tilt)
     with result_folder(output, "infer") as folder:
-        plan = plan_inputs(inputs, folder, save, Lens(focal_px, fov), topic, say=_warn)
+        plan = plan_inputs(inputs, folder, save, Lens(focal_px, fov), topic)
         with DepthEstimator.load(model, device, threads) as estimator:
             print(f"Model {estimator.describe()}; {plan.describe()}")
             print(f"Device {estimator.backend.device}, {estimator.device_reason}")

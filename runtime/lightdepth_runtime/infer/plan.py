@@ -37,6 +37,7 @@ class InferPlan:
     output: Path
     save: frozenset[str] | None  # None: what suits each
     lens: Lens
+    notes: tuple[str, ...] = ()  # what `run_plan` says first: how many files of folders are left out
 
     def describe(self) -> str:
         """Say how much there is."""
@@ -50,17 +51,17 @@ def plan_inputs(
     save: frozenset[str] | None,
     lens: Lens,
     topic: str | None = None,
-    *,
-    say: Callable[[str], None] = lambda _: None,
 ) -> InferPlan:
-    """Sort inputs into images and streams; `say` is told how many files of folders are left out.
+    """Sort inputs into images and streams.
 
     Raises:
         LightDepthError: nothing named, or what doesn't exist.
     """
     streams = plan_streams([text for text in inputs if is_stream(text)], topic)
     files = [Path(text) for text in inputs if not is_stream(text)]
-    return InferPlan(plan_jobs(files, output, say=say) if files or not streams else [], streams, output, save, lens)
+    notes: list[str] = []
+    images = plan_jobs(files, output, say=notes.append) if files or not streams else []
+    return InferPlan(images, streams, output, save, lens, tuple(notes))
 
 
 def run_plan(
@@ -85,6 +86,8 @@ def run_plan(
     total = Outcome()
     failed: list[LightDepthError] = []
     notice = FocalNotice(estimator.spec, say)
+    for note in plan.notes:
+        say(note)
     style = Style(colormap, DepthRange(estimator.spec.min_depth_m, estimator.spec.max_depth_m), scale, mount)
 
     def attempt(work: Callable[[], Outcome]) -> None:
