@@ -26,7 +26,6 @@ from lightdepth_runtime import DepthEstimator, LightDepthError, __version__
 from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.evaluation.protocol import Protocol, get_protocol
 from lightdepth_runtime.floor import Floor, find_floor
-from lightdepth_runtime.infer.lens import scaled_intrinsics
 from lightdepth_runtime.obstacles import find_obstacles
 from lightdepth_runtime.pairs import Pair, load_pairs
 from lightdepth_runtime.progress import track
@@ -100,7 +99,7 @@ def measure(estimator: DepthEstimator, pairs: Sequence[Pair], camera: Intrinsics
     seen = seen_wrongly = without = 0
     for number, pair in enumerate(track(pairs, "Looking ahead", len(pairs))):
         frame = pair.read()
-        own = scaled_intrinsics(camera, frame.image.shape[1], frame.image.shape[0])
+        own = camera.scaled_to(frame.image.shape[1], frame.image.shape[0])
         valid = protocol.valid(frame.depth_m)
         truth_m = np.where(valid, frame.depth_m, 0).astype(np.float32)
         depth_m = estimator(frame.image)
