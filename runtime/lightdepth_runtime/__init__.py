@@ -15,19 +15,25 @@ if TYPE_CHECKING:
     from .estimator import DepthEstimator, DepthPrediction
     from .evaluation.evaluate import EvalResult, evaluate
     from .evaluation.protocol import Protocol, get_protocol
+    from .floor import CameraMount
     from .frames.camera import Camera
     from .frames.frame import Frame
     from .frames.video import VideoFile
     from .images.decode import read_image
     from .infer.streams import open_stream, plan_streams
+    from .obstacles import Obstacles, find_obstacles
     from .pairs import Pair, PairSet, load_pairs
     from .ros import DepthHandler, DepthImage
+    from .scale import DepthCorrection, ScaleTracker, correction_from_height, fit_correction
     from .spec import DepthCalibration, Intrinsics, ModelSpec
+    from .steady import SteadyDepth
 
 __all__ = [
     "Backend",
     "Camera",
+    "CameraMount",
     "DepthCalibration",
+    "DepthCorrection",
     "DepthEstimator",
     "DepthHandler",
     "DepthImage",
@@ -38,12 +44,18 @@ __all__ = [
     "Intrinsics",
     "LightDepthError",
     "ModelSpec",
+    "Obstacles",
     "Pair",
     "PairSet",
     "Protocol",
+    "ScaleTracker",
+    "SteadyDepth",
     "VideoFile",
     "__version__",
+    "correction_from_height",
     "evaluate",
+    "find_obstacles",
+    "fit_correction",
     "get_protocol",
     "load_pairs",
     "open_engine",
@@ -59,14 +71,18 @@ _MODULES = {
     ".estimator": ("DepthEstimator", "DepthPrediction"),
     ".evaluation.evaluate": ("EvalResult", "evaluate"),
     ".evaluation.protocol": ("Protocol", "get_protocol"),
+    ".floor": ("CameraMount",),
     ".frames.camera": ("Camera",),
     ".frames.frame": ("Frame",),
     ".frames.video": ("VideoFile",),
     ".images.decode": ("read_image",),
     ".infer.streams": ("open_stream", "plan_streams"),
+    ".obstacles": ("Obstacles", "find_obstacles"),
     ".pairs": ("Pair", "PairSet", "load_pairs"),
     ".ros": ("DepthHandler", "DepthImage"),
+    ".scale": ("DepthCorrection", "ScaleTracker", "correction_from_height", "fit_correction"),
     ".spec": ("DepthCalibration", "Intrinsics", "ModelSpec"),
+    ".steady": ("SteadyDepth",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
