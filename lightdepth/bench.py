@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from lightdepth_runtime.bench.bench import BenchResult
 from lightdepth_runtime.bench.run import BenchOptions, plan_rows, run_bench
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.estimator import SHIPPED_MODEL
+from lightdepth_runtime.models import find_model, shipped_models
 
-__all__ = ["Rival", "bench_models", "export_untrained"]
+from .config import PRESETS
+
+__all__ = ["Against", "bench_models", "export_untrained"]
 
 TORCH = "torch"  # a device of this command alone: the runtime has no torch
 
@@ -24,7 +26,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Rival:
+class Against:
     """A baseline to time beside our models: its name, and "hub", "random" or a folder of weights."""
 
     name: str | None = None
@@ -32,9 +34,9 @@ class Rival:
 
 
 def bench_models(
-    models: Sequence[Path],
+    models: Sequence[str],
     frame: NDArray[np.uint8],
-    rival: Rival | None = None,
+    against: Against | None = None,
     *,
     frame_name: str,
     options: BenchOptions | None = None,
@@ -43,49 +45,66 @@ def bench_models(
     """Time models and a baseline side by side: checkpoints are exported to FP32 ONNX, but for the device `torch`.
 
     Args:
-        models: model files; none stands for the shipped model and an untrained resnet18, for its latency.
+        models: what `find_model` takes; a network's preset (resnet18) stands for one with random weights, timed for
+            its latency. None stands for lite0 and resnet18.
         frame: uint8 RGB (H, W, 3).
-        rival: a baseline; it becomes the first row, which ratios compare with.
+        against: a baseline; it becomes the first row, which ratios compare with.
         frame_name: what the frame is, for the record.
-        options: devices, threads and rounds. Each model gets a row on each device; on `torch` only checkpoints do.
+        options: devices, threads and rounds. Each model gets a row on each device, an engine one.
         say: receives a line about each model that is exported for the run.
 
     Raises:
-        LightDepthError: a model can't be opened, an unknown baseline, or its weights are out of reach.
+        LightDepthError: a model can't be opened or can't run on a device, an unknown baseline, or its weights are out
+            of reach.
     """
+    options = options or BenchOptions()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lightdepth-")))
+        rows: list[tuple[Path, str]] = []
+        if against is not None:
+            rows += _plan(_export_baseline(stack, against, frame, say), options, folder, say)
+        for number, model in enumerate(models or ["lite0", "resnet18"]):
+            path = None if model in shipped_models() else _untrained_preset(model, folder / str(number), say)
+            rows += _plan(path or find_model(model, also=PRESETS), options, folder / str(number), say)
+        return run_bench(rows, frame, frame_name=frame_name, options=options)
+
+
+def _plan(model: Path, options: BenchOptions, folder: Path, say: Say) -> list[tuple[Path, str]]:
+    """Return a row a device; a checkpoint is exported for all but PyTorch."""
+    runtimes = [device for device in options.devices if device != TORCH]
+    on_torch = [(model, "auto")] * (len(options.devices) - len(runtimes))
+    if model.suffix != ".safetensors":
+        if on_torch:
+            raise LightDepthError(
+                f"{model.name} can't run on --device torch: only checkpoints (.safetensors) run there. "
+                "Leave torch out, or name a checkpoint."
+            )
+        return plan_rows([model], runtimes)
+    if runtimes:
+        say(f"Exporting {model.name} to FP32 ONNX for {', '.join(runtimes)}")
+        return [*on_torch, *plan_rows([_export_checkpoint(model, folder)], runtimes)]
+    return on_torch
+
+
+def _export_baseline(stack: ExitStack, against: Against, frame: NDArray[np.uint8], say: Say) -> Path:
     from .baselines.baseline import Baseline, check_baseline_name
     from .baselines.depth_anything import DEPTH_ANYTHING_SMALL
 
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lightdepth-")))
-        options = options or BenchOptions()
-        runtimes = [device for device in options.devices if device != TORCH]
-        rows: list[tuple[Path, str]] = []
-        if rival is not None:
-            name = rival.name or DEPTH_ANYTHING_SMALL
-            check_baseline_name(name)
-            baseline = stack.enter_context(Baseline(rival.weights or "hub", name))
-            say(f"Exporting {baseline.model.name} ({baseline.model.weights} weights) for ONNX Runtime")
-            exported = baseline.export(frame.shape[0], frame.shape[1])
-            rows += plan_rows([exported], runtimes or ["auto"])
-            if baseline.is_random:
-                say("Its weights are random: latency, size and memory mean something, its output does not.")
-        if not models:
-            if SHIPPED_MODEL.is_file():
-                rows += plan_rows([SHIPPED_MODEL], runtimes)
-            say("No model given: resnet18 at 480x640 joins with random weights, for latency alone.")
-            rows += plan_rows([export_untrained("resnet18", folder)], runtimes)
-        for number, model in enumerate(models):
-            if model.suffix == ".safetensors":
-                rows += [(model, "auto")] if TORCH in options.devices else []
-                if not runtimes:
-                    continue
-                say(f"Exporting {model.name} to FP32 ONNX for {', '.join(runtimes)}")
-                model = _export_checkpoint(model, folder / str(number))
-            rows += plan_rows([model], runtimes)
-        if not rows:
-            raise LightDepthError("On --device torch only checkpoints (.safetensors) run; name one, or another device.")
-        return run_bench(rows, frame, frame_name=frame_name, options=options)
+    name = against.name or DEPTH_ANYTHING_SMALL
+    check_baseline_name(name)
+    baseline = stack.enter_context(Baseline(against.weights or "hub", name))
+    say(f"Exporting {baseline.model.name} ({baseline.model.weights} weights) for ONNX Runtime")
+    if baseline.is_random:
+        say("Its weights are random: latency, size and memory mean something, its output does not.")
+    return baseline.export(frame.shape[0], frame.shape[1])
+
+
+def _untrained_preset(name: str, folder: Path, say: Say) -> Path | None:
+    """Export a preset with random weights; None where the name is no preset's, or something of that name is here."""
+    if name not in PRESETS or Path(name).exists():
+        return None
+    say(f"{name} is timed with random weights, for its latency alone.")
+    return export_untrained(name, folder)
 
 
 def export_untrained(preset: str, folder: Path) -> Path:
@@ -100,7 +119,7 @@ def export_untrained(preset: str, folder: Path) -> Path:
     config = check_config({"model": preset, "encoder_weights": "none"})
     network = build_model(config).eval()
     spec = ModelSpec(
-        name=f"lightdepth-{preset}",
+        name=preset,
         input_height=config.image_height,
         input_width=config.image_width,
         parameters=count_parameters(network),

@@ -27,15 +27,14 @@ def bench_command(
     """Time models against each other: latency, memory, size, ratios."""
     from lightdepth_runtime.bench.run import BenchOptions, read_frame
 
-    from ..bench import Rival, bench_models
+    from ..bench import Against as Baseline
+    from ..bench import bench_models
     from ..report.bench import write_bench_report
 
     frame, frame_name = read_frame(image)
-    rival = Rival(against, against_weights) if against or against_weights else None
+    baseline = Baseline(against, against_weights) if against or against_weights else None
     options = BenchOptions(tuple(device), threads, rounds, memory)
-    result = bench_models(
-        [Path(model) for model in models or []], frame, rival, frame_name=frame_name, options=options, say=print
-    )
+    result = bench_models(models or [], frame, baseline, frame_name=frame_name, options=options, say=print)
     show_bench(result, json, wide=wide)
     if report:
         print(f"Wrote {write_bench_report(report, result, typed_command())}")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
-from functools import partial
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lightdepth_runtime.cli.evaluate import tracker
 from lightdepth_runtime.cli.options import (
@@ -15,7 +13,6 @@ from lightdepth_runtime.cli.options import (
     Data,
     DepthScale,
     MaxDepth,
-    Model,
     Output,
     ProtocolName,
     Split,
@@ -25,18 +22,21 @@ from lightdepth_runtime.cli.options import (
 from lightdepth_runtime.errors import LightDepthError
 
 from .bench import typed_command
-from .options import Baseline, BaselineSpecFile, ComparedWeights, ComparedWith, Domain, Report, Visualize
+from .options import AgainstWeights, Baseline, BaselineSpecFile, ComparedModels, ComparedWith, Domain, Report, Visualize
+
+if TYPE_CHECKING:
+    from ..compare.compare import Entrant
 
 __all__ = ["compare_command"]
 
 
 def compare_command(
     data: Data,
-    model: Model = None,
+    models: ComparedModels = None,
     split: Split = "test",
     depth_scale: DepthScale = None,
-    against: ComparedWith = "depth-anything-v2-small",
-    against_weights: ComparedWeights = "hub",
+    against: ComparedWith = None,
+    against_weights: AgainstWeights = None,
     baseline_file: Baseline = None,
     baseline_spec: BaselineSpecFile = None,
     domain: Domain = None,
@@ -50,31 +50,40 @@ def compare_command(
     output: Output = None,
     report: Report = None,
 ) -> None:
-    """Score a model and a baseline on the same pairs: raw, median-aligned, and scale-and-shift-aligned."""
+    """Score models and a baseline on the same pairs.
+
+    Each is scored in raw metres, median-aligned, and aligned by scale and shift, as far as its output allows.
+    """
     from lightdepth_runtime.atomic import make_folder, result_folder
-    from lightdepth_runtime.backends.baseline import BaselineBackend
     from lightdepth_runtime.bench.machine import usable_cores
     from lightdepth_runtime.estimator import DepthEstimator
-    from lightdepth_runtime.evaluation.protocol import ProtocolParts, choose_protocol
+    from lightdepth_runtime.evaluation.protocol import NYU_RANGE_M, ProtocolParts, choose_protocol
     from lightdepth_runtime.pairs import load_pairs, spread_indices
     from lightdepth_runtime.table import print_table
 
-    from ..compare.candidates import baseline_entrant, foreign_entrant, lightdepth_entrant
+    from ..baselines.depth_anything import DEPTH_ANYTHING_SMALL
+    from ..compare.candidates import open_candidates
     from ..compare.compare import compare
     from ..report.compare import write_comparison
     from ..report.compare_html import write_compare_report
     from ..report.compare_tables import accuracy_table, models_table
 
-    open_rival = _rival_opener(against, against_weights, baseline_file, baseline_spec)
     pairs = load_pairs(data, split, unit=depth_scale)
     threads = threads or usable_cores()
-    with DepthEstimator.load(model, device, threads) as ours, closing(open_rival(device, threads)) as baseline:
-        rival = foreign_entrant(baseline) if isinstance(baseline, BaselineBackend) else baseline_entrant(baseline)
-        entrants = [rival, lightdepth_entrant(ours, pairs, domain)]
+    if against is None and (against_weights or len(models or []) < 2):
+        against = DEPTH_ANYTHING_SMALL
+    with ExitStack() as stack:
+        entrants = []
+        if against or baseline_file or baseline_spec:
+            weights = against_weights or "hub"
+            baseline = str(against), weights, baseline_file, baseline_spec
+            entrants.append(_open_baseline(stack, *baseline, device, threads))
+        entrants += open_candidates(stack, models or [None], pairs, domain=domain, device=device, threads=threads)
         keep = spread_indices(len(pairs), visualize)
         progress = tracker("Comparing", len(pairs))
         parts = ProtocolParts(crop=crop, max_depth_m=max_depth)
-        chosen = choose_protocol(protocol, parts, packaging=pairs.packaging, range_m=ours.spec.max_depth_m)
+        ranges_m = [e.predictor.spec.max_depth_m for e in entrants if isinstance(e.predictor, DepthEstimator)]
+        chosen = choose_protocol(protocol, parts, packaging=pairs.packaging, range_m=max(ranges_m, default=NYU_RANGE_M))
         comparison, frames = compare(entrants, pairs, protocol=chosen, keep=keep, progress=progress)
     with result_folder(output, "compare") as folder:
         written = write_comparison(folder, comparison, frames, entrants, typed_command())
@@ -89,18 +98,20 @@ def compare_command(
     print(f"Wrote {', '.join(str(path) for path in written[: len(written) - len(frames)])} and {len(frames)} pictures")
 
 
-def _rival_opener(
-    against: str, weights: str, model: Path | None, spec: Path | None
-) -> Callable[[str, int], Any]:  # Any: a Baseline, whose module is only imported to run one, or a BaselineBackend
-    """Choose the baseline: a file with its spec, or one that is known by name."""
-    if (model is None) != (spec is None):
-        raise LightDepthError("--baseline and --baseline-spec belong together; give both or neither.")
-    if model is not None and spec is not None:
-        from lightdepth_runtime.backends.baseline import open_foreign
+def _open_baseline(
+    stack: ExitStack, against: str, weights: str, file: Path | None, spec: Path | None, device: str, threads: int
+) -> Entrant:
+    """Open the baseline: a file with its spec, or one that is known by name."""
+    from lightdepth_runtime.backends.baseline import open_baseline, open_foreign
 
-        return partial(open_foreign, model, spec)
+    from ..baselines.baseline import check_baseline_name
+    from ..compare.candidates import foreign_entrant, open_named_baseline
 
-    from ..baselines.baseline import Baseline, check_baseline_name
-
-    check_baseline_name(against)
-    return lambda _, threads: Baseline(weights, against, threads=threads)
+    if file is None:
+        if spec is not None:
+            raise LightDepthError("--baseline-spec says how to feed --baseline FILE; give that file too.")
+        check_baseline_name(against)
+        return open_named_baseline(stack, against, weights, threads)
+    spec = spec or (beside if (beside := file.with_suffix(".json")).is_file() else None)
+    opened = open_foreign(file, spec, device, threads) if spec else open_baseline(file, device, threads)
+    return foreign_entrant(stack.enter_context(closing(opened)))

@@ -194,16 +194,22 @@ Golden = Annotated[
     ),
 ]
 
-ComparedWith = Annotated[
-    str, option(MODEL, "--against", metavar="NAME", help="The baseline: depth-anything-v2-small, -base or -large.")
+ComparedModels = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="MODEL",
+        help=f"{MODEL_HELP} Also a baseline's name, or any ONNX depth model with its spec inside or beside it "
+        "(NAME.json). Default: lite0.",
+    ),
 ]
-ComparedWeights = Annotated[
-    str,
+ComparedWith = Annotated[
+    str | None,
     option(
         MODEL,
-        "--against-weights",
-        metavar="WEIGHTS",
-        help="The baseline's weights: hub (download), random (speed and size alone), or a folder.",
+        "--against",
+        metavar="NAME",
+        help="Baseline to add: depth-anything-v2-small, -base or -large. Default: the small one, unless two or more "
+        "models are given.",
     ),
 ]
 Baseline = Annotated[
@@ -216,7 +222,8 @@ BaselineSpecFile = Annotated[
         MODEL,
         "--baseline-spec",
         metavar="FILE",
-        help="How to feed --baseline: JSON with kind (relative-inverse or metric), input_height and input_width.",
+        help="How to feed --baseline: JSON with kind (relative-inverse or metric), input_height and input_width. "
+        "Default: what the file carries, or the JSON of its name beside it.",
     ),
 ]
 Domain = Annotated[

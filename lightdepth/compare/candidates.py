@@ -2,19 +2,85 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import Any
 
-from lightdepth_runtime.backends.baseline import BaselineBackend
+from lightdepth_runtime.backends.baseline import BaselineBackend, is_baseline, open_baseline, open_foreign
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
+from lightdepth_runtime.models import find_model
 from lightdepth_runtime.pairs import PairSet
 from lightdepth_runtime.spec import ModelSpec
 
+from ..baselines.depth_anything import HUB_REPOSITORIES
 from .compare import Entrant
 
-__all__ = ["baseline_entrant", "domain_of", "foreign_entrant", "lightdepth_entrant"]
+__all__ = [
+    "baseline_entrant",
+    "domain_of",
+    "foreign_entrant",
+    "lightdepth_entrant",
+    "open_candidates",
+    "open_named_baseline",
+]
 
 NYU_PACKAGINGS = frozenset({"kaggle", "labelled mat"})  # two packagings of NYU Depth V2
+
+
+def open_candidates(
+    stack: ExitStack,
+    models: Sequence[str | None],
+    pairs: PairSet,
+    *,
+    domain: str | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+) -> list[Entrant]:
+    """Open models for a comparison; the stack closes them.
+
+    Args:
+        stack: closes what is opened.
+        models: what `find_model` takes, or the name of a baseline. An ONNX file of another project's network is fed as
+            the BaselineSpec in it says, or the JSON file of its name beside it.
+        pairs: what they are compared on.
+        domain: how the models' training data relates to the pairs, where their names don't tell.
+        device: as `DepthEstimator.load` takes it.
+        threads: of the CPU, the same for all.
+
+    Raises:
+        LightDepthError: no such model, or it can't be opened.
+    """
+    entrants: list[Entrant] = []
+    for model in models:
+        entrant = _open_candidate(stack, model, pairs, domain, device, threads)
+        if any(entrant.name == other.name for other in entrants):  # two runs of one network
+            entrant = replace(entrant, name=f"{entrant.name} ({model})")
+        if any(entrant.name == other.name for other in entrants):
+            raise LightDepthError(f"{model} is named twice; compare different models.")
+        entrants.append(entrant)
+    return entrants
+
+
+def _open_candidate(
+    stack: ExitStack, model: str | None, pairs: PairSet, domain: str | None, device: str, threads: int | None
+) -> Entrant:
+    if model in HUB_REPOSITORIES:
+        return open_named_baseline(stack, str(model), "hub", threads)
+    path = find_model(model, also=HUB_REPOSITORIES)
+    if is_baseline(path):
+        return foreign_entrant(stack.enter_context(closing(open_baseline(path, device, threads))))
+    if (spec := path.with_suffix(".json")).is_file() and path.suffix == ".onnx":
+        return foreign_entrant(stack.enter_context(closing(open_foreign(path, spec, device, threads))))
+    return lightdepth_entrant(stack.enter_context(DepthEstimator.load(path, device, threads)), pairs, domain)
+
+
+def open_named_baseline(stack: ExitStack, name: str, weights: str, threads: int | None) -> Entrant:
+    """Open one of the baselines that are known by name."""
+    from ..baselines.baseline import Baseline  # here: it brings transformers
+
+    return baseline_entrant(stack.enter_context(Baseline(weights, name, threads=threads)))
 
 
 def foreign_entrant(backend: BaselineBackend) -> Entrant:

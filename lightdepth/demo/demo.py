@@ -19,7 +19,7 @@ from lightdepth_runtime.infer.infer import infer_files, plan_jobs
 from lightdepth_runtime.pairs import PairSet, load_pairs
 
 from ..baselines.depth_anything import DEPTH_ANYTHING_SMALL
-from ..bench import Rival, bench_models
+from ..bench import Against, bench_models
 from ..checkpoints.backend import TorchBackend
 from ..checkpoints.checkpoint import build_model
 from ..compare.panels import draw_panels, error_panel
@@ -115,7 +115,7 @@ def _draw(estimator: DepthEstimator, test: PairSet, output: Path) -> None:
 
 def _bench(model: Path, test: PairSet, say: Say) -> BenchResult:
     frame = test.pairs[0].read().image
-    rival = Rival(DEPTH_ANYTHING_SMALL, "random")
+    baseline = Against(DEPTH_ANYTHING_SMALL, "random")
     options = BenchOptions(("cpu",), None, BENCH_ROUNDS, False)
     name = f"demo test image, {frame.shape[1]}x{frame.shape[0]}"
-    return bench_models([model], frame, rival, frame_name=name, options=options, say=say)
+    return bench_models([str(model)], frame, baseline, frame_name=name, options=options, say=say)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from lightdepth.bench import Rival, bench_models
+from lightdepth.bench import Against, bench_models
 from lightdepth.checkpoints.checkpoint import build_model, count_parameters, save_checkpoint
 from lightdepth.cli.app import app
 from lightdepth.config import check_config
@@ -43,13 +43,13 @@ def test_a_checkpoint_and_the_baseline_run_on_the_same_backend(checkpoint, tiny_
 def test_a_baseline_of_another_name_is_refused_before_anything_is_loaded(tmp_path):
     frame = np.zeros((48, 64, 3), np.uint8)
     with pytest.raises(LightDepthError, match="Unknown baseline 'midas'"):
-        bench_models([tmp_path / "absent.onnx"], frame, Rival("midas"), frame_name="f", options=BenchOptions())
+        bench_models([str(tmp_path / "absent.onnx")], frame, Against("midas"), frame_name="f", options=BenchOptions())
 
 
 def test_a_missing_model_is_named(tmp_path):
     frame = np.zeros((48, 64, 3), np.uint8)
     with pytest.raises(LightDepthError, match=r"absent\.onnx"):
-        bench_models([tmp_path / "absent.onnx"], frame, frame_name="f", options=BenchOptions(memory=False))
+        bench_models([str(tmp_path / "absent.onnx")], frame, frame_name="f", options=BenchOptions(memory=False))
 
 
 def test_a_checkpoint_runs_in_pytorch_beside_its_export(checkpoint, tmp_path):
@@ -64,5 +64,5 @@ def test_a_checkpoint_runs_in_pytorch_beside_its_export(checkpoint, tmp_path):
 
 def test_pytorch_alone_needs_a_checkpoint(tmp_path):
     frame = np.zeros((48, 64, 3), np.uint8)
-    with pytest.raises(LightDepthError, match=r"only checkpoints \(\.safetensors\) run"):
-        bench_models([tmp_path / "m.onnx"], frame, frame_name="f", options=BenchOptions(("torch",), memory=False))
+    with pytest.raises(LightDepthError, match=r"lite0\.onnx can't run on --device torch: only checkpoints"):
+        bench_models(["lite0"], frame, frame_name="f", options=BenchOptions(("cpu", "torch"), memory=False))

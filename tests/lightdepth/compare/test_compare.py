@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -195,3 +196,18 @@ def test_a_pair_without_ground_truth_leaves_nothing_written(checkpoint, tiny_dep
     assert isinstance(answer.exception, LightDepthError)
     assert "no valid depth" in str(answer.exception)
     assert not output.exists()
+
+
+def test_models_named_twice_over_and_a_baseline_with_its_spec_in_its_file_are_compared(
+    checkpoint, tiny_depth_anything, tum, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with Baseline(str(tiny_depth_anything), threads=1) as baseline:
+        frame = load_pairs(tum, "test").pairs[0].read().image
+        Path("tiny.onnx").write_bytes(baseline.export(*frame.shape[:2]).read_bytes())
+    arguments = ["compare", "lite0", str(checkpoint), "tiny.onnx", "--data", str(tum), "--device", "cpu"]
+    answer = CliRunner().invoke(app, [*arguments, "--threads", "1", "--visualize", "0"], catch_exceptions=False)
+    assert answer.exit_code == 0
+    rows = json.loads(Path("output/compare-1/compare.json").read_text())["rows"]
+    assert len({row["model"] for row in rows}) == 3
+    assert len(rows) == 3 + 3 + 1
