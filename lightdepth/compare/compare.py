@@ -196,7 +196,8 @@ def compare(
         if index in keep:
             predictions = {run.entrant.name: run.latest for run in runs if run.latest is not None}
             image, truth_m = protocol.view(frame.image, frame.depth_m)
-            frames.append(ComparedFrame(pair.name, pair.scene, image, truth_m, predictions))
+            if protocol.valid(truth_m).any():  # else nothing can be aligned to it, and it isn't scored either
+                frames.append(ComparedFrame(pair.name, pair.scene, image, truth_m, predictions))
     rows = tuple(row for run in runs for row in run.rows())
     return Comparison(pairs.name, pairs.packaging, pairs.split, len(pairs), rows, protocol), frames
 
