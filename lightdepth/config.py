@@ -79,7 +79,7 @@ class TrainConfig(BaseModel):
     encoder_weights_partial: bool = False
     """Take an encoder_weights file that lacks tensors. Those are named and start random."""
     start_from: str | None = None
-    """Checkpoint to fine-tune: training begins with its weights. null: encoder_weights."""
+    """Checkpoint to fine-tune: training begins with its weights."""
     decoder_channels: Annotated[list[Count], Field(min_length=4, max_length=4)] = [256, 128, 64, 32]
     """Decoder widths at 1/16 .. 1/2. null: [256, 128, 64, 32]; lite0: [96, 64, 48, 24]."""
     output: Literal["exp", "softplus", "relu"] = "exp"

@@ -63,7 +63,7 @@ Report = Annotated[
 def _key(*names: str, **more: Any) -> Any:  # Any: what `typer.Option` takes and returns
     """Declare an option that sets the key of its name; its help is the key's."""
     field = TrainConfig.model_fields[names[0].removeprefix("--").replace("-", "_")]
-    default = f" Default: {field.default}." if field.default is not None else ""
+    default = f" Default: {field.default}." if field.default is not None else " Default: none."
     return option(TRAINING, *names, help=f"{field.description}{default}", **more)
 
 

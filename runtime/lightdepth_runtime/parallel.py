@@ -64,7 +64,7 @@ def ordered_map(
             except BrokenProcessPool as error:
                 raise LightDepthError(
                     f"A worker process was killed at or just after {name(item)}, probably for lack of memory; run it "
-                    f"again with fewer --workers (now {workers})."
+                    f"again with fewer worker processes (now {workers})."
                 ) from error
             yield result
         finished = True

@@ -136,7 +136,7 @@ def _add_profile(
     if all(size > 0 for size in shape):
         if options.batch is not None:
             raise LightDepthError(
-                f"{path} has the fixed input {shape}, so it takes no batch range; export it with --dynamic-batch."
+                f"{path} has the fixed input {shape}, so it takes no batch range; export it with --batch dynamic."
             )
         return shape, shape, shape
     if any(size <= 0 for size in shape[1:]):

@@ -227,8 +227,8 @@ Save = Annotated[
         OUTPUT,
         parser=_parse_kinds,
         metavar="KIND,...",
-        help="Outputs, comma-separated: png, png16, npy, ply, mp4, rrd, bag, bag16. Default: png,png16,npy for images, "
-        "mp4 for videos, bag for ROS recordings.",
+        help="Outputs, comma-separated: png, png16, npy, ply, mp4, rrd, bag, bag16, scan. Default: "
+        "png,png16,npy for images, mp4 for videos, bag for ROS recordings.",
     ),
 ]
 Colors = Annotated[
