@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx
 from torch import nn
 
-from lightdepth_runtime.atomic import make_folder, write_json
+from lightdepth_runtime.atomic import is_writing_error, make_folder, write_json
 from lightdepth_runtime.backends import Backend, open_backend
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.evaluation.protocol import Protocol, choose_protocol
@@ -264,6 +264,8 @@ def _all_or_nothing(output: Path) -> Iterator[Path]:
         for path in sorted(folder.iterdir()):
             path.replace(parent / path.name)
     except OSError as error:
+        if not is_writing_error(error, folder):
+            raise
         raise LightDepthError(
             f"Can't write {output}: {error.strerror or error}. Choose another output path or free some space."
         ) from error

@@ -1,5 +1,6 @@
 """Write files so that a reader sees the old content or the whole new content, never a part."""
 
+import errno
 import json
 import os
 import tempfile
@@ -11,9 +12,19 @@ from typing import Any, TypeVar
 
 from .errors import LightDepthError
 
-__all__ = ["PendingOutput", "atomic_path", "make_folder", "result_folder", "write_bytes", "write_json", "write_text"]
+__all__ = [
+    "PendingOutput",
+    "atomic_path",
+    "is_writing_error",
+    "make_folder",
+    "result_folder",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]
 
 Entered = TypeVar("Entered")
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 @contextmanager
@@ -45,9 +56,22 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         _give_default_mode(temporary)
         temporary.replace(path)
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        if is_writing_error(error, temporary):
+            raise _cannot_write(path, error) from error
+        raise  # of other work within the block, which has its own words
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_writing_error(error: OSError, path: Path) -> bool:
+    """Tell whether an error comes from writing to `path` or into it, and not from other work done meanwhile.
+
+    An unreachable hub, say, is an OSError too. Writers name the file, or report what only disks do.
+    """
+    if error.filename is not None:
+        names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+        return any(Path(name) == path or path in Path(name).parents for name in names)
+    return error.errno in _DISK_ERRORS or " requested and " in str(error)  # the second is NumPy's, without a number
 
 
 class PendingOutput:

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import stat
@@ -6,6 +7,7 @@ import pytest
 
 from lightdepth_runtime.atomic import PendingOutput, atomic_path, make_folder, write_bytes, write_json, write_text
 from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.ros import record_depth
 
 
 def test_the_file_appears_whole_with_parents_and_usual_permissions(tmp_path):
@@ -97,3 +99,27 @@ def test_an_output_between_two_calls_is_whole_after_the_second_or_never_there(tm
     output.abort()
     PendingOutput().abort()
     assert path.read_bytes() == b"frames"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError("We couldn't connect to the hub"), ConnectionError("refused"), FileNotFoundError(2, "", "/none")],
+)
+def test_an_error_of_other_work_is_not_blamed_on_the_output(tmp_path, error):
+    with pytest.raises(type(error)) as caught, atomic_path(tmp_path / "result.json"):
+        raise error
+    assert caught.value is error
+    with pytest.raises(type(error)), record_depth(tmp_path / "depth"):
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), "10 requested and 0 written"])
+def test_an_error_of_the_writer_names_the_output(tmp_path, error):
+    error = error if isinstance(error, OSError) else OSError(error)
+    for work in (lambda: atomic_path(tmp_path / "result.npy"), lambda: record_depth(tmp_path / "depth")):
+        with pytest.raises(LightDepthError, match=r"Can't write .*(result|depth)"), work():
+            raise error
+    with pytest.raises(LightDepthError, match="Can't write"), atomic_path(tmp_path / "a.txt") as temporary:
+        raise PermissionError(errno.EACCES, "Permission denied", str(temporary))
+    assert list(tmp_path.iterdir()) == []

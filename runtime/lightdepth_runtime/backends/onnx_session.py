@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -15,6 +16,7 @@ from .cuda_session import PROVIDER as CUDA_PROVIDER
 from .cuda_session import CudaSession, OpenShapeError, open_cuda_session
 from .device import cuda_index
 from .device_buffers import load_cudart, open_cuda
+from .onnx_file import OnnxVersions, onnx_versions
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -25,6 +27,9 @@ __all__ = ["LARGEST_BATCH", "OpenedSession", "choose_device", "has_nvidia_device
 
 LARGEST_BATCH = 8  # of an open batch: more frames at once take memory and gain nothing
 _PACKAGES = ("onnxruntime", "onnxruntime-gpu")  # both bring the module `onnxruntime`
+DEVICES = Path("/dev")
+_NVIDIA_DEVICE = re.compile(r"nvidia\d+")
+_TOO_NEW = re.compile(r"IR version|opset", re.IGNORECASE)
 _CPU_PROVIDER = "CPUExecutionProvider"
 
 
@@ -162,8 +167,20 @@ def _open_session(
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=[(provider, dict(provider_options))])
     except Exception as error:  # onnxruntime raises its own classes, which it doesn't export by name
+        if _TOO_NEW.search(str(error)) and (needed := onnx_versions(path)):
+            raise _too_new(path, needed, onnxruntime.__version__, str(error)) from error
         reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
         raise LightDepthError(f"{path} can't be opened by ONNX Runtime ({reason}); export it again.") from error
+
+
+def _too_new(path: Path, needed: OnnxVersions, version: str, reason: str) -> LightDepthError:
+    package = next((name for name in _PACKAGES if _is_installed(name)), _PACKAGES[0])
+    limits = re.findall(r"(?:max supported IR version: |till (?=opset ))((?:opset )?\d+)", reason)
+    reads = f", which reads up to {'IR version ' * limits[0].isdigit()}{limits[0]}" if limits else ""
+    return LightDepthError(
+        f"{path} is of ONNX IR version {needed.ir} and opset {needed.opset}, newer than the installed {package} "
+        f"{version}{reads}; update it with: pip install -U {package}"
+    )
 
 
 def _provider_missing(device: str, reason: str) -> LightDepthError:
@@ -175,4 +192,5 @@ def _provider_missing(device: str, reason: str) -> LightDepthError:
 
 def has_nvidia_device() -> bool:
     """Ask the driver's device files: `get_available_providers` lists CUDA on machines without a GPU too."""
-    return any(Path(device).exists() for device in ("/dev/nvidia0", "/dev/nvhost-gpu", "/dev/dxg"))
+    numbered = any(_NVIDIA_DEVICE.fullmatch(path.name) for path in DEVICES.glob("nvidia*"))  # a container may have any
+    return numbered or any((DEVICES / name).exists() for name in ("nvhost-gpu", "dxg"))

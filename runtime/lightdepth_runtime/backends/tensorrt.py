@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -59,21 +60,24 @@ class TensorRTBackend:
             tuple[str, ...], Any
         ] = {}  # by the outputs that are fetched; Any: the device's opaque handle
         self._batch_size = 0  # of the context; 0 makes the next frame set it again
+        # Not attributes of this object, so that what frees them doesn't keep it alive. Any: NVIDIA ships no types.
+        loaded: Any = SimpleNamespace(runtime=None, engine=None, context=None)
+        self._loaded = loaded
         with ExitStack() as resources, collect_log(trt) as (logger, log):
             # Any: NVIDIA ships no types. The three must outlive each other in this order.
-            self._runtime: Any = trt.Runtime(logger)
-            resources.callback(self._drop, "_runtime")
-            self._engine: Any = self._runtime.deserialize_cuda_engine(plan)
-            resources.callback(self._drop, "_engine")
-            if self._engine is None:
+            loaded.runtime = trt.Runtime(logger)
+            resources.callback(setattr, loaded, "runtime", None)
+            loaded.engine = self._loaded.runtime.deserialize_cuda_engine(plan)
+            resources.callback(setattr, loaded, "engine", None)
+            if self._loaded.engine is None:
                 raise EngineMisfitError(
                     f"TensorRT can't load the engine of {spec.name}: {log.reason()}. Build it again."
                 )
-            self._batches = _batch_range(trt, self._engine, spec)
+            self._batches = _batch_range(trt, self._loaded.engine, spec)
             self.largest_batch = self._batches[1]
-            self._context: Any = self._engine.create_execution_context()
-            resources.callback(self._drop, "_context")
-            if self._context is None:
+            loaded.context = self._loaded.engine.create_execution_context()
+            resources.callback(setattr, loaded, "context", None)
+            if self._loaded.context is None:
                 raise LightDepthError(f"TensorRT can't start the engine of {spec.name}: {log.reason()}.")
             self._allocate(resources)
             self._resources = resources.pop_all()
@@ -95,7 +99,7 @@ class TensorRTBackend:
     def _run(self, names: tuple[str, ...], batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         self._check(batch)
         with self._lock, collect_log(self._trt) as (_, log):
-            if self._context is None:
+            if self._loaded.context is None:
                 raise LightDepthError("This model was closed; load it again.")
             self._buffers.activate()
             try:
@@ -111,11 +115,17 @@ class TensorRTBackend:
     def close(self) -> None:
         """Wait for the device, then free everything; a second call does nothing."""
         with self._lock:
-            if self._context is None:
+            if self._loaded.context is None:
                 return
             self._buffers.activate()
             with self._resources:
                 self._forget_shape()
+
+    def __del__(self) -> None:
+        """Free everything where nobody called `close`."""
+        if hasattr(self, "_resources"):
+            with suppress(Exception):  # nobody could catch it, and at the interpreter's end modules are gone
+                self.close()
 
     def _allocate(self, resources: ExitStack) -> None:
         """Allocate for the largest batch, and tell the context where."""
@@ -130,7 +140,7 @@ class TensorRTBackend:
             self._arrays[name] = buffers.allocate_pinned(shape, np.float32)
             self._addresses[name] = buffers.allocate_device(self._arrays[name].nbytes)
             resources.callback(buffers.free_device, self._addresses[name])
-            if not self._context.set_tensor_address(name, self._addresses[name]):
+            if not self._loaded.context.set_tensor_address(name, self._addresses[name]):
                 raise LightDepthError(f"TensorRT refuses the buffer of tensor {name!r}; build the engine again.")
 
     def _frame(self, names: tuple[str, ...], batch: NDArray[np.float32], log: LogLines) -> list[NDArray[np.float32]]:
@@ -167,7 +177,7 @@ class TensorRTBackend:
         self._buffers.copy_to_device(
             self._addresses[image], address_of(self._arrays[image]), nbytes[image], self._stream
         )
-        if not self._context.execute_async_v3(int(self._stream)):
+        if not self._loaded.context.execute_async_v3(int(self._stream)):
             raise LightDepthError(f"TensorRT failed on a frame: {log.reason()}; the next frame starts afresh.")
         for name in names:
             self._buffers.copy_to_host(
@@ -177,7 +187,7 @@ class TensorRTBackend:
     def _set_batch_size(self, size: int, log: LogLines) -> None:
         self._forget_shape()
         shape = (size, 3, self.spec.input_height, self.spec.input_width)
-        if not self._context.set_input_shape(self.spec.input_name, shape):
+        if not self._loaded.context.set_input_shape(self.spec.input_name, shape):
             raise LightDepthError(f"TensorRT refuses the input shape {shape}: {log.reason()}.")
         self._batch_size = size
 
@@ -200,9 +210,6 @@ class TensorRTBackend:
                 f"This engine takes float32 ({count}, {', '.join(map(str, size))}), got {batch.dtype} {batch.shape}; "
                 "preprocess with lightdepth_runtime.images.preprocess, or build it with --batch MIN,OPT,MAX."
             )
-
-    def _drop(self, attribute: str) -> None:
-        setattr(self, attribute, None)
 
 
 def open_engine(

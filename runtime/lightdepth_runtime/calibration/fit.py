@@ -117,7 +117,7 @@ def calibrate(groups: Sequence[DepthGroup], previous: DepthCalibration | None, f
 def groups_of_points(
     backend: Backend, points: Sequence[KnownDistance], focal_px: float | None = None
 ) -> list[DepthGroup]:
-    """Predict each point's depth; one group a point. The backend's spec loses its calibration.
+    """Predict each point's depth; one group a point. The model's calibration is left out.
 
     Raises:
         LightDepthError: an image that can't be read, a point outside it, or `focal_px` for a model that doesn't know
@@ -148,7 +148,7 @@ def groups_of_pairs(
 ) -> list[DepthGroup]:
     """Predict each pair's pixels with a reading; one group a scene where there are enough scenes, else one a pair.
 
-    The backend's spec loses its calibration.
+    The model's calibration is left out.
 
     Raises:
         LightDepthError: a pair that can't be read, or none with a reading within the model's range.
@@ -173,9 +173,17 @@ def groups_of_pairs(
     return [DepthGroup(name, samples[0], samples[1]) for name, samples in joined.items()]
 
 
+class _Uncalibrated:
+    """A backend under a spec without calibration; the caller's own keeps its."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.spec = backend.spec.with_changes(calibration=None)
+        self.name, self.device = backend.name, backend.device
+        self.run, self.run_both, self.close = backend.run, backend.run_both, backend.close
+
+
 def _uncalibrated(backend: Backend) -> DepthEstimator:
-    backend.spec = backend.spec.with_changes(calibration=None)
-    return DepthEstimator(backend)
+    return DepthEstimator(_Uncalibrated(backend))
 
 
 def _slope_helps(groups: Sequence[DepthGroup]) -> bool:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..atomic import make_folder
+from ..atomic import is_writing_error, make_folder
 from ..errors import LightDepthError
 from .answer import LevelFrame, RobotAnswer
 from .build import MessageBuilder
@@ -104,6 +104,8 @@ def record_depth(path: Path | str, storage: Storage = "mcap") -> Iterator[DepthR
             check_free(path)
             unfinished.rename(path)
         except OSError as error:
+            if not is_writing_error(error, Path(temporary)):
+                raise
             reason = error.strerror or error
             raise LightDepthError(f"Can't write {path}: {reason}. Choose another output path.") from error
 

@@ -19,6 +19,7 @@ __all__ = ["RerunSink"]
 
 MOST_POINTS = 40_000  # of each frame: those of a full camera frame would take 5 MB
 JPEG_QUALITY = 85
+FIRST_CLOCK_NS = 10**17  # March 1973: no video lasts three years
 POINT_RADIUS_UI = 1.5  # in points of the screen, at any distance
 CAMERA, IMAGE, DEPTH, POINTS = "world/camera", "world/camera/image", "world/camera/depth", "world/points"
 
@@ -36,6 +37,8 @@ def import_rerun() -> ModuleType:
 class RerunSink:
     """Log each frame on the timeline `time`: image as JPEG, depth in metres, and with a camera pinhole and points.
 
+    The timeline shows dates where stamps are of a clock, and seconds of a video.
+
     Args:
         path: the `.rrd` to write, under its name only when it is whole; None starts the viewer and sends it there.
 
@@ -47,13 +50,19 @@ class RerunSink:
         self._rerun: Any = import_rerun()  # Any: an optional package without types here
         self._path = path
         self._pending = PendingOutput()
+        self._by_clock: bool | None = None  # stamps count from 1970, and not from the first frame
         self._recording: Any = None  # Any: rerun.RecordingStream, from the first frame on
 
     def write(self, frame: Frame, depth_m: NDArray[np.float32], camera: Intrinsics | None) -> list[Path]:
         """Log one frame; a `.rrd` is not complete before `close`."""
         rr = self._rerun
         recording = self._recording or self._open()
-        recording.set_time("time", duration=frame.stamp_s)
+        if self._by_clock is None:
+            self._by_clock = frame.stamp_ns >= FIRST_CLOCK_NS
+        if self._by_clock:
+            recording.set_time("time", timestamp=np.datetime64(frame.stamp_ns, "ns"))
+        else:
+            recording.set_time("time", duration=np.timedelta64(frame.stamp_ns, "ns"))
         recording.log(IMAGE, rr.Image(frame.image).compress(jpeg_quality=JPEG_QUALITY))
         recording.log(DEPTH, rr.DepthImage(depth_m, meter=1.0))
         if camera is not None:

@@ -196,3 +196,11 @@ def test_the_staging_memory_is_taken_without_a_copy(backend):
     np.copyto(staging, batch)
     np.testing.assert_array_equal(backend.run(staging), backend.run(batch))
     assert backend.empty_input(2) is None
+
+
+def test_a_backend_that_is_dropped_without_closing_frees_its_memory(cudart, cuda_graph):
+    backend = TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC, CudaBuffers(cudart), cuda_graph=cuda_graph)
+    backend.run(images(1))
+    assert cudart._live
+    del backend
+    assert not cudart._live

@@ -130,3 +130,14 @@ def test_calibrated_depth_is_the_formula_at_every_resolution_and_focal_length():
     np.testing.assert_allclose(scaled(image, focal_px=170.0), plain(image, focal_px=170.0) / 2, rtol=1e-6)
     expected = 0.5 * plain(image, resolution="model") ** 1.3
     np.testing.assert_allclose(bent(image, resolution="model"), expected, rtol=1e-5)
+
+
+def test_the_callers_model_keeps_its_calibration(tum):
+    spec = SPEC.with_changes(calibration=DepthCalibration(2.0))
+    backend, pairs = FakeBackend(spec), load_pairs(tum, "train")
+    found = groups_of_pairs(backend, pairs)
+    point = KnownDistance(pairs.pairs[0].color_path, 80, 60, 2.0)
+    groups_of_points(backend, [point])
+    assert backend.spec is spec
+    plain = groups_of_pairs(FakeBackend(SPEC), pairs)
+    np.testing.assert_array_equal(found[0].predicted_m, plain[0].predicted_m)

@@ -1,6 +1,7 @@
 """Streams in, films, points and recordings out: whole, or not there."""
 
 import importlib.util
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -180,3 +181,26 @@ def test_an_interrupted_rerun_recording_is_deleted(frames, tmp_path):
     sink.write(frames[0], np.ones((120, 160), np.float32), CAMERA)
     sink.abort()
     assert list(tmp_path.iterdir()) == []
+
+
+@needs_rerun
+@pytest.mark.parametrize(("start_ns", "kind"), [(0, "duration"), (1_700_000_000_000_000_000, "timestamp")])
+def test_reruns_time_axis_shows_dates_of_a_clock_and_seconds_of_a_video(frames, tmp_path, monkeypatch, start_ns, kind):
+    import rerun
+
+    times = []
+    real = rerun.RecordingStream.set_time
+
+    def set_time(stream, name, **time):
+        if name == "time":  # Rerun counts log calls on a timeline of its own
+            times.append(time)
+        real(stream, name, **time)
+
+    monkeypatch.setattr(rerun.RecordingStream, "set_time", set_time)
+    [sink] = open_sinks({"rrd"}, tmp_path, "clip")
+    for number, frame in enumerate(frames):
+        stamped = replace(frame, stamp_ns=start_ns + number * 10**8)
+        sink.write(stamped, np.ones(frame.image.shape[:2], np.float32), None)
+    sink.close()
+    assert {name for time in times for name in time} == {kind}
+    assert int(times[-1][kind].astype(np.int64)) == start_ns + (len(frames) - 1) * 10**8
