@@ -40,6 +40,13 @@ PRESETS: dict[str, dict[str, Any]] = {  # Any: values of the config's fields
     },
 }
 
+# Chosen by benchmarks/finetune.py: of the settings tried it cost other rooms least.
+FINETUNE: dict[str, Any] = {  # Any: values of the config's fields
+    "epochs": 5,
+    "learning_rate": 2e-5,
+    "freeze_batchnorm": True,
+}
+
 HEAD = """\
 # LightDepth's training configuration: every key with its default.
 # `lightdepth train` reads ./config.yaml, or --config FILE; --set key=value changes one key for one run.
@@ -79,7 +86,11 @@ class TrainConfig(BaseModel):
     encoder_weights_partial: bool = False
     """Take an encoder_weights file that lacks tensors. Those are named and start random."""
     start_from: str | None = None
-    """Checkpoint to fine-tune: training begins with its weights."""
+    """Checkpoint to fine-tune: a file, a run's folder or lite0; it says the network. null: encoder_weights."""
+    preset: Literal["finetune"] | None = None
+    """Settings for small data: finetune sets epochs, learning_rate and freeze_batchnorm. null: none."""
+    freeze_batchnorm: bool = False
+    """Keep BatchNorm's statistics as start_from has them; those of a few rooms would replace them."""
     decoder_channels: Annotated[list[Count], Field(min_length=4, max_length=4)] = [256, 128, 64, 32]
     """Decoder widths at 1/16 .. 1/2. null: [256, 128, 64, 32]; lite0: [96, 64, 48, 24]."""
     output: Literal["exp", "softplus", "relu"] = "exp"
@@ -185,7 +196,8 @@ class TrainConfig(BaseModel):
         """Put the preset's values under the keys that were not set, or set to null."""
         if not isinstance(values, dict):
             return values
-        preset = PRESETS.get(str(values.get("model", "resnet18")), {})
+        brought = _brought(values)
+        preset = {**PRESETS.get(str(values.get("model") or brought.get("model", "resnet18")), {}), **brought}
         given = {key: value for key, value in values.items() if value is not None or key not in preset}
         return {**preset, **given}
 
@@ -224,7 +236,8 @@ def load_config(
 ) -> TrainConfig:
     """Read `path` (or nothing), then `key=value` strings, then flags, each over the one before.
 
-    A layer that names a `model` brings its preset over the layers before it; its own keys stand over the preset.
+    A layer that names a `model`, a `preset` or a checkpoint to start from brings what that stands for over the layers
+    before it; its own keys stand over it.
 
     Raises:
         LightDepthError: unreadable file, unknown key (the nearest is named), or a value of the wrong kind.
@@ -236,7 +249,7 @@ def load_config(
     )
     values: dict[str, Any] = {}  # Any: as in the file, pydantic checks it
     for layer in layers:
-        values |= PRESETS.get(str(layer.get("model")), {})
+        values |= {**PRESETS.get(str(layer.get("model")), {}), **_brought(layer)}
         values |= layer
     return check_config(values)
 
@@ -257,6 +270,17 @@ def describe_config(config: TrainConfig | None = None) -> str:
             text = json.dumps(value)
         lines.append(f"{key}: {text}".ljust(HELP_COLUMN) + f"  # {field.description}")
     return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _brought(values: Mapping[str, Any]) -> dict[str, Any]:  # Any: values of the config's keys
+    """Return what `preset` and `start_from` stand for; a checkpoint isn't opened where all that it says is given."""
+    brought = dict(FINETUNE) if values.get("preset") == "finetune" else {}
+    start = values.get("start_from")
+    if isinstance(start, str) and not all(values.get(key) is not None for key in PRESETS["resnet18"]):
+        from .checkpoints.find import network_of
+
+        brought |= network_of(start)
+    return brought
 
 
 def check_config(values: Mapping[str, Any]) -> TrainConfig:

@@ -9,7 +9,7 @@ from typing import Any
 from lightdepth_export.artifacts import ExportOptions, ExportResult, export_model
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.evaluation.metrics import DepthMetrics
-from lightdepth_runtime.pairs import load_pairs
+from lightdepth_runtime.pairs import DepthUnit, load_pairs
 
 from .checkpoints.backend import TorchBackend
 from .checkpoints.checkpoint import load_checkpoint
@@ -25,6 +25,7 @@ def export_checkpoint(
     output: Path,
     *,
     data: Path | None = None,
+    unit: DepthUnit | None = None,
     most_pairs: int = 32,
     input_size: tuple[int, int] | None = None,
     scores: Path | None = None,
@@ -37,6 +38,7 @@ def export_checkpoint(
         checkpoint: what `lightdepth train` wrote.
         output: the FP32 file; the others are named after it.
         data: RGB-D pairs whose test split is compared; None takes the demo's TUM pairs.
+        unit: of its stored depth, over what packaging or list say.
         most_pairs: how many of them, spread evenly.
         input_size: height and width of the network's input; None keeps those it was trained at.
         scores: what `lightdepth eval --json` wrote about this checkpoint; it goes into the files' ModelSpec in place of
@@ -47,7 +49,7 @@ def export_checkpoint(
     Raises:
         LightDepthError: no checkpoint, faulty data or scores, or accuracy that did not survive.
     """
-    pairs = load_pairs(data or DEMO_DATA, "test").spread(most_pairs)
+    pairs = load_pairs(data or DEMO_DATA, "test", unit=unit if data else None).spread(most_pairs)
     say(f"Parity is judged on {len(pairs)} pairs of {'the demo data (TUM RGB-D)' if data is None else data}")
     loaded = load_checkpoint(checkpoint)
     spec = loaded.spec.with_changes(scores=read_scores(scores)) if scores else loaded.spec

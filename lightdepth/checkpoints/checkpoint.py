@@ -18,10 +18,10 @@ from lightdepth_runtime.spec import SPEC_KEY, ModelSpec
 from ..config import TrainConfig, check_config
 from ..network.model import LightDepth
 from ..network.weights import fit_names, read_state_dict
+from .find import CONFIG_KEY, find_checkpoint
 
 __all__ = ["Checkpoint", "build_model", "count_parameters", "load_checkpoint", "save_checkpoint", "without_weights"]
 
-CONFIG_KEY = "lightdepth_config"
 SIGMA_WEIGHTS = "head.to_sigma."
 
 
@@ -50,7 +50,7 @@ def build_model(config: TrainConfig) -> LightDepth:
         encoder_weights_partial=config.encoder_weights_partial,
     )
     if config.start_from:
-        path = Path(config.start_from)
+        path = find_checkpoint(config.start_from)
         wanted = model.state_dict()
         state = _with_own_sigma(fit_names(read_state_dict(path, "start_from"), wanted), wanted)
         _check_shapes(path, _shapes(state), _shapes(wanted))

@@ -1,5 +1,9 @@
 """The `export` command: one checkpoint, every form of it, each proven on real pairs."""
 
+from pathlib import Path
+
+from lightdepth_runtime.cli.options import DepthScale
+
 from .options import (
     Batch,
     Checkpoint,
@@ -35,6 +39,7 @@ def export_command(
     engine: Engine = False,
     engine_for: EngineFor = None,
     data: ParityData = None,
+    depth_scale: DepthScale = None,
     pairs: Pairs = 32,
     max_fp32_diff: MaxFp32Diff = 1e-3,
     max_fp16_change: MaxFp16Change = 0.005,
@@ -49,28 +54,32 @@ def export_command(
     from lightdepth_export.parity.gate import ParityThresholds
     from lightdepth_runtime.pairs import load_pairs
 
+    from ..checkpoints.find import SHIPPED_FOLDER, find_checkpoint
     from ..export import export_checkpoint
-    from ..runs.folder import best_checkpoint, newest_run
+    from ..runs.folder import newest_run
 
     if checkpoint is None:
         checkpoint = newest_run().best
         print(f"Exporting the newest run: {checkpoint}")
-    checkpoint = best_checkpoint(checkpoint)
+    named, checkpoint = str(checkpoint), find_checkpoint(checkpoint)
+    if output is None:  # a shipped checkpoint stands inside the installed package
+        output = Path(f"{named}.onnx") if checkpoint.parent == SHIPPED_FOLDER else checkpoint.with_suffix(".onnx")
     options = ExportOptions(
         fp16=fp16,
         int8=int8,
         dynamic_batch=batch == "dynamic",
         frame_size=parse_size(embed_preprocessing) if embed_preprocessing else None,
         golden=golden,
-        calibration=load_pairs(data, "train").spread(CALIBRATION_PAIRS) if int8 and data else None,
+        calibration=load_pairs(data, "train", unit=depth_scale).spread(CALIBRATION_PAIRS) if int8 and data else None,
         engine=engine,
         engine_for=tuple(engine_for.split(",")) if engine_for else (),
         thresholds=ParityThresholds(max_fp32_diff, max_fp16_change, max_int8_change),
     )
     result = export_checkpoint(
         checkpoint,
-        output or checkpoint.with_suffix(".onnx"),
+        output,
         data=data,
+        unit=depth_scale,
         most_pairs=pairs,
         input_size=parse_size(input_size) if input_size else None,
         scores=scores,

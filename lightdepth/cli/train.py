@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from lightdepth_runtime.cli.app import Command
-from lightdepth_runtime.cli.options import Json, Wide
+from lightdepth_runtime.cli.options import DepthScale, Json, Wide
 
 from ..config import TrainConfig, describe_config, load_config
 from .options import (
@@ -54,6 +54,7 @@ class TrainCommand(Command):
 def train_command(
     data: TrainData = None,
     val_data: ValData = None,
+    depth_scale: DepthScale = None,
     model: Network = None,
     image_size: ImageSize = None,
     start_from: StartFrom = None,
@@ -73,6 +74,7 @@ def train_command(
     flags: dict[str, Any] = {  # Any: values of the config's fields
         "data_root": data,
         "val_data": val_data,
+        "depth_scale": depth_scale.name if depth_scale else None,
         "model": model,
         "start_from": start_from,
         "epochs": epochs,

@@ -13,7 +13,7 @@ from lightdepth_runtime.spec import Intrinsics
 
 from ..config import ExtraData
 
-__all__ = ["ExtraPair", "add_extra_data", "weights_of"]
+__all__ = ["ExtraPair", "add_extra_data", "scale_to", "weights_of"]
 
 
 @dataclass(frozen=True)
@@ -91,4 +91,9 @@ def _factor(pairs: PairSet, own: Intrinsics | None, camera: Intrinsics | None) -
             f"{which} doesn't tell its camera, and canonical_focal brings all sets to one focal length; add a line "
             "`# intrinsics: fx fy cx cy width height` to its list, or set canonical_focal to false."
         )
+    return scale_to(camera, own)
+
+
+def scale_to(camera: Intrinsics, own: Intrinsics) -> float:
+    """Return what depth seen through `own` is multiplied by to look as if `camera` had seen it."""
     return 1 / camera.depth_factor((own.fx * own.fy) ** 0.5, own.height, own.width)

@@ -1,6 +1,5 @@
 """Feed training: augmented pairs as tensors, in an order that seed and epoch decide alone."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.pairs import Pair, PairSet, scenes_of
+from lightdepth_runtime.pairs import Pair
 from lightdepth_runtime.spec import ModelSpec
 
 from ..config import TrainConfig
@@ -28,7 +27,6 @@ __all__ = [
     "build_loader",
     "collate",
     "no_readings",
-    "split_scenes",
 ]
 
 NAMES_SHOWN = 4  # in an error about a batch
@@ -226,29 +224,3 @@ def build_loader(
         pin_memory=pin_memory,
     )
     return loader, sampler
-
-
-def split_scenes(pairs: PairSet, share: float, seed: int) -> tuple[PairSet, PairSet]:
-    """Hold out whole scenes, chosen by the seed, until `share` of the pairs is reached; returns (train, validation).
-
-    Frames of one room are near copies: a split by frame would validate on what was trained on.
-
-    Raises:
-        LightDepthError: fewer than two scenes.
-    """
-    scenes = scenes_of(pairs)
-    if len(scenes) < 2:
-        raise LightDepthError(
-            f"{pairs.root} has {len(pairs)} training pairs in one scene (folder) {scenes[0]!r}, and val_fraction needs "
-            "two; give --val-data, set val_fraction to 0, or sort the pairs into folders."
-        )
-    order = np.random.default_rng(seed).permutation(len(scenes))
-    held_out: set[str] = set()
-    counts = Counter(pair.scene for pair in pairs.pairs)
-    for position in order[:-1]:
-        if sum(counts[scene] for scene in held_out) >= share * len(pairs):
-            break
-        held_out.add(scenes[position])
-    validation = [i for i, pair in enumerate(pairs.pairs) if pair.scene in held_out]
-    training = [i for i, pair in enumerate(pairs.pairs) if pair.scene not in held_out]
-    return pairs.subset(training, "train"), pairs.subset(validation, "validation")

@@ -13,7 +13,7 @@ from lightdepth_runtime.spec import check_input_size
 
 from .encoder import build_encoder
 
-__all__ = ["DEFAULT_DECODER_CHANNELS", "LightDepth", "Output"]
+__all__ = ["DEFAULT_DECODER_CHANNELS", "LightDepth", "Output", "freeze_statistics"]
 
 DEFAULT_DECODER_CHANNELS = (256, 128, 64, 32)
 # The output of a fresh network: near the median of NYU Depth V2, so that training starts close.
@@ -76,6 +76,13 @@ class LightDepth(nn.Module):
         for stage, skip in zip(self.stages, reversed(skips), strict=True):
             x = stage(x, skip)
         return self.head(x)  # (B, C, H/2, W/2) -> (B, 1, H, W)
+
+
+def freeze_statistics(model: nn.Module) -> None:
+    """Keep BatchNorm's running statistics as they are while the rest trains; `model.train()` ends it."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
 
 
 class DecoderStage(nn.Module):

@@ -15,7 +15,7 @@ from ..config import TrainConfig, load_config
 from .record import RunRecord
 from .state import Stateful, load_state, save_state, saved_states
 
-__all__ = ["RunFolder", "best_checkpoint", "newest_run", "newest_state"]
+__all__ = ["RunFolder", "newest_run", "newest_state"]
 
 # A resumed run may use other hardware, and its files may lie elsewhere: that they are the same, the run's record says
 # of pairs and teacher, and the first weights are in its states. Every other key changes what is trained.
@@ -148,22 +148,6 @@ def _is_elsewhere(key: str, old: object, new: object) -> bool:
     if key == "encoder_weights":
         return not {old, new} & {"imagenet", "none"}
     return key in PLACES and None not in (old, new)
-
-
-def best_checkpoint(path: Path) -> Path:
-    """Return a run folder's best checkpoint; a path that is no folder is returned as it is.
-
-    Raises:
-        LightDepthError: a folder without one.
-    """
-    if not path.is_dir():
-        return path
-    best = RunFolder(path).best
-    if not best.exists():
-        raise LightDepthError(
-            f"{path} has no {best.name}; name a run that has finished an epoch, or a .safetensors file."
-        )
-    return best
 
 
 def newest_run(runs: Path = Path("runs")) -> RunFolder:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,8 @@ from lightdepth_runtime.spec import ModelSpec
 
 from ..checkpoints.checkpoint import count_parameters
 from ..config import TrainConfig
-from ..data.extra import ExtraPair, add_extra_data
-from ..data.loader import split_scenes
+from ..data.extra import ExtraPair, add_extra_data, scale_to
+from ..data.split import split_pairs
 from ..data.unlabelled import UnlabelledImage, load_unlabelled
 from ..network.macs import count_gmacs
 from ..runs.commit import source_commit
@@ -73,17 +74,33 @@ def load_training_data(config: TrainConfig, *, resume: bool = False) -> tuple[Pa
                     f"--resume {flag} PATH."
                 )
     unit = config.depth_unit()
-    pairs, validation = load_pairs(config.data_root, "train", unit=unit), None
+    pairs, validation = _one_camera(load_pairs(config.data_root, "train", unit=unit)), None
     if config.val_data is not None:
         validation = load_pairs(config.val_data, "test", unit=unit)
     elif config.val_fraction > 0:
-        pairs, validation = split_scenes(pairs, config.val_fraction, config.seed)
+        pairs, validation = split_pairs(pairs, config.val_fraction, config.seed)
     pairs = add_extra_data(
         pairs, config.extra_data, config.camera() or pairs.intrinsics, canonical_focal=config.canonical_focal
     )
     if config.unlabelled is not None:
         pairs = replace(pairs, pairs=[*pairs.pairs, *load_unlabelled(config.unlabelled)])
     return pairs, validation
+
+
+def _one_camera(pairs: PairSet) -> PairSet:
+    """Bring the depth of pairs of several cameras to the commonest one's focal length, and note it."""
+    cameras = Counter(pair.intrinsics for pair in pairs.pairs if pair.intrinsics is not None)
+    if len(cameras) < 2:
+        return pairs
+    (camera, _), unknown = cameras.most_common(1)[0], sum(pair.intrinsics is None for pair in pairs.pairs)
+    brought = [
+        pair if own is None or own == camera else ExtraPair(pair, 1.0, scale_to(camera, own), camera)
+        for pair in pairs.pairs
+        for own in (pair.intrinsics,)
+    ]
+    note = f"{len(cameras)} cameras: depth is brought to the focal length of the commonest ({camera.fx:.1f} px)"
+    note += f"; {unknown} pairs don't tell theirs and stay as they are" if unknown else ""
+    return replace(pairs, pairs=brought, intrinsics=camera, notes=(*pairs.notes, note))
 
 
 def check_not_empty(pairs: PairSet) -> None:

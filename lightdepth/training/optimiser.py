@@ -18,7 +18,7 @@ def build_optimiser(model: LightDepth, config: TrainConfig, extra: nn.Module | N
     A pretrained encoder learns at `encoder_lr_factor` of the rate; a random one at the full rate, as does `extra`, what
     is trained beside the network.
     """
-    encoder_factor = 1.0 if config.encoder_weights == "none" else config.encoder_lr_factor
+    encoder_factor = config.encoder_lr_factor if config.start_from or config.encoder_weights != "none" else 1.0
     groups = []
     rest = nn.ModuleList([model.stages, model.head, *([extra] if extra else [])])
     for module, factor in ((model.encoder, encoder_factor), (rest, 1.0)):

@@ -16,6 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.evaluation.evaluate import EvalResult
+from lightdepth_runtime.evaluation.unit_suspects import warn_of_unit
 from lightdepth_runtime.pairs import PairSet
 from lightdepth_runtime.progress import track
 from lightdepth_runtime.spec import SIZE_DIVISOR
@@ -27,7 +28,7 @@ from ..data.loader import build_loader
 from ..data.sample import Sample
 from ..data.transport import receive
 from ..data.workers import start_worker_server
-from ..network.model import LightDepth
+from ..network.model import LightDepth, freeze_statistics
 from ..runs.folder import RunFolder
 from ..runs.record import read_record, record_run
 from ..runs.state import Stateful
@@ -100,7 +101,7 @@ class _Training:
         # A name made of the time may differ between processes.
         self.folder = RunFolder(Path(broadcast_object_list([str(output)])[0]))
         self.say = say if self.accelerator.is_main_process else silent
-        for note in notes:
+        for note in (*training.notes, *(self.validation.notes if self.validation else ()), *notes):
             self.say(note)
         if resume:
             self.folder.check_same_config(config)
@@ -120,6 +121,8 @@ class _Training:
             check_training_readings(training, config.max_depth_m)
         if self.validation is not None:
             check_validation_readings(self.validation, validation_protocol(self.validation, self.spec))
+        if self.accelerator.is_main_process:
+            warn_of_unit(training, self.say, max_depth_m=config.max_depth_m)
         self._prepare(network, training)
         self._open_folder(training, resume=resume)
         self.say(
@@ -259,6 +262,8 @@ class _Training:
     def _train_steps(self, epoch: int) -> tuple[float, int, float]:
         """Train one epoch; return its mean loss, the number of images of this process, and the first batch's delay."""
         self.model.train()
+        if self.config.freeze_batchnorm:
+            freeze_statistics(self.model)
         self.sampler.epoch = epoch
         losses: list[float] = []
         images, started, first_batch_s = 0, time.monotonic(), 0.0

@@ -49,7 +49,7 @@ def test_missing_data_folder(run, tmp_path):
 
 def test_empty_data_folder(run, tmp_path):
     (tmp_path / "empty").mkdir()
-    assert_one_sentence(run(*train_arguments("empty", "run")), "train pairs", "nyu2_train.csv")
+    assert_one_sentence(run(*train_arguments("empty", "run")), "train pairs", "docs/data.md")
     assert not (tmp_path / "run").exists()
 
 

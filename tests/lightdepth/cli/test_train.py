@@ -47,6 +47,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_a_resumed_one_from_where(run, 
 
 
 def test_the_commonest_settings_are_options_and_the_others_say_how_they_are_set(run):
+    Path("a.safetensors").touch()
     words = ["train", "--epochs", 3, "--batch-size", 4, "--learning-rate", "1e-4", "--model", "lite0"]
     code, out, _ = run(*words, "--image-size", "64x96", "--start-from", "a.safetensors", "--show-config")
     assert code == 0

@@ -5,10 +5,10 @@ import torch
 
 from lightdepth.config import load_config
 from lightdepth.data.augment import Augmentation, draw_view
-from lightdepth.data.loader import EpochSampler, TrainingPairs, build_loader, split_scenes
+from lightdepth.data.loader import EpochSampler, TrainingPairs, build_loader
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images.preprocess import preprocess
-from lightdepth_runtime.pairs import load_pairs, scenes_of
+from lightdepth_runtime.pairs import load_pairs
 from lightdepth_runtime.spec import ModelSpec
 
 SPEC = ModelSpec("tiny", 64, 96, 1)
@@ -115,40 +115,6 @@ def test_pairs_without_any_reading_are_one_sentence_with_files_and_range(with_em
     training = TrainingPairs(empty.pairs, SPEC, Augmentation(), seed=0)
     with pytest.raises(LightDepthError, match=r"None of 2 training pairs .*10 m: .*_rgb.jpg; check the depth files"):
         training[0, 0]
-
-
-def test_validation_holds_out_whole_scenes_chosen_by_the_seed(tmp_path, tum):
-    lines = []
-    for scene in range(10):
-        for number in range(3):
-            cv2.imwrite(str(tmp_path / "d.png"), np.ones((4, 4), np.uint16))
-            (tmp_path / f"s{scene}").mkdir(exist_ok=True)
-            cv2.imwrite(str(tmp_path / f"s{scene}" / f"{number}.png"), np.zeros((4, 4, 3), np.uint8))
-            lines.append(f"s{scene}/{number}.png d.png")
-    (tmp_path / "train.txt").write_text("\n".join(lines))
-    pairs = load_pairs(tmp_path, "train")
-    training, validation = split_scenes(pairs, 0.2, seed=0)
-    assert (training.split, validation.split) == ("train", "validation")
-    assert not set(scenes_of(training)) & set(scenes_of(validation))
-    assert (len(training), len(validation)) == (24, 6)
-    assert [p.name for p in split_scenes(pairs, 0.2, seed=0)[1].pairs] == [p.name for p in validation.pairs]
-    others = {tuple(scenes_of(split_scenes(pairs, 0.2, seed=seed)[1])) for seed in range(5)}
-    assert len(others) > 1
-
-
-def test_a_small_share_still_holds_out_one_scene_and_a_large_one_leaves_one(pairs):
-    for share in (0.01, 0.99):
-        training, validation = split_scenes(pairs, share, seed=0)
-        assert len(training) > 0
-        assert len(validation) > 0
-
-
-def test_one_scene_cannot_be_split(pairs):
-    one = pairs.subset([0, 1, 2], "train")
-    with pytest.raises(
-        LightDepthError, match=r"3 training pairs in one scene .*val_fraction needs two; give --val-data"
-    ):
-        split_scenes(one, 0.1, seed=0)
 
 
 def test_a_batch_holds_the_samples_that_are_read_one_by_one(pairs):

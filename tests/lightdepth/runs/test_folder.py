@@ -5,9 +5,10 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from lightdepth.checkpoints.find import find_checkpoint
 from lightdepth.config import load_config
 from lightdepth.runs import state as run_state
-from lightdepth.runs.folder import RunFolder, best_checkpoint, newest_run, newest_state
+from lightdepth.runs.folder import RunFolder, newest_run, newest_state
 from lightdepth.runs.state import KEPT_STATES
 from lightdepth_runtime.errors import LightDepthError
 
@@ -186,12 +187,12 @@ def test_the_newest_run_is_found_by_its_files(tmp_path):
 
 
 def test_a_run_folder_stands_for_its_best_checkpoint(tmp_path):
-    with pytest.raises(LightDepthError, match=r"has no best.safetensors; name a run"):
-        best_checkpoint(tmp_path)
+    with pytest.raises(LightDepthError, match=r"holds no best.safetensors; name a training run"):
+        find_checkpoint(tmp_path)
     best = tmp_path / "best.safetensors"
     best.touch()
-    assert best_checkpoint(tmp_path) == best
-    assert best_checkpoint(best) == best
+    assert find_checkpoint(tmp_path) == best
+    assert find_checkpoint(best) == best
 
 
 def test_a_run_with_a_config_key_that_was_removed_since_is_not_resumed(tmp_path):

@@ -1,0 +1,80 @@
+"""Fine-tuning: a checkpoint says its network, a preset its settings, and BatchNorm's statistics stay."""
+
+import pytest
+import torch
+
+from lightdepth.checkpoints.checkpoint import build_model, load_checkpoint, save_checkpoint
+from lightdepth.checkpoints.find import find_checkpoint
+from lightdepth.config import TrainConfig, load_config
+from lightdepth.network.model import freeze_statistics
+from lightdepth.training.train import train
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.spec import ModelSpec
+
+SMALL = {"encoder": "mobilenetv3_small_050", "encoder_weights": "none", "decoder_channels": [8, 8, 8, 8]}
+SIZE = {"image_height": 64, "image_width": 96}
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """The folder of a run whose best checkpoint is a small random network."""
+    folder = tmp_path_factory.mktemp("runs") / "kitchen"
+    folder.mkdir()
+    config = TrainConfig(**SMALL, **SIZE)
+    save_checkpoint(folder / "best.safetensors", build_model(config), ModelSpec("small", 64, 96, 1), config)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["folder", "file"])
+def test_the_network_follows_from_the_checkpoint(start, name):
+    path = start if name == "folder" else start / "best.safetensors"
+    config = load_config(None, [f"start_from={path}"])
+    assert (config.encoder, config.decoder_channels) == ("mobilenetv3_small_050", [8, 8, 8, 8])
+    assert (config.image_height, config.image_width) == (64, 96)
+    assert config == TrainConfig(start_from=str(path))
+
+
+def test_keys_beside_the_checkpoint_stand_over_what_it_brings(start):
+    assert load_config(None, [f"start_from={start}", "image_height=128"]).image_height == 128
+
+
+def test_a_config_that_says_its_network_needs_no_checkpoint_any_more(tmp_path):
+    config = load_config(None, [f"start_from={tmp_path / 'gone.safetensors'}", *_words(SMALL), *_words(SIZE)])
+    assert config.encoder == "mobilenetv3_small_050"
+
+
+def _words(values):
+    return [f"{key}={value}" for key, value in values.items()]
+
+
+def test_the_preset_for_small_data_yields_to_what_is_set():
+    config = load_config(None, ["preset=finetune", "epochs=2"])
+    assert (config.epochs, config.learning_rate, config.freeze_batchnorm) == (2, 2e-5, True)
+    assert not load_config(None).freeze_batchnorm
+
+
+def test_an_unknown_checkpoint_is_refused_with_the_ways_to_name_one(tmp_path):
+    with pytest.raises(LightDepthError, match=r"No checkpoint at nowhere; name a \.safetensors file, a training run"):
+        load_config(None, ["start_from=nowhere"])
+    with pytest.raises(LightDepthError, match=r"holds no best\.safetensors"):
+        find_checkpoint(tmp_path)
+
+
+def test_frozen_statistics_stay_while_weights_learn(start, tum, tmp_path):
+    config = load_config(
+        None,
+        [f"start_from={start}", "preset=finetune", "epochs=1", "batch_size=2", "val_fraction=0", "num_workers=0"],
+        {"data_root": str(tum)},
+    )
+    before = load_checkpoint(start / "best.safetensors").model.state_dict()
+    after = load_checkpoint(train(config, tmp_path / "run").last).model.state_dict()
+    moved = {key for key in before if not torch.equal(before[key], after[key])}
+    assert any(key.endswith("weight") for key in moved)
+    assert not any("running_" in key for key in moved)
+
+
+def test_training_mode_ends_the_freeze():
+    network = torch.nn.Sequential(torch.nn.BatchNorm2d(3)).train()
+    freeze_statistics(network)
+    assert not network[0].training
+    assert network.train()[0].training
