@@ -106,7 +106,7 @@ def find_obstacles(
     ranges = np.where(pixels_seen > 0, np.inf, np.nan).astype(np.float32)
     pixels = np.full((sectors, 2), -1, np.intp)
     index = np.flatnonzero(stands)
-    order = index[np.lexsort((range_m[index], sector[index]))]  # by sector, the nearest first
+    order = index[np.argsort(2 * FARTHEST_M * sector[index] + range_m[index])]  # by sector, the nearest first
     starts = np.searchsorted(sector[order], np.arange(sectors + 1))
     for number in range(sectors):
         place = max(FEWEST_PIXELS, math.ceil(SMALLEST_SHARE * pixels_seen[number])) - 1
