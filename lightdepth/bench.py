@@ -18,7 +18,7 @@ from lightdepth_runtime.models import find_model, shipped_models
 
 from .config import PRESETS
 
-__all__ = ["Against", "bench_models", "export_untrained"]
+__all__ = ["Against", "bench_models", "export_for_timing", "export_untrained"]
 
 TORCH = "torch"  # a device of this command alone: the runtime has no torch
 
@@ -82,7 +82,7 @@ def _plan(model: Path, options: BenchOptions, folder: Path, say: Say) -> list[tu
         return plan_rows([model], runtimes)
     if runtimes:
         say(f"Exporting {model.name} to FP32 ONNX for {', '.join(runtimes)}")
-        return [*on_torch, *plan_rows([_export_checkpoint(model, folder)], runtimes)]
+        return [*on_torch, *plan_rows([export_for_timing(model, folder)], runtimes)]
     return on_torch
 
 
@@ -130,7 +130,8 @@ def export_untrained(preset: str, folder: Path) -> Path:
     return path
 
 
-def _export_checkpoint(path: Path, folder: Path) -> Path:
+def export_for_timing(path: Path, folder: Path) -> Path:
+    """Write the FP32 ONNX file of a checkpoint, so that it is timed in the runtime that the others run in."""
     from lightdepth_export.onnx.trace import export_onnx
 
     from .checkpoints.checkpoint import load_checkpoint

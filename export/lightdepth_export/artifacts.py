@@ -12,6 +12,12 @@ from torch import nn
 
 from lightdepth_runtime.atomic import is_writing_error, make_folder, write_json
 from lightdepth_runtime.backends import Backend, open_backend
+from lightdepth_runtime.backends.engine_file import (
+    EngineMisfitError,
+    check_same_network,
+    read_engine_sidecar,
+    sidecar_path,
+)
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.evaluation.protocol import Protocol, choose_protocol
 from lightdepth_runtime.images.preprocess import preprocess
@@ -245,13 +251,29 @@ def _golden_limits(report: ParityReport) -> dict[str, float]:
 
 
 def _remove_stale_forms(output: Path, written: list[str], say: Callable[[str], None]) -> None:
-    """Remove forms of an earlier export that this one did not make: beside the new file they'd pass for its own."""
+    """Remove forms of an earlier export that this one did not make: beside the new file they'd pass for its own.
+
+    An engine stays where the ONNX file that it was built from came out the same.
+    """
     for precision in ("", ".fp16", ".int8", ".int8.cpu"):
         for frame in ("", ".frame"):
-            path = output.with_name(f"{output.stem}{precision}{frame}.onnx")
-            if path.name not in written and path.is_file():
-                path.unlink()
-                say(f"Removed {path}, a form of an earlier export")
+            onnx_path = output.with_name(f"{output.stem}{precision}{frame}.onnx")
+            engine = onnx_path.with_suffix(".engine")
+            stale = [] if onnx_path.name in written else [onnx_path]
+            if engine.name not in written and (stale or not _is_built_from(engine, onnx_path)):
+                stale += [engine, sidecar_path(engine)]
+            for path in stale:
+                if path.is_file():
+                    path.unlink()
+                    say(f"Removed {path}, a form of an earlier export")
+
+
+def _is_built_from(engine: Path, onnx_path: Path) -> bool:
+    try:
+        check_same_network(engine, read_engine_sidecar(engine), onnx_path)
+    except EngineMisfitError:
+        return False
+    return True
 
 
 @contextmanager

@@ -53,6 +53,11 @@ class Baseline(Closing):
         """Whether the weights were never trained, so that no accuracy may be shown."""
         return self.model.weights == "random"
 
+    @property
+    def backend(self) -> BaselineBackend | None:
+        """What runs it; None before the first frame, whose size decides the file."""
+        return next(iter(self._open.values()), None)
+
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Predict one frame (H, W, 3) at the size that its own aspect ratio asks for."""
         size = depth_anything_size(image.shape[0], image.shape[1], self.model.preprocessing)

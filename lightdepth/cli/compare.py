@@ -90,6 +90,8 @@ def compare_command(
         if report:
             pictures = written[2:]
             written.insert(2, write_compare_report(make_folder(report), comparison, pictures, typed_command(), threads))
+    if comparison.left_out:
+        print(f"{comparison.left_out} of {len(pairs)} pairs have no valid depth and were left out.")
     print_table(models_table(comparison), wide=wide)
     winners = comparison.winners()
     for chosen in comparison.protocols():
@@ -111,7 +113,7 @@ def _open_baseline(
         if spec is not None:
             raise LightDepthError("--baseline-spec says how to feed --baseline FILE; give that file too.")
         check_baseline_name(against)
-        return open_named_baseline(stack, against, weights, threads)
+        return open_named_baseline(stack, against, weights, device, threads)
     spec = spec or (beside if (beside := file.with_suffix(".json")).is_file() else None)
     opened = open_foreign(file, spec, device, threads) if spec else open_baseline(file, device, threads)
     return foreign_entrant(stack.enter_context(closing(opened)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lightdepth_runtime.backends.baseline import BaselineBackend, is_baseline, open_baseline, open_foreign
@@ -15,6 +17,7 @@ from lightdepth_runtime.pairs import PairSet
 from lightdepth_runtime.spec import ModelSpec
 
 from ..baselines.depth_anything import HUB_REPOSITORIES
+from ..bench import export_for_timing
 from .compare import Entrant
 
 __all__ = [
@@ -43,7 +46,7 @@ def open_candidates(
     Args:
         stack: closes what is opened.
         models: what `find_model` takes, or the name of a baseline. An ONNX file of another project's network is fed as
-            the BaselineSpec in it says, or the JSON file of its name beside it.
+            the BaselineSpec in it says, or the JSON file of its name beside it. A checkpoint is exported to ONNX first.
         pairs: what they are compared on.
         domain: how the models' training data relates to the pairs, where their names don't tell.
         device: as `DepthEstimator.load` takes it.
@@ -67,20 +70,23 @@ def _open_candidate(
     stack: ExitStack, model: str | None, pairs: PairSet, domain: str | None, device: str, threads: int | None
 ) -> Entrant:
     if model in HUB_REPOSITORIES:
-        return open_named_baseline(stack, str(model), "hub", threads)
+        return open_named_baseline(stack, str(model), "hub", device, threads)
     path = find_model(model, also=HUB_REPOSITORIES)
     if is_baseline(path):
         return foreign_entrant(stack.enter_context(closing(open_baseline(path, device, threads))))
     if (spec := path.with_suffix(".json")).is_file() and path.suffix == ".onnx":
         return foreign_entrant(stack.enter_context(closing(open_foreign(path, spec, device, threads))))
+    if path.suffix == ".safetensors":  # timed in the runtime that the others run in
+        folder = stack.enter_context(TemporaryDirectory(prefix="lightdepth-"))
+        path = export_for_timing(path, Path(folder))
     return lightdepth_entrant(stack.enter_context(DepthEstimator.load(path, device, threads)), pairs, domain)
 
 
-def open_named_baseline(stack: ExitStack, name: str, weights: str, threads: int | None) -> Entrant:
+def open_named_baseline(stack: ExitStack, name: str, weights: str, device: str, threads: int | None) -> Entrant:
     """Open one of the baselines that are known by name."""
     from ..baselines.baseline import Baseline  # here: it brings transformers
 
-    return baseline_entrant(stack.enter_context(Baseline(weights, name, threads=threads)))
+    return baseline_entrant(stack.enter_context(Baseline(weights, name, device=device, threads=threads)))
 
 
 def foreign_entrant(backend: BaselineBackend) -> Entrant:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightdepth_runtime import __version__
+from lightdepth_runtime.bench.machine import describe_machine
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.evaluation.alignment import Alignment
 from lightdepth_runtime.evaluation.evaluate import Predictor, predict_views
@@ -48,6 +49,13 @@ class Entrant:
     domain: str
 
     @property
+    def backend(self) -> str:
+        """What runs it, like "onnxruntime cpu"; a baseline knows once it has seen a frame."""
+        backend = getattr(self.predictor, "backend", self.predictor)
+        names = [getattr(backend, part, None) for part in ("name", "device")]
+        return " ".join(str(name) for name in names if name) or "Python"
+
+    @property
     def alignments(self) -> tuple[Alignment, ...]:
         """The alignments under which the output has a meaning: a relative model has no metres of its own."""
         if self.domain == "untrained":
@@ -65,6 +73,7 @@ class Row:
     training: str
     weights: str
     parameters: int
+    backend: str  # what ran it, and where
     latency_ms_p50: float  # the whole call on a frame: preprocessing, network, resizing
     protocol: Protocol | None
     scores: Scores | None
@@ -76,7 +85,7 @@ class Row:
 
     def to_dict(self) -> dict[str, Any]:  # Any: a JSON object
         """Return the row with flat metric names; they are null where accuracy is not shown."""
-        described = ("model", "kind", "domain", "training", "weights", "parameters", "latency_ms_p50")
+        described = ("model", "kind", "domain", "training", "weights", "parameters", "backend", "latency_ms_p50")
         metrics = self.metrics.to_dict() if self.metrics else dict.fromkeys(METRIC_NAMES)
         return {
             **{name: getattr(self, name) for name in described},
@@ -99,13 +108,14 @@ class ComparedFrame:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The table with what it was measured on."""
+    """The table with what it was measured on; `samples` pairs were scored, `left_out` have no pixel that counts."""
 
     data: str
     packaging: str
     split: str
     samples: int
     rows: tuple[Row, ...]
+    left_out: int
     base: Protocol  # what all rows share; their own protocols differ in the alignment alone
 
     def protocols(self) -> list[Protocol]:
@@ -153,6 +163,8 @@ class Comparison:
             "lightdepth_version": __version__,
             "data": {"name": self.data, "packaging": self.packaging, "split": self.split},
             "samples": self.samples,
+            "left_out": self.left_out,
+            "machine": describe_machine().to_dict(),
             "rows": [row.to_dict() for row in self.rows],
             "winners": self.winners(),
         }
@@ -183,23 +195,31 @@ def compare(
         progress: wraps the pairs to show progress.
 
     Raises:
-        LightDepthError: no pairs, a damaged one, one without valid depth, or an output that is not finite.
+        LightDepthError: no pairs, a damaged one, none with valid depth, or an output that is not finite.
     """
     if not len(pairs):
         raise LightDepthError(f"{pairs.root} has no pairs to compare on.")
     runs = [_Run(entrant, protocol) for entrant in entrants]
-    frames = []
+    frames, left_out = [], 0
     for index, pair in enumerate(progress(pairs.pairs)):
         frame = pair.read()
+        image, truth_m = protocol.view(frame.image, frame.depth_m)
+        if not protocol.valid(truth_m).any():
+            left_out += 1
+            continue
         for run in runs:
             run.take(frame, pair, index)
         if index in keep:
             predictions = {run.entrant.name: run.latest for run in runs if run.latest is not None}
-            image, truth_m = protocol.view(frame.image, frame.depth_m)
-            if protocol.valid(truth_m).any():  # else nothing can be aligned to it, and it isn't scored either
-                frames.append(ComparedFrame(pair.name, pair.scene, image, truth_m, predictions))
+            frames.append(ComparedFrame(pair.name, pair.scene, image, truth_m, predictions))
+    if left_out == len(pairs):
+        raise LightDepthError(
+            f"None of the {left_out} pairs of {pairs.name} has valid depth under protocol {protocol.describe()!r}; "
+            "check the depth files' unit, or choose a protocol with their range."
+        )
     rows = tuple(row for run in runs for row in run.rows())
-    return Comparison(pairs.name, pairs.packaging, pairs.split, len(pairs), rows, protocol), frames
+    scored = len(pairs) - left_out
+    return Comparison(pairs.name, pairs.packaging, pairs.split, scored, rows, left_out, protocol), frames
 
 
 class _Run:
@@ -245,6 +265,7 @@ class _Run:
             training=entrant.training,
             weights=entrant.weights,
             parameters=entrant.parameters,
+            backend=entrant.backend,
             latency_ms_p50=float(np.median(steady)),
             protocol=protocol,
             scores=scores,

@@ -52,7 +52,8 @@ def compare_markdown(comparison: Comparison, pictures: Sequence[str] = (), comma
     lines = [
         "# Comparison",
         "",
-        f"{comparison.samples} pairs of {comparison.data} ({comparison.packaging}, {comparison.split}).",
+        f"{comparison.samples} pairs of {comparison.data} ({comparison.packaging}, {comparison.split})"
+        f"{f'; {comparison.left_out} more have no valid depth' if comparison.left_out else ''}.",
         "",
         markdown_table(models_table(comparison)),
         *(f"\n{note}" for note in comparison.notes()),

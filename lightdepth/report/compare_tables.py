@@ -34,6 +34,7 @@ def models_table(comparison: Comparison) -> Table:
     columns = (
         Column("model", is_words=True),
         Column("whole call, ms"),
+        Column("backend", is_words=True),
         Column("parameters"),
         Column("domain", is_words=True),
         Column("output", is_words=True, is_extra=True),
@@ -44,6 +45,7 @@ def models_table(comparison: Comparison) -> Table:
         [
             row.model,
             number(row.latency_ms_p50, ".1f"),
+            row.backend,
             number(row.parameters or None, ","),
             row.domain,
             KINDS[row.kind],

@@ -1,17 +1,22 @@
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import pytest
+import torch
 
 from lightdepth.checkpoints.backend import TorchBackend
 from lightdepth_export.artifacts import ExportOptions, export_model
 from lightdepth_export.onnx.metadata import read_spec
 from lightdepth_export.parity.gate import ParityThresholds
+from lightdepth_runtime.backends.engine_file import EngineSidecar, sha256_of, write_engine
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.images.decode import read_image
 from lightdepth_runtime.images.opencv import import_cv2
+from lightdepth_runtime.pairs import load_pairs
 
 FP16 = ExportOptions(fp16=True, threads=1)
 IMPOSSIBLE = ExportOptions(fp16=True, threads=1, thresholds=ParityThresholds(fp16_rmse_change=0.0))
@@ -62,6 +67,36 @@ def test_forms_of_an_earlier_export_do_not_stay_beside_a_new_one(tiny, reference
     export_model(tiny, reference, tmp_path / "m.onnx", images, say=lines.append)
     assert names_in(tmp_path) == ["m.onnx", "m.other.onnx", "m.parity.json"]
     assert sum("Removed" in line for line in lines) == 2
+
+
+def test_engines_of_an_earlier_export_go_and_those_of_the_same_network_stay(tiny, reference, images, tmp_path):
+    written = export_model(tiny, reference, tmp_path / "m.onnx", images, options=FP16)
+    for path in (written.fp32, written.fp16):
+        values = dict.fromkeys(("min_shape", "opt_shape", "max_shape"), (1, 3, 64, 96))
+        sidecar = EngineSidecar(
+            spec=read_spec(path), flavour="tensorrt", tensorrt_version="10", gpu_name="g", compute_capabilities=(),
+            platform="p", onnx_file=path.name, onnx_sha256=sha256_of(path.read_bytes()), plan_sha256=sha256_of(b"ftrt"),
+            plan_size_bytes=4, precision="fp32", **values,
+        )  # fmt: skip
+        write_engine(path.with_suffix(".engine"), b"ftrt", sidecar)
+    (tmp_path / "m.int8.engine").write_bytes(b"ftrt without its JSON")
+    export_model(tiny, reference, tmp_path / "m.onnx", images)  # the same network, and no FP16 form
+    assert names_in(tmp_path) == ["m.engine", "m.engine.json", "m.onnx", "m.parity.json"]
+    other = copy.deepcopy(tiny)
+    with torch.no_grad():
+        next(other.parameters()).mul_(1.01)
+    export_model(other, TorchBackend(other, reference.spec, "cpu"), tmp_path / "m.onnx", images)
+    assert names_in(tmp_path) == ["m.onnx", "m.parity.json"]
+
+
+def test_a_range_beyond_ten_metres_is_judged_by_its_own_protocol(tiny, spec, tmp_path, tum_copy):
+    for path in tum_copy.rglob("*_depth.png"):
+        cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED) * 10)
+    far = TorchBackend(tiny, spec.with_changes(max_depth_m=60.0), "cpu")
+    result = export_model(tiny, far, tmp_path / "m.onnx", load_pairs(tum_copy, "test"))
+    assert result.report.protocol.id.startswith("crop-none_0.001-60m")
+    assert result.report.steps[0].left_out == 0
+    assert json.loads(result.parity.read_text())["protocol"]["max_depth_m"] == 60
 
 
 def test_every_form_is_written_and_judged(tiny, reference, images, tmp_path):

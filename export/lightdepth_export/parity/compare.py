@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from lightdepth_runtime.backends import Backend
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
-from lightdepth_runtime.evaluation.metrics import DepthMetrics, image_metrics, mean_metrics
+from lightdepth_runtime.evaluation.metrics import DepthMetrics, NoValidDepthError, image_metrics, mean_metrics
 from lightdepth_runtime.evaluation.protocol import PROTOCOLS, Protocol
 from lightdepth_runtime.images.preprocess import preprocess
 
@@ -37,12 +37,13 @@ def check_parity(
     Args:
         reference: what is exported, usually the checkpoint in PyTorch.
         candidates: by the name of their step, such as "onnx-fp32" or "fp16-simulated".
-        frames: read once; ground truth counts where every frame has it.
+        frames: read once; ground truth counts where every frame has it; frames without valid depth are left out of
+            the metrics and counted.
         protocol: of the metrics.
         progress: wraps the frames to show progress.
 
     Raises:
-        LightDepthError: no frames, or a frame that can't be scored under the protocol.
+        LightDepthError: no frames, or an output that is not finite.
     """
 
     def prepare(frame: Frame) -> NDArray[np.float32]:
@@ -113,6 +114,8 @@ class _Comparison:
     pixels: int = 0
     not_finite: int = 0
     sum_sigma: float = 0.0  # of sigma's relative changes
+    with_truth: int = 0
+    left_out: int = 0
     metrics: list[DepthMetrics] = field(default_factory=list)
     reference_metrics: list[DepthMetrics] = field(default_factory=list)
 
@@ -136,15 +139,22 @@ class _Comparison:
         if expected_sigma is not None and got_sigma is not None:
             self.not_finite += int(got_sigma.size - np.count_nonzero(np.isfinite(got_sigma)))
             self.sum_sigma += float(np.nan_to_num(np.abs(got_sigma / expected_sigma - 1)).sum())
-        if frame.depth_m is not None:
+        if frame.depth_m is None:
+            return
+        self.with_truth += 1
+        try:
             self.reference_metrics.append(image_metrics(expected, frame.depth_m, self.protocol, frame.name))
-            if bad == 0:
-                self.metrics.append(image_metrics(got, frame.depth_m, self.protocol, frame.name))
+        except NoValidDepthError:  # the outputs are compared all the same
+            self.left_out += 1
+            return
+        if bad == 0:
+            self.metrics.append(image_metrics(got, frame.depth_m, self.protocol, frame.name))
 
     def result(self, reference: str) -> StepParity:
         """Return the means."""
         pixels = max(1, self.pixels)
-        with_truth = len(self.reference_metrics) == self.images
+        with_truth = self.with_truth == self.images and self.left_out < self.images
+        compared = with_truth and len(self.metrics) == len(self.reference_metrics)
         return StepParity(
             self.step,
             self.backend.spec.precision,
@@ -156,9 +166,10 @@ class _Comparison:
             self.sum_relative / pixels,
             self.not_finite,
             mean_metrics(self.reference_metrics) if with_truth else None,
-            mean_metrics(self.metrics) if with_truth and len(self.metrics) == self.images else None,
+            mean_metrics(self.metrics) if compared else None,
             self.embedded,
             sigma_change=self.sum_sigma / pixels if self.backend.spec.sigma_tensor else None,
+            left_out=self.left_out,
         )
 
 

@@ -51,6 +51,7 @@ class StepParity:
     """One candidate against the reference on the same images; distances in metres, over every pixel.
 
     `abs_rel` is mean |candidate - reference| / reference. Metrics are there where the images have ground truth.
+    `left_out` frames have no valid depth, and count for the distances alone.
     `embedded` says that the candidate resizes and normalises by itself, and that depth is compared at the frame's size.
     """
 
@@ -68,6 +69,7 @@ class StepParity:
     embedded: bool = False
     overflow: OverflowMargin | None = None
     sigma_change: float | None = None  # mean |candidate - reference| / reference of sigma; None without sigma
+    left_out: int = 0
 
     def with_overflow(self, overflow: OverflowMargin) -> "StepParity":
         """Return a copy with FP16's overflow margin."""
@@ -95,6 +97,8 @@ class StepParity:
             text += f", RMSE changed by {100 * self.rmse_change:.2g} %"
         if self.sigma_change is not None:
             text += f", sigma changed by {100 * self.sigma_change:.2g} %"
+        if self.left_out:
+            text += f", {self.left_out} of {self.images} frames without valid depth"
         if self.overflow is not None:
             text += f", largest activation {self.overflow.largest_activation:.4g} of {self.overflow.limit:.0f}"
         return text

@@ -21,6 +21,7 @@ __all__ = [
     "EngineMisfitError",
     "EngineSidecar",
     "check_engine_fits",
+    "check_same_network",
     "platform_name",
     "read_engine_sidecar",
     "read_plan",
@@ -148,6 +149,29 @@ def read_plan(engine: Path, sidecar: EngineSidecar) -> bytes:
     if sidecar.flavour == "tensorrt_rtx" and not plan.startswith(_MAGIC["tensorrt_rtx"]):
         raise _misfit(engine, f"it begins with {plan[:4]!r}, which no TensorRT-RTX plan does")
     return plan
+
+
+def check_same_network(engine: Path, sidecar: EngineSidecar, onnx: Path | None = None) -> None:
+    """Refuse an engine whose ONNX file was exported again, or changed, since it was built.
+
+    Args:
+        engine: its path.
+        sidecar: the JSON beside it.
+        onnx: the file that the engine is opened for; None takes the one that the JSON names, where it lies beside the
+            engine. An engine that was deployed alone is not held against anything.
+
+    Raises:
+        EngineMisfitError: the file holds another network, or another calibration.
+    """
+    onnx = onnx or engine.with_name(sidecar.onnx_file)
+    try:
+        content = onnx.read_bytes()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise LightDepthError(f"Can't read {onnx}: {error.strerror or error}.") from error
+    if sha256_of(content) != sidecar.onnx_sha256:
+        raise _misfit(engine, f"it is older than {onnx.name} beside it: it was built from a file of another SHA-256")
 
 
 def check_engine_fits(engine: Path, sidecar: EngineSidecar, *, flavour: Flavour, version: str, gpu: GpuInfo) -> None:

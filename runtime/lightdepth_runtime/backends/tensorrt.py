@@ -17,7 +17,7 @@ from ..spec import ModelSpec
 from .backend import sigma_tensor_of
 from .device import cuda_index
 from .device_buffers import DeviceBuffers, address_of, open_cuda
-from .engine_file import EngineMisfitError, check_engine_fits, read_engine_sidecar, read_plan
+from .engine_file import EngineMisfitError, check_engine_fits, check_same_network, read_engine_sidecar, read_plan
 from .tensorrt_module import LogLines, collect_log, flavour_of, load_tensorrt
 
 __all__ = ["Rebuild", "TensorRTBackend", "open_engine"]
@@ -231,28 +231,30 @@ def open_engine(
         cuda_graph: see TensorRTBackend.
 
     Raises:
-        LightDepthError: not for this machine, damaged, TensorRT missing, or no GPU.
+        LightDepthError: not for this machine, older than its ONNX file, damaged, TensorRT missing, or no GPU.
     """
     index = 0 if device in ("auto", "tensorrt") else cuda_index(device)
     if index is None:
         raise LightDepthError(f"An engine runs on cuda, not {device!r}; open the ONNX model instead.")
     if path.suffix not in (".engine", ".onnx"):
         raise LightDepthError(f"TensorRT opens .engine files, not {path.name!r}; export the model first.")
+    named_onnx = path if path.suffix == ".onnx" and path.is_file() else None
     path, onnx = path.with_suffix(".engine"), path.with_suffix(".onnx")
     try:
-        return _open(path, index, cuda_graph)
+        return _open(path, index, cuda_graph, named_onnx)
     except EngineMisfitError:  # also: no engine there at all
         if rebuild is None or not onnx.is_file():
             raise
     rebuild(onnx, path)
-    return _open(path, index, cuda_graph)
+    return _open(path, index, cuda_graph, named_onnx)
 
 
-def _open(path: Path, index: int, cuda_graph: bool) -> TensorRTBackend:
+def _open(path: Path, index: int, cuda_graph: bool, onnx: Path | None) -> TensorRTBackend:
     if not path.is_file():
         command = f"python -m lightdepth_export.engine {path.with_suffix('.onnx').name}"
         raise EngineMisfitError(f"No engine at {path}; build it on this machine with: {command}")
     sidecar = read_engine_sidecar(path)
+    check_same_network(path, sidecar, onnx)
     plan = read_plan(path, sidecar)
     trt = load_tensorrt(sidecar.flavour)
     buffers = open_cuda(index=index)

@@ -160,3 +160,20 @@ def test_the_report_is_valid_json_even_where_depth_is_not_finite(frames):
     assert read["schema"] == "lightdepth.parity/1"
     assert read["thresholds"]["fp16_rmse_change"] == 0.005
     assert read["steps"]["step"]["overflow"]["margin"] == pytest.approx(6550.4)
+
+
+def test_frames_without_valid_depth_count_for_the_distances_alone(frames):
+    empty = replace(frames[0], depth_m=np.zeros_like(frames[0].depth_m))
+    step = measure(lambda depth: depth + 0.1, [*frames[1:], empty])
+    whole = measure(lambda depth: depth + 0.1, frames[1:])
+    assert (step.images, step.left_out) == (len(frames), 1)
+    assert step.reference_metrics == whole.reference_metrics
+    assert step.rmse_change == whole.rmse_change
+    assert f"1 of {len(frames)} frames without valid depth" in step.describe()
+    assert step.to_dict()["left_out"] == 1
+
+
+def test_frames_none_of_which_has_valid_depth_are_judged_without_it(frames):
+    step = measure(lambda depth: depth, [replace(f, depth_m=np.zeros_like(f.depth_m)) for f in frames])
+    assert (step.left_out, step.reference_metrics, step.rmse_change) == (len(frames), None, None)
+    gate(step, THRESHOLDS)

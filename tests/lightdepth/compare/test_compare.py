@@ -1,6 +1,8 @@
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -8,7 +10,7 @@ from typer.testing import CliRunner
 from lightdepth.baselines.baseline import Baseline
 from lightdepth.checkpoints.checkpoint import build_model, count_parameters, save_checkpoint
 from lightdepth.cli.app import app
-from lightdepth.compare.candidates import baseline_entrant, domain_of
+from lightdepth.compare.candidates import baseline_entrant, domain_of, open_named_baseline
 from lightdepth.compare.compare import Entrant, compare, rank
 from lightdepth.config import check_config
 from lightdepth.report.compare import compare_markdown
@@ -188,7 +190,6 @@ def test_a_random_baseline_is_timed_and_not_scored(tiny_depth_anything, test_pai
 def test_a_pair_without_ground_truth_is_left_out_of_scores_and_pictures(
     checkpoint, tiny_depth_anything, tum_copy, tmp_path
 ):
-    import cv2
 
     depth = sorted(load_pairs(tum_copy, "test").pairs, key=lambda pair: pair.name)[-1].depth_path
     cv2.imwrite(str(depth), np.zeros((120, 160), np.uint16))
@@ -198,6 +199,7 @@ def test_a_pair_without_ground_truth_is_left_out_of_scores_and_pictures(
     assert answer.exit_code == 0
     assert [path.name for path in output.glob("*.png")] == ["panel_01.png"]
     assert all(row["rmse_m"] > 0 for row in json.loads((output / "compare.json").read_text())["rows"])
+    assert {row["backend"] for row in json.loads((output / "compare.json").read_text())["rows"]} == {"onnxruntime cpu"}
 
 
 def test_models_named_twice_over_and_a_baseline_with_its_spec_in_its_file_are_compared(
@@ -213,3 +215,35 @@ def test_models_named_twice_over_and_a_baseline_with_its_spec_in_its_file_are_co
     rows = json.loads(Path("output/compare-1/compare.json").read_text())["rows"]
     assert len({row["model"] for row in rows}) == 3
     assert len(rows) == 3 + 3 + 1
+
+
+def blank(pair):
+    cv2.imwrite(str(pair.depth_path), np.zeros((120, 160), np.uint16))
+
+
+def test_a_pair_without_a_reading_is_left_out_and_counted(tum_copy, truth_by_image):
+    pairs = load_pairs(tum_copy, "test")
+    whole, _ = compare([entrant("a", lambda image: truth_by_image(image) * 2)], pairs.subset([0], "test"))
+    blank(pairs.pairs[1])
+    comparison, frames = compare([entrant("a", lambda image: truth_by_image(image) * 2)], pairs, keep=[0, 1])
+    assert (comparison.samples, comparison.left_out, len(frames)) == (1, 1, 1)
+    assert comparison.rows[0].metrics == whole.rows[0].metrics
+    assert comparison.to_dict()["left_out"] == 1
+    assert comparison.to_dict()["machine"]["cpu"]
+    assert "1 more have no valid depth" in compare_markdown(comparison)
+
+
+def test_pairs_without_any_ground_truth_are_refused(tum_copy, truth_by_image):
+    pairs = load_pairs(tum_copy, "test")
+    for pair in pairs.pairs:
+        blank(pair)
+    with pytest.raises(LightDepthError, match="None of the 2 pairs of tum has valid depth"):
+        compare([entrant("a", truth_by_image)], pairs)
+
+
+def test_the_baseline_runs_on_the_device_that_is_asked_for(tiny_depth_anything, test_pairs):
+    with ExitStack() as stack:
+        weights = str(tiny_depth_anything)
+        opened = open_named_baseline(stack, "depth-anything-v2-small", weights, "openvino", 1)
+        comparison, _ = compare([opened], test_pairs)
+    assert {row.backend for row in comparison.rows} == {"openvino cpu"}

@@ -27,7 +27,7 @@ def sidecar(**changes):
         "compute_capabilities": ("sm87",),
         "platform": platform_name(),
         "onnx_file": "m.onnx",
-        "onnx_sha256": "0",
+        "onnx_sha256": sha256_of(network_bytes()),
         "plan_sha256": sha256_of(PLAN),
         "plan_size_bytes": len(PLAN),
         "precision": "fp32",
@@ -93,6 +93,29 @@ def test_an_engine_that_does_not_fit_is_rebuilt_where_the_caller_allows(machine,
     open_engine(engine, rebuild=rebuild).close()
     open_engine(engine, rebuild=rebuild).close()  # now it fits
     assert asked == [(onnx_path, engine)]
+
+
+def test_an_engine_of_an_earlier_export_is_refused_or_rebuilt(machine, tmp_path):
+    engine, onnx_path = tmp_path / "m.engine", tmp_path / "m.onnx"
+    write_engine(engine, PLAN, sidecar(onnx_sha256=sha256_of(b"Monday's network")))
+    open_engine(engine).close()  # deployed alone, there is nothing to hold it against
+    onnx_path.write_bytes(network_bytes())
+    for path in (engine, onnx_path):
+        with pytest.raises(
+            LightDepthError, match=r"m\.engine can't be used: it is older than m\.onnx .* Build it here"
+        ):
+            open_backend(path, "tensorrt")
+    open_engine(onnx_path, rebuild=lambda _, target: write_engine(target, PLAN, sidecar())).close()
+    open_backend(onnx_path, "tensorrt").close()
+
+
+def test_an_engine_of_another_name_is_held_against_the_file_it_was_built_from(machine, tmp_path):
+    (tmp_path / "m.onnx").write_bytes(network_bytes())
+    (tmp_path / "fast.onnx").write_bytes(b"another network")
+    write_engine(tmp_path / "fast.engine", PLAN, sidecar())
+    open_backend(tmp_path / "fast.engine").close()
+    with pytest.raises(LightDepthError, match=r"older than fast\.onnx"):  # it would answer for another model
+        open_backend(tmp_path / "fast.onnx", "tensorrt")
 
 
 def test_no_rebuild_without_the_onnx_file(machine, tmp_path):
