@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lightdepth_runtime.spec import ModelSpec
 
-from ..teacher.cache import TeacherLabel
+from ..teacher.label import TeacherLabel
 
 __all__ = ["Lessons", "Sample"]
 

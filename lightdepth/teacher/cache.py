@@ -3,47 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lightdepth_runtime.atomic import make_folder, write_bytes
+from lightdepth_runtime.atomic import make_folder
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.evaluation.alignment import DepthFit
 from lightdepth_runtime.pairs import Pair, PairSet
 
 from .ensemble import Ensemble
+from .index import index_path, read_index, write_index
+from .label import TeacherLabel, halve, read_entry, write_entry
 from .teacher import Teacher
 
-__all__ = ["TeacherLabel", "cache_folder", "label_pairs"]
+__all__ = ["cache_folder", "label_pairs"]
 
 SCHEMA = 1  # part of the folder's name: entries of another kind are never read
 ID_DIGITS = 16
-DIGEST_BYTES = 32
-
-
-@dataclass(frozen=True)
-class TeacherLabel:
-    """Where a teacher's prediction of one image lies, and what turns it into metres."""
-
-    path: Path
-    fit: DepthFit
-
-    def read(self) -> NDArray[np.float32]:
-        """Return the teacher's depth (h, w) of the whole frame in metres, at the teacher's own resolution.
-
-        Raises:
-            LightDepthError: the entry was damaged or deleted since the run began.
-        """
-        prediction = _read(self.path)
-        if prediction is None:
-            raise LightDepthError(f"The teacher's prediction {self.path} is damaged or gone; --resume makes it again.")
-        return self.fit.apply(prediction).astype(np.float32)
 
 
 def cache_folder(chosen: str | None) -> Path:
@@ -59,38 +39,52 @@ def label_pairs(
     folder: Path,
     *,
     share: tuple[int, int] = (0, 1),
+    gather: Callable[[list[Any]], list[Any]] = list,  # Any: of one kind
     progress: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> list[TeacherLabel]:
     """Predict every image that `folder` has no whole prediction of, and return all labels in the pairs' order.
 
-    An entry is named by the teacher's SHA-256 and the image's, and carries its own checksum: one that is damaged is
-    made again, an interrupted call goes on where it was. Several processes may label at once: process n of m, `share`
-    (n, m), begins at its part of the pairs and finds that of the others done.
+    An entry is named by the teacher's SHA-256 and the image's, and carries its own checksum; an interrupted call goes
+    on where it was. Which entries a set of pairs has is kept too: where its files are unchanged, no image is read.
+
+    Args:
+        teacher: predicts.
+        pairs: to label.
+        folder: of all teachers' entries.
+        share: (n, m) of process n of m that label together: each takes its part of the pairs.
+        gather: puts the processes' lists together, in their order.
+        progress: wraps the numbers of the pairs to show progress.
 
     Raises:
         LightDepthError: a pair that can't be read, a prediction that fails, a relative teacher and an image without
             depth (each names the image), or a folder that can't be written.
     """
     folder = make_folder(folder / f"{teacher.id[:ID_DIGITS]}-{SCHEMA}")
+    index = index_path(folder, pairs)
+    known = read_index(index)
+    if all(gather([known is not None])) and known is not None:
+        return known
     number, processes = share
-    start = len(pairs) * number // processes
-    labels: dict[int, TeacherLabel] = {}
-    for index in progress([*range(start, len(pairs)), *range(start)]):
-        pair = pairs.pairs[index]
+    own = []
+    for place in progress(range(len(pairs) * number // processes, len(pairs) * (number + 1) // processes)):
+        pair = pairs.pairs[place]
         try:
-            labels[index] = _label(teacher, pair, pairs, folder)
+            own.append(_label(teacher, pair, pairs, folder))
         except LightDepthError as error:
             raise LightDepthError(f"{pair.name}: {error}") from error
-    return [labels[index] for index in range(len(pairs))]
+    labels = gather(own)
+    if number == 0:
+        write_index(index, labels)
+    return labels
 
 
 def _label(teacher: Teacher | Ensemble, pair: Pair, pairs: PairSet, folder: Path) -> TeacherLabel:
     frame = pair.read()
     path = folder / f"{_image_digest(frame.image)}.npy"
-    prediction = _read(path)
+    prediction = read_entry(path)
     if prediction is None:
-        prediction = _halve(teacher(frame.image))
-        _write(path, prediction)
+        prediction = halve(teacher(frame.image))
+        write_entry(path, prediction)
     return TeacherLabel(path, teacher.fit(prediction.astype(np.float32), frame.image, frame.depth_m, pairs.intrinsics))
 
 
@@ -99,26 +93,3 @@ def _image_digest(image: NDArray[np.uint8]) -> str:
     digest = hashlib.sha256(repr(image.shape).encode())
     digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
-
-
-def _halve(prediction: NDArray[np.float32]) -> NDArray[np.float16]:
-    """Store 11 bits: half the disk, and a step of 0.05 %. What float16 can't hold is no depth in metres."""
-    limit = float(np.finfo(np.float16).max)
-    return np.clip(prediction, -limit, limit).astype(np.float16)
-
-
-def _write(path: Path, prediction: NDArray[np.float16]) -> None:
-    """Write a .npy file that ends in the SHA-256 of what is before."""
-    content = io.BytesIO()
-    np.save(content, prediction)
-    write_bytes(path, content.getvalue() + hashlib.sha256(content.getvalue()).digest())
-
-
-def _read(path: Path) -> NDArray[np.float16] | None:
-    """Return a stored prediction, or None where there is none, or none that is whole."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    array, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
-    return np.load(io.BytesIO(array), allow_pickle=False) if hashlib.sha256(array).digest() == digest else None

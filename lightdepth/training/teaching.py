@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from lightdepth_runtime.pairs import PairSet
@@ -53,6 +54,7 @@ def ask_teacher(config: TrainConfig, training: PairSet, accelerator: Accelerator
             training,
             folder,
             share=(accelerator.process_index, accelerator.num_processes),
+            gather=gather_object,
             progress=lambda numbers: track(numbers, "Asking the teacher", len(numbers)),
         )
         return Teaching(teacher.id, Lessons(labels, network.spec if network else None), network)

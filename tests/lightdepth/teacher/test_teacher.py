@@ -9,13 +9,15 @@ from lightdepth.checkpoints.checkpoint import count_parameters, save_checkpoint
 from lightdepth.config import load_config
 from lightdepth.data.unlabelled import load_unlabelled
 from lightdepth.network.model import LightDepth
-from lightdepth.teacher.cache import TeacherLabel, label_pairs
+from lightdepth.teacher.cache import label_pairs
+from lightdepth.teacher.label import TeacherLabel
 from lightdepth.teacher.teacher import Teacher
 from lightdepth.training.inputs import load_training_data
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.evaluation.alignment import DepthFit
 from lightdepth_runtime.images.preprocess import resize_depth
 from lightdepth_runtime.pairs import load_pairs
+from lightdepth_runtime.pairs.file_pair import FilePair
 from lightdepth_runtime.spec import Intrinsics, ModelSpec
 
 CAMERA = Intrinsics(500.0, 500.0, 320.0, 240.0, 640, 480)
@@ -128,18 +130,34 @@ def test_an_interrupted_call_keeps_what_it_made(teacher, tum, tmp_path, calls, m
     assert len(calls) == len(pairs)
 
 
-def test_several_processes_begin_at_different_pairs_and_end_with_the_same_labels(teacher, tum, tmp_path):
+def test_several_processes_label_their_shares_and_end_with_the_same_labels(teacher, tum, tmp_path):
     pairs = load_pairs(tum, "train")
+    alone = label_pairs(teacher, pairs, tmp_path / "alone")
     orders = []
 
     def note(numbers):
         orders.append(list(numbers))
         return numbers
 
-    labels = [label_pairs(teacher, pairs, tmp_path, share=(n, 2), progress=note) for n in range(2)]
-    assert labels[0] == labels[1]
-    assert sorted(orders[0]) == sorted(orders[1]) == list(range(len(pairs)))
-    assert (orders[0][0], orders[1][0]) == (0, len(pairs) // 2)
+    first = label_pairs(teacher, pairs, tmp_path / "two", share=(1, 2), progress=note)
+    label_pairs(teacher, pairs, tmp_path / "two", share=(0, 2), progress=note, gather=lambda own: own + first)
+    assert orders == [[2, 3], [0, 1]]
+    labels = label_pairs(teacher, pairs, tmp_path / "two")
+    assert [label.path.name for label in labels] == [label.path.name for label in alone]
+
+
+def test_an_unchanged_set_is_not_read_again_and_a_changed_image_is(teacher, tum_copy, tmp_path, monkeypatch):
+    pairs = load_pairs(tum_copy, "train")
+    labels = label_pairs(teacher, pairs, tmp_path)
+    read = []
+    original = FilePair.read
+    monkeypatch.setattr(FilePair, "read", lambda self: read.append(self.name) or original(self))
+    assert label_pairs(teacher, pairs, tmp_path) == labels
+    assert read == []
+    shutil.copy(pairs.pairs[1].color_path, pairs.pairs[0].color_path)
+    changed = label_pairs(teacher, pairs, tmp_path)
+    assert len(read) == len(pairs)
+    assert changed[0].path == labels[1].path
 
 
 def test_depth_is_scaled_from_the_teachers_camera_to_the_pairs(tum, tmp_path):
