@@ -10,6 +10,7 @@ from .options import (
     FocalPx,
     Fov,
     Frames,
+    FromFloor,
     Inputs,
     ModelOption,
     Output,
@@ -40,6 +41,7 @@ def infer_command(
     fov: Fov = None,
     camera_height: CameraHeight = None,
     tilt: Tilt = 0.0,
+    scale_from_floor: FromFloor = False,
     frames: Frames = None,
     topic: Topic = None,
 ) -> None:
@@ -57,9 +59,8 @@ def infer_command(
             print(f"Model {estimator.describe()}; {plan.describe()}")
             print(f"Device {estimator.backend.device}, {estimator.device_reason}")
             kinds: dict[str, Any] = {"colormap": colormap, "scale": scale}  # Any: each its own type
-            outcome = run_plan(
-                estimator, plan, **kinds, most_frames=frames, view=view, steady=steady, mount=mount, say=_warn
-            )
+            kinds |= {"steady": steady, "mount": mount, "scale_from_floor": scale_from_floor}
+            outcome = run_plan(estimator, plan, **kinds, most_frames=frames, view=view, say=_warn)
         print(f"Wrote {outcome.files} file{'s' * (outcome.files != 1)} to {folder}")
 
 

@@ -197,6 +197,14 @@ CameraHeight = Annotated[
         "videos, and recordings get a laser scan. Default: unknown.",
     ),
 ]
+FromFloor = Annotated[
+    bool,
+    option(
+        CAMERA,
+        "--scale-from-floor",
+        help="Correct depth so that the floor lies --camera-height under the camera. Default: off.",
+    ),
+]
 Tilt = Annotated[
     float, option(CAMERA, "--tilt", metavar="DEGREES", help="How far the camera looks down, with --camera-height.")
 ]

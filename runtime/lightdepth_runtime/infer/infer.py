@@ -13,6 +13,7 @@ from ..estimator import DepthEstimator
 from ..floor import CameraMount
 from ..frames.frame import Frame, FrameSink, ImageJob
 from ..images.decode import read_image
+from ..scale import FloorScale, correction_from_height
 from ..sinks.colorize import Colormap, DepthRange
 from ..sinks.open import IMAGE_SAVE, DepthFiles, Style, open_sinks
 from ..spec import Intrinsics
@@ -37,6 +38,7 @@ def infer_files(
     colormap: Colormap = "plasma",
     scale: DepthRange | None = None,
     mount: CameraMount | None = None,
+    scale_from_floor: bool = False,
     lens: Lens | None = None,
     say: Callable[[str], None] = lambda _: None,
     notice: Notice = lambda _known, _name: None,
@@ -52,6 +54,7 @@ def infer_files(
         colormap: of the colour picture.
         scale: one range in metres for all colour pictures; without it each has its own.
         mount: the camera over the floor; obstacles are drawn, and saved as `scan`.
+        scale_from_floor: correct each image's scale by the floor under the mounted camera; one without a floor fails.
         lens: the camera, as far as the user knows it.
         say: told of each image that failed, as it happens, where there are several.
         notice: told of each image's camera, or None, and name; `lens.FocalNotice` is one.
@@ -74,6 +77,8 @@ def infer_files(
             try:
                 frame = Frame(read_image(job.path), round(number / IMAGE_FPS * 1e9), job.stem)
                 depth_m = estimate_frame(estimator, frame, lens, shown=str(job.path), notice=notice)
+                if scale_from_floor:
+                    _correct_by_floor(depth_m, frame, lens, estimator, mount)
             except LightDepthError as error:
                 outcome.left_out(str(job.path), error)
                 if len(jobs) > 1:
@@ -93,6 +98,7 @@ def infer_stream(
     *,
     lens: Lens | None = None,
     steady: bool = False,
+    floor: FloorScale | None = None,
     say: Callable[[str], None] = lambda _: None,
     notice: Notice = lambda _known, _name: None,
     most_frames: int | None = None,
@@ -109,6 +115,7 @@ def infer_stream(
         sinks: from `sinks.open_sinks`, or others.
         lens: the camera, as far as the user knows it and the frames don't.
         steady: smooth depth from frame to frame (`SteadyDepth`).
+        floor: corrects the scale by the floor; `say` is told once of frames that show none.
         say: told of each frame that failed, as it happens.
         notice: as for `infer_files`.
         most_frames: ends the stream after so many.
@@ -122,6 +129,7 @@ def infer_stream(
     """
     ended: list[LightDepthError] = []
     smoothing = SteadyDepth(estimator) if steady else None
+    noted: set[str | None] = {None}
 
     def write_all(sinks: Sequence[FrameSink], outcome: Outcome) -> None:
         frames = iter(source)
@@ -136,6 +144,9 @@ def infer_stream(
             outcome.frames += 1
             try:
                 depth_m = estimate_frame(estimator, frame, lens, steady=smoothing, notice=notice)
+                if floor is not None and (note := floor.apply(depth_m, _camera(frame, lens, estimator))) not in noted:
+                    noted.add(note)
+                    say(f"{frame.name}: {note} Until then the last floor's scale is kept.")
             except LightDepthError as error:
                 outcome.left_out(frame.name, error)
                 say(f"Left out: {error}")
@@ -175,6 +186,33 @@ def estimate_frame(
             f"{shown or frame.name}: the model's depth has NaN or infinite values; export the model again in FP32."
         )
     return depth_m
+
+
+def _camera(frame: Frame, lens: Lens | None, estimator: DepthEstimator) -> Intrinsics:
+    """Return the camera of a frame, or the one that the model takes it for.
+
+    Raises:
+        LightDepthError: neither is known.
+    """
+    camera = (lens or Lens()).camera(frame, estimator.spec)
+    if camera is None:
+        raise LightDepthError(
+            f"The floor of {frame.name} needs the camera, which neither the input nor the model tells; "
+            "give --focal-px or --fov."
+        )
+    return camera
+
+
+def _correct_by_floor(
+    depth_m: NDArray[np.float32],
+    frame: Frame,
+    lens: Lens | None,
+    estimator: DepthEstimator,
+    mount: CameraMount | None,
+) -> None:
+    """Correct one image's depth (H, W) in place."""
+    assert mount is not None, "the plan asks for the mount first"
+    correction_from_height(depth_m, _camera(frame, lens, estimator), mount).apply(depth_m)
 
 
 def _give(

@@ -14,6 +14,7 @@ from ..floor import CameraMount
 from ..frames.frame import Frame, ImageJob
 from ..frames.web import WebPicture
 from ..progress import track
+from ..scale import FloorScale
 from ..sinks.colorize import Colormap, DepthRange
 from ..sinks.open import IMAGE_SAVE, RECORDING_SAVE, STREAM_SAVE, Style, open_sinks
 from ..sinks.rerun import RerunSink
@@ -74,15 +75,19 @@ def run_plan(
     view: bool = False,
     steady: bool = False,
     mount: CameraMount | None = None,
+    scale_from_floor: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Do the images, then each stream; return the files written, counted and the first of them named.
 
     Raises:
-        LightDepthError: of the first that failed; those after it are done all the same. `steady` without a stream.
+        LightDepthError: of the first that failed; those after it are done all the same. `steady` without a stream,
+            `scale_from_floor` without a mount.
     """
     if steady and not plan.streams:
         raise LightDepthError("--steady smooths videos, cameras and recordings, and no input is one; leave it out.")
+    if scale_from_floor and mount is None:
+        raise LightDepthError("The scale from the floor needs the camera's height; give --camera-height, and --tilt.")
     total = Outcome()
     failed: list[LightDepthError] = []
     notice = FocalNotice(estimator.spec, say)
@@ -110,6 +115,7 @@ def run_plan(
             colormap=colormap,
             scale=scale,
             mount=mount,
+            scale_from_floor=scale_from_floor,
             lens=plan.lens,
             say=say,
             notice=notice,
@@ -126,6 +132,8 @@ def run_plan(
             if view:
                 sinks.append(RerunSink(None))
             options = {"lens": plan.lens, "say": say, "notice": notice, "most_frames": most_frames, "steady": steady}
+            if scale_from_floor and mount is not None:
+                options["floor"] = FloorScale(mount)
             with _interrupt_of(source, say) as stop:
                 return infer_stream(estimator, _shown(source, job, most_frames, say), sinks, **options, stop=stop)
 

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..estimator import DepthEstimator
-from ..floor import CameraMount
-from ..scale import DepthCorrection, ScaleTracker, correction_from_height
+from ..scale import DepthCorrection, FloorScale, ScaleTracker
 from ..spec import Intrinsics
 from ..steady import SteadyDepth
 from .answer import AnswerOptions, RobotAnswer, make_answer
@@ -23,7 +22,6 @@ from .message import NANOSECONDS, color_bits, decode_color, stamp_ns
 __all__ = ["DepthHandler"]
 
 OLDEST_NS = NANOSECONDS // 2  # of known points beside an image
-FLOOR_MEMORY = 0.9  # of the floor's scale from frame to frame
 
 
 class DepthHandler:
@@ -58,8 +56,8 @@ class DepthHandler:
             raise LightDepthError("The scale from the floor needs the camera's height; give camera_height and tilt.")
         self._estimator = estimator
         self._steady = SteadyDepth(estimator) if steady else None
-        self._floor = self._options.mount if scale_from_floor else None
-        self._floor_log: float | None = None
+        mount = self._options.mount
+        self._floor = FloorScale(mount) if scale_from_floor and mount is not None else None
         self._tracker = ScaleTracker()
         self._camera: CameraFields | None = None
         self._rectified = is_rectified(topic)
@@ -83,7 +81,8 @@ class DepthHandler:
         intrinsics = camera.intrinsics
         if self._camera is not None and intrinsics != self._camera.intrinsics:
             self._tracker.reset()
-            self._floor_log = None
+            if self._floor is not None:
+                self._floor.reset()
             if self._steady is not None:
                 self._steady.reset()
         self._camera = camera
@@ -153,24 +152,13 @@ class DepthHandler:
                 self.note = self.note or "Known points and the floor need a calibrated camera_info, and none has come."
             return
         if self._floor is not None:
-            self._correct_by_floor(depth_m, camera, self._floor)
+            self.note = self._floor.apply(depth_m, camera)
         try:
             self.correction = self._tracker.update(depth_m, self._known(stamp, camera), stamp)
         except LightDepthError as error:
             self.note = str(error)
             self.correction = self._tracker.update(depth_m, [], stamp)
         self.correction.apply(depth_m)
-
-    def _correct_by_floor(self, depth_m: NDArray[np.float32], camera: Intrinsics, mount: CameraMount) -> None:
-        """Apply the floor's scale, a mean of the last ten or so; where no floor is seen, the last one."""
-        try:
-            log_scale = math.log(correction_from_height(depth_m, camera, mount).scale)
-            memory = FLOOR_MEMORY if self._floor_log is not None else 0.0
-            self._floor_log = memory * (self._floor_log or 0.0) + (1 - memory) * log_scale
-        except LightDepthError as error:
-            self.note = str(error)
-        if self._floor_log is not None:
-            np.multiply(depth_m, np.float32(math.exp(self._floor_log)), out=depth_m)
 
     def _known(self, stamp: int, camera: Intrinsics) -> NDArray[np.float64]:
         """Return the known points of this moment that the camera sees, (N, 3): x, y, metres."""

@@ -2,8 +2,16 @@
 
 from .correction import DepthCorrection
 from .fit import fit_correction
-from .height import correction_from_height
+from .height import FloorScale, correction_from_height
 from .points import KnownPoints, axis_depth_m
 from .tracker import ScaleTracker
 
-__all__ = ["DepthCorrection", "KnownPoints", "ScaleTracker", "axis_depth_m", "correction_from_height", "fit_correction"]
+__all__ = [
+    "DepthCorrection",
+    "FloorScale",
+    "KnownPoints",
+    "ScaleTracker",
+    "axis_depth_m",
+    "correction_from_height",
+    "fit_correction",
+]

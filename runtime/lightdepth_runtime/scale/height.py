@@ -1,4 +1,4 @@
-"""An image's scale from the camera's height over the floor that it shows."""
+"""The scale of an image, or of a stream, from the camera's height over the floor that it shows."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import LightDepthError
 from ..floor import CameraMount, find_floor
 from ..spec import Intrinsics
 from .correction import DepthCorrection
 
-__all__ = ["correction_from_height"]
+__all__ = ["FloorScale", "correction_from_height"]
 
 # Of the scale's logarithm: median errors are 0.02 on NYU training pairs and 0.07 on TUM frames that are no test.
 HEIGHT_STD = 0.1
+MEMORY = 0.9  # of the scale from frame to frame: a mean of the last ten or so
 
 
 def correction_from_height(depth_m: NDArray[np.float32], camera: Intrinsics, mount: CameraMount) -> DepthCorrection:
@@ -30,3 +32,32 @@ def correction_from_height(depth_m: NDArray[np.float32], camera: Intrinsics, mou
     """
     floor = find_floor(depth_m, camera, tilt_deg=mount.tilt_deg, roll_deg=mount.roll_deg)
     return DepthCorrection("scale", (math.log(mount.height_m / floor.height_m),), HEIGHT_STD)
+
+
+class FloorScale:
+    """Correct the frames of a mounted camera by the floor; where none is seen, by the last one that was.
+
+    Args:
+        mount: the camera's height, tilt and roll.
+    """
+
+    def __init__(self, mount: CameraMount) -> None:
+        self.mount = mount
+        self._log_scale: float | None = None
+
+    def reset(self) -> None:
+        """Forget the floor."""
+        self._log_scale = None
+
+    def apply(self, depth_m: NDArray[np.float32], camera: Intrinsics) -> str | None:
+        """Correct depth (H, W) in place; return why this frame itself gave no scale, None where it did."""
+        note = None
+        try:
+            log_scale = math.log(correction_from_height(depth_m, camera, self.mount).scale)
+            before = self._log_scale
+            self._log_scale = log_scale if before is None else MEMORY * before + (1 - MEMORY) * log_scale
+        except LightDepthError as error:
+            note = str(error)
+        if self._log_scale is not None:
+            np.multiply(depth_m, np.float32(math.exp(self._log_scale)), out=depth_m)
+        return note

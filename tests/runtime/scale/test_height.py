@@ -4,7 +4,7 @@ from fakes.rooms import CAMERA, room_m
 
 from lightdepth_runtime import LightDepthError
 from lightdepth_runtime.floor import CameraMount
-from lightdepth_runtime.scale import correction_from_height
+from lightdepth_runtime.scale import FloorScale, correction_from_height
 
 MOUNT = CameraMount(0.5, 15.0)
 
@@ -18,3 +18,18 @@ def test_the_cameras_height_gives_the_scale(scale):
 def test_without_a_floor_there_is_no_scale():
     with pytest.raises(LightDepthError, match="No floor"):
         correction_from_height(room_m(MOUNT, 2.0, floor=False), CAMERA, MOUNT)
+
+
+def test_a_stream_keeps_the_last_floors_scale_where_none_is_seen():
+    floor, wall_m = FloorScale(MOUNT), room_m(MOUNT, 2.0, floor=False)
+    assert "No floor" in floor.apply(wall_m.copy(), CAMERA)
+    for _ in range(3):
+        depth_m = room_m(MOUNT) / np.float32(1.5)
+        assert floor.apply(depth_m, CAMERA) is None
+        assert depth_m == pytest.approx(room_m(MOUNT), rel=0.03)
+    depth_m = wall_m.copy()
+    assert "No floor" in floor.apply(depth_m, CAMERA)
+    assert depth_m == pytest.approx(1.5 * wall_m, rel=0.03)
+    floor.reset()
+    floor.apply(depth_m := wall_m.copy(), CAMERA)
+    assert depth_m == pytest.approx(wall_m)
