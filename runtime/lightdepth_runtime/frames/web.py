@@ -115,7 +115,10 @@ def open_web(
 
 def file_name_of(url: str) -> str | None:
     """Return the name of the picture or video file that a URL ends in, None where it names none."""
-    name = unquote(Path(urlsplit(url).path).name)
+    try:
+        name = unquote(Path(urlsplit(url).path).name)
+    except ValueError:  # opening it says what is wrong
+        return None
     return name if Path(name).suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES | _PLAYLISTS else None
 
 

@@ -11,7 +11,7 @@ from ..errors import LightDepthError
 from .bits import bits_in_use, eight_bits, png_significant_bits
 from .complete import completed
 from .opencv import import_cv2, quiet_cv2
-from .orientation import is_avif, orientation_of, turned
+from .orientation import is_avif, orientation_of, tiff_tags, turned
 
 __all__ = ["HEIC_BRANDS", "IMAGE_SUFFIXES", "decode_image", "decode_rgb", "foreign_format", "read_bytes", "read_image"]
 
@@ -24,6 +24,12 @@ IMAGE_SUFFIXES = frozenset({
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _CONVERT_HEIC = (
     'convert it to JPEG first, with heif-convert, or choose "Most Compatible" in an iPhone\'s camera settings'
+)
+
+_TIFF_FORMAT, _TIFF_FLOATS = 0x0153, 3  # SampleFormat (TIFF 6.0, section 19)
+_NO_RANGE = (
+    "whose range of brightness nothing tells; a picture has 8 or 16 bits a channel. Convert it to PNG, or leave it out "
+    "if it is depth"
 )
 
 
@@ -51,10 +57,7 @@ def decode_rgb(content: bytes, path: Path) -> NDArray[np.uint8]:
         values = image.astype(np.uint16, copy=False)
         image = eight_bits(values, bits_in_use(values, declared=png_significant_bits(content)))
     if image.dtype != np.uint8:
-        raise LightDepthError(
-            f"{path} holds {image.dtype} values, whose range of brightness nothing tells; a picture has 8 or 16 bits a "
-            "channel. Convert it to PNG, or leave it out if it is depth."
-        )
+        raise LightDepthError(f"{path} holds {image.dtype} values, {_NO_RANGE}.")
     if is_avif(content):
         image = turned(image, orientation_of(content))
     return cv2.cvtColor(image.astype(np.uint8, copy=False), cv2.COLOR_BGR2RGB)
@@ -92,6 +95,8 @@ def foreign_format(content: bytes) -> str | None:
         return "AVIF, which this build of OpenCV can't read; convert it to JPEG or PNG first"
     if content.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
         return "JPEG XL, which OpenCV can't read; convert it to JPEG or PNG first"
+    if tiff_tags(content).get(_TIFF_FORMAT) == _TIFF_FLOATS:
+        return f"a TIFF of floats, {_NO_RANGE}"
     if content.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer and not the picture itself; fetch it with `git lfs pull`"
     return None

@@ -16,7 +16,7 @@ __all__ = ["OUTPUT_ENDINGS", "distinct_stems", "plan_jobs"]
 # What `infer` writes. In a folder such files are depth maps, of an earlier run or of a recording, and not photographs.
 OUTPUT_ENDINGS = ("_depth.png", "_depth_mm.png")
 _HEIC_SUFFIXES = (".heic", ".heif", ".hif")  # some phones' JPEG files have them too
-_DEPTH = "16-bit pictures of one channel, which are depth (name them to take them as photographs)"
+_DEPTH = "of 16 bits and one channel, which is depth (a file that is named itself is taken)"
 _HEIC = "HEIC, which must be converted to JPEG first"
 
 
@@ -77,9 +77,9 @@ def _images_of(item: Path, skipped: Path | None, left_out: Counter[str]) -> list
             else:
                 here[reason] += 1
     if not found:
-        what = f" ({_describe(here)})" if here else ""
+        what = f": {_describe(here)}" if here else ""
         raise LightDepthError(
-            f"{item} has no images{what}; those that can be read are {', '.join(sorted(IMAGE_SUFFIXES))}. Depth maps "
+            f"{item} has no images{what}. Those that can be read are {', '.join(sorted(IMAGE_SUFFIXES))}. Depth maps "
             f"(*{', *'.join(OUTPUT_ENDINGS)}) and hidden files don't count. Name another folder, or the files "
             "themselves."
         )

@@ -58,6 +58,12 @@ def plan_inputs(
     Raises:
         LightDepthError: nothing named, or what doesn't exist.
     """
+    for text in inputs:
+        if not is_stream(text) and "://" in text and not Path(text).exists():
+            raise LightDepthError(
+                f"{text} is an address that isn't read; rtsp, rtmp, http, https, udp and tcp are. Fetch the file and "
+                "name it, without file:// before it."
+            )
     streams = plan_streams([text for text in inputs if is_stream(text)], topic)
     files = [Path(text) for text in inputs if not is_stream(text)]
     notes: list[str] = []

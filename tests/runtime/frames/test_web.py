@@ -130,6 +130,10 @@ def test_what_is_no_stream_is_one_sentence(serve):
         open_at(f"{root}/")
     with pytest.raises(LightDepthError, match="can't be reached"):
         open_at("http://127.0.0.1:1/clip.mp4")
+    for url in ("http://[::1/x.jpg", "http:///x.jpg", "http://127.0.0.1:99999/a.mp4"):
+        [job] = plan_streams([url])
+        with pytest.raises(LightDepthError, match="can't be reached"):
+            open_stream(job)
     with pytest.raises(LightDepthError, match=r"http://127\.0\.0\.1:1/a can't") as caught:
         open_at("http://user:secret@127.0.0.1:1/a")
     assert "secret" not in str(caught.value)

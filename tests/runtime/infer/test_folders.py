@@ -7,6 +7,8 @@ import pytest
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images.decode import read_image
 from lightdepth_runtime.infer.inputs import plan_jobs
+from lightdepth_runtime.infer.lens import Lens
+from lightdepth_runtime.infer.plan import plan_inputs
 
 HEIC = b"\0\0\0\x18ftypheic" + bytes(40)
 PHOTO = np.zeros((64, 96, 3), np.uint8)
@@ -50,7 +52,7 @@ def test_heic_is_named_and_a_jpeg_of_its_suffix_is_taken(tmp_path):
     with pytest.raises(LightDepthError, match="HEIC, which OpenCV can't read; convert it to JPEG"):
         read_image(tmp_path / "b.heic")
     (tmp_path / "a.HEIC").unlink()
-    with pytest.raises(LightDepthError, match=r"no images .*1 HEIC"):
+    with pytest.raises(LightDepthError, match="has no images: 1 file left out: 1 HEIC"):
         plan(tmp_path)
 
 
@@ -70,9 +72,15 @@ def test_sixteen_bit_pictures_of_one_channel_are_depth_unless_they_are_named(tmp
     depth = write(tmp_path / "depth" / f"0.{suffix}", np.full((4, 6), 900, np.uint16))
     names, said = plan(tmp_path)
     assert names == ["0.png"]
-    assert "1 16-bit pictures of one channel, which are depth" in said[0]
+    assert "1 of 16 bits and one channel, which is depth" in said[0]
     assert plan(depth)[0] == [depth.name]
-    with pytest.raises(LightDepthError, match="which are depth"):
+    with pytest.raises(LightDepthError, match="which is depth"):
         plan(depth.parent)
     write(tmp_path / "rgb" / "1.png", np.full((4, 6, 3), 900, np.uint16))
     assert plan(tmp_path)[0] == ["0.png", "1.png"]
+
+
+@pytest.mark.parametrize("text", ["ftp://host/a.jpg", "file:///a.png"])
+def test_an_address_of_another_kind_is_named_as_one(tmp_path, text):
+    with pytest.raises(LightDepthError, match="is an address that isn't read"):
+        plan_inputs([text], tmp_path, None, Lens())
