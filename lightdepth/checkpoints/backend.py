@@ -1,7 +1,9 @@
 """Run a checkpoint behind the same Backend protocol as every exported model."""
 
+from __future__ import annotations
+
+import threading
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -9,70 +11,105 @@ from numpy.typing import NDArray
 from torch import nn
 
 from lightdepth_runtime.backends.backend import sigma_tensor_of
+from lightdepth_runtime.backends.device import cuda_index
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.spec import ModelSpec
 
 from .checkpoint import load_checkpoint
+from .recorded import RecordedNetwork
 
 __all__ = ["TorchBackend", "open_checkpoint"]
-
-
-BATCH_ON_GPU = 8
 
 
 class TorchBackend:
     """A PyTorch module in evaluation mode on one device.
 
-    The module returns depth (B, 1, H, W), or, where the spec has a `sigma_tensor`, depth and sigma.
+    Args:
+        model: returns depth (B, 1, H, W), or, where the spec has a `sigma_tensor`, depth and sigma.
+        spec: of the model.
+        device: "cpu", "cuda" or "cuda:N".
+        device_reason: half a sentence why.
+        recorded: replay a CUDA graph for each batch size, with channels last. The module is then this backend's alone:
+            its weights must stay where they are. One that can't be recorded runs without, and `device_reason` says so.
     """
 
-    def __init__(self, model: nn.Module, spec: ModelSpec, device: str, *, device_reason: str = "as asked for") -> None:
+    name = "torch"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        spec: ModelSpec,
+        device: str,
+        *,
+        device_reason: str = "as asked for",
+        recorded: bool = False,
+    ) -> None:
         self.spec, self.device, self.device_reason = spec, device, device_reason
-        self.name = "torch"
         self._device = torch.device(device)
-        # Of `DepthEstimator.infer_batch`: a GPU takes eight frames in little more time than one, a CPU in eight times.
-        self.largest_batch = BATCH_ON_GPU if self._device.type == "cuda" else 1
-        self._model: nn.Module | None = model.eval().to(self._device)
+        self._dtype = torch.float16 if spec.precision == "fp16" else torch.float32
+        self._model: nn.Module | None = model.eval().to(self._device, self._dtype)
+        self._lock = threading.Lock()
+        self._graphs: dict[int, RecordedNetwork] | None = {} if recorded else None
+        if recorded:
+            self._model = self._model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  untyped
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map (B, 3, H, W) normalised images to (B, 1, H, W) metres."""
-        with torch.inference_mode():
-            output = self._forward(batch)
-            return _to_numpy(output if self.spec.sigma_tensor is None else output[0])
+        return self._run(batch, 1)[0]
 
     def run_both(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Map (B, 3, H, W) normalised images to depth and sigma, (B, 1, H, W) each."""
         sigma_tensor_of(self.spec)
-        with torch.inference_mode():
-            depth_m, sigma = self._forward(batch)
-            return _to_numpy(depth_m), _to_numpy(sigma)
+        depth_m, sigma = self._run(batch, 2)
+        return depth_m, sigma
 
-    def _forward(self, batch: NDArray[np.float32]) -> Any:  # Any: a tensor or two
-        if self._model is None:
-            raise LightDepthError("This model was closed; load it again.")
-        return self._model(torch.from_numpy(batch).to(self._device))
+    def _run(self, batch: NDArray[np.float32], outputs: int) -> list[NDArray[np.float32]]:
+        with self._lock, torch.inference_mode():
+            if self._model is None:
+                raise LightDepthError("This model was closed; load it again.")
+            graph = self._record(self._model, len(batch))
+            if graph is not None:
+                return graph.run(batch, outputs)
+            output = self._model(torch.from_numpy(batch).to(self._device, self._dtype))
+            both = (output,) if isinstance(output, torch.Tensor) else output
+            return [tensor.float().cpu().contiguous().numpy() for tensor in both[:outputs]]
+
+    def _record(self, model: nn.Module, size: int) -> RecordedNetwork | None:
+        """Return the recording of a batch size, made when it first comes, or None where there is none."""
+        if self._graphs is None:
+            return None
+        if size not in self._graphs:
+            shape = (size, 3, self.spec.input_height, self.spec.input_width)
+            try:
+                self._graphs[size] = RecordedNetwork(model, shape, self._device, self._dtype)
+            except RuntimeError as error:
+                self._graphs = None
+                reason = (str(error).splitlines() or [type(error).__name__])[0][:150]
+                self.device_reason += f", without a CUDA graph, since PyTorch can't record one ({reason})"
+                return None
+        return self._graphs[size]
+
+    def empty_input(self, count: int = 1) -> NDArray[np.float32] | None:
+        """Return page-locked memory for a batch that `run` takes without another copy, or None where there is none."""
+        with self._lock, torch.inference_mode():
+            graph = None if self._model is None else self._record(self._model, count)
+            return None if graph is None else graph.staging
 
     def close(self) -> None:
         """Give the network's memory back."""
-        self._model = None
+        with self._lock:
+            self._model, self._graphs = None, None
 
 
-def _to_numpy(output: torch.Tensor) -> NDArray[np.float32]:
-    return output.float().cpu().numpy()
-
-
-def open_checkpoint(path: Path, device: str, threads: int | None) -> TorchBackend:
+def open_checkpoint(path: Path, device: str, threads: int | None, *, half: bool = False) -> TorchBackend:
     """Open a checkpoint; "auto" is CUDA where there is one, else the CPU.
 
+    On a GPU the network's work is recorded once and replayed. `half` computes in FP16 there; the spec says so.
+
     Raises:
-        LightDepthError: not a checkpoint, CUDA asked for and absent, or a device that PyTorch doesn't serve.
+        LightDepthError: not a checkpoint, CUDA asked for and absent, a device that PyTorch doesn't serve, or `half` on
+            a CPU.
     """
-    if device not in ("auto", "cpu", "cuda"):
-        raise LightDepthError(f"A checkpoint runs on auto, cpu or cuda, not {device!r}; export it for other backends.")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise LightDepthError(
-            "PyTorch finds no CUDA device here; choose --device cpu, or check the driver with nvidia-smi."
-        )
     reason = "as asked for"
     if device == "auto":
         device, reason = (
@@ -80,7 +117,21 @@ def open_checkpoint(path: Path, device: str, threads: int | None) -> TorchBacken
             if torch.cuda.is_available()
             else ("cpu", "since PyTorch finds no GPU")
         )
+    index = cuda_index(device)
+    if index is None and device != "cpu":
+        raise LightDepthError(
+            f"A checkpoint runs on auto, cpu, cuda or cuda:N, not {device!r}; export it for other backends."
+        )
+    if index is not None and not torch.cuda.is_available():
+        raise LightDepthError(
+            "PyTorch finds no CUDA device here; choose --device cpu, or check the driver with nvidia-smi."
+        )
+    if index is not None and index >= torch.cuda.device_count():
+        raise LightDepthError(f"There is no {device} here; PyTorch finds {torch.cuda.device_count()}, from cuda:0 on.")
+    if half and index is None:
+        raise LightDepthError("A checkpoint computes in FP16 on a GPU only; choose another device, or leave it FP32.")
     if threads is not None:
         torch.set_num_threads(threads)
     checkpoint = load_checkpoint(path)
-    return TorchBackend(checkpoint.model, checkpoint.spec, device, device_reason=reason)
+    spec = checkpoint.spec.with_changes(precision="fp16") if half else checkpoint.spec
+    return TorchBackend(checkpoint.model, spec, device, device_reason=reason, recorded=index is not None)
