@@ -15,6 +15,7 @@ from lightdepth_runtime.bench.bench import BenchResult
 from lightdepth_runtime.bench.run import BenchOptions, plan_rows, run_bench
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.models import find_model, shipped_models
+from lightdepth_runtime.spec import Precision
 
 from .config import PRESETS
 
@@ -48,7 +49,8 @@ def bench_models(
         models: what `find_model` takes; a network's preset (resnet18) stands for one with random weights, timed for
             its latency. None stands for lite0 and resnet18.
         frame: uint8 RGB (H, W, 3).
-        against: a baseline; it becomes the first row, which ratios compare with.
+        against: a baseline; it becomes the first row, which ratios compare with. Where a model is FP16, the baseline
+            stands there in FP16 too: ratios compare within a precision.
         frame_name: what the frame is, for the record.
         options: devices, threads and rounds. Each model gets a row on each device, an engine one.
         say: receives a line about each model that is exported for the run.
@@ -60,12 +62,16 @@ def bench_models(
     options = options or BenchOptions()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lightdepth-")))
-        rows: list[tuple[Path, str]] = []
-        if against is not None:
-            rows += _plan(_export_baseline(stack, against, frame, say), options, folder, say)
+        files: list[Path] = []
         for number, model in enumerate(models or ["lite0", "resnet18"]):
             path = None if model in shipped_models() else _untrained_preset(model, folder / str(number), say)
-            rows += _plan(path or find_model(model, also=PRESETS), options, folder / str(number), say)
+            files.append(path or find_model(model, also=PRESETS))
+        rows: list[tuple[Path, str]] = []
+        if against is not None:
+            for exported in _export_baseline(stack, against, frame, say, half=any(map(_is_fp16, files))):
+                rows += _plan(exported, options, folder, say)
+        for number, path in enumerate(files):
+            rows += _plan(path, options, folder / str(number), say)
         return run_bench(rows, frame, frame_name=frame_name, options=options)
 
 
@@ -86,7 +92,10 @@ def _plan(model: Path, options: BenchOptions, folder: Path, say: Say) -> list[tu
     return on_torch
 
 
-def _export_baseline(stack: ExitStack, against: Against, frame: NDArray[np.uint8], say: Say) -> Path:
+def _export_baseline(
+    stack: ExitStack, against: Against, frame: NDArray[np.uint8], say: Say, *, half: bool
+) -> list[Path]:
+    """Return the baseline's files: FP32, and FP16 where a model is."""
     from .baselines.baseline import Baseline, check_baseline_name
     from .baselines.depth_anything import DEPTH_ANYTHING_SMALL
 
@@ -96,7 +105,19 @@ def _export_baseline(stack: ExitStack, against: Against, frame: NDArray[np.uint8
     say(f"Exporting {baseline.model.name} ({baseline.model.weights} weights) for ONNX Runtime")
     if baseline.is_random:
         say("Its weights are random: latency, size and memory mean something, its output does not.")
-    return baseline.export(frame.shape[0], frame.shape[1])
+    precisions: tuple[Precision, ...] = ("fp32", "fp16") if half else ("fp32",)
+    return [baseline.export(frame.shape[0], frame.shape[1], precision) for precision in precisions]
+
+
+def _is_fp16(path: Path) -> bool:
+    """Tell whether a file computes in FP16, by what its spec says."""
+    from lightdepth_export.onnx.metadata import load_onnx, spec_of
+    from lightdepth_runtime.backends.baseline import is_baseline
+    from lightdepth_runtime.backends.engine_file import read_engine_sidecar
+
+    if path.suffix == ".engine":
+        return read_engine_sidecar(path).precision == "fp16"
+    return path.suffix == ".onnx" and not is_baseline(path) and spec_of(load_onnx(path), str(path)).precision == "fp16"
 
 
 def _untrained_preset(name: str, folder: Path, say: Say) -> Path | None:

@@ -12,11 +12,13 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from lightdepth_runtime.atomic import atomic_path
 from lightdepth_runtime.backends.baseline import BASELINE_KEY, BaselineBackend, BaselineSpec, open_baseline
 from lightdepth_runtime.closing import Closing
 from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.spec import Precision
 
 from ..network.macs import count_gmacs
 from .depth_anything import (
@@ -65,12 +67,13 @@ class Baseline(Closing):
             self._open[size] = open_baseline(self.export(image.shape[0], image.shape[1]), self._device, self._threads)
         return self._open[size](image)
 
-    def export(self, frame_height: int, frame_width: int) -> Path:
-        """Write the ONNX file for frames of a size, or return the one that is there."""
+    def export(self, frame_height: int, frame_width: int, precision: Precision = "fp32") -> Path:
+        """Write the ONNX file for frames of a size, FP32 or FP16, or return the one that is there."""
         height, width = depth_anything_size(frame_height, frame_width, self.model.preprocessing)
-        path = Path(self._folder.name) / f"{self.model.name}-{height}x{width}.onnx"
+        suffix = "" if precision == "fp32" else f".{precision}"
+        path = Path(self._folder.name) / f"{self.model.name}-{height}x{width}{suffix}.onnx"
         if not path.exists():
-            export_baseline(self.model, height, width, path)
+            export_baseline(self.model, height, width, path, precision=precision)
         return path
 
     def close(self) -> None:
@@ -91,8 +94,13 @@ def check_baseline_name(name: str) -> None:
         raise LightDepthError(f"Unknown baseline {name!r}; --against takes {', '.join(HUB_REPOSITORIES)}.")
 
 
-def export_baseline(model: DepthAnything, height: int, width: int, path: Path) -> BaselineSpec:
-    """Write a baseline as one FP32 ONNX file of a fixed input size, with its BaselineSpec inside.
+def export_baseline(
+    model: DepthAnything, height: int, width: int, path: Path, *, precision: Precision = "fp32"
+) -> BaselineSpec:
+    """Write a baseline as one ONNX file of a fixed input size, with its BaselineSpec inside.
+
+    FP16 is the network in half precision with FP32 input and output, as LightDepth's own FP16 files are, so that the
+    two can be compared.
 
     Raises:
         LightDepthError: PyTorch can't trace it, or the file can't be written.
@@ -107,6 +115,7 @@ def export_baseline(model: DepthAnything, height: int, width: int, path: Path) -
         gmacs=count_gmacs(model.network, height, width),
         mean=model.preprocessing.mean,
         std=model.preprocessing.std,
+        precision=precision,
     )
     traced = _trace(model, spec)
     traced.metadata_props.add(key=BASELINE_KEY, value=spec.to_json())
@@ -115,8 +124,23 @@ def export_baseline(model: DepthAnything, height: int, width: int, path: Path) -
     return spec
 
 
+class _HalfNetwork(nn.Module):
+    """A network in FP16 between two casts."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.half()
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Map float32 (1, 3, H, W) to the network's output in float32."""
+        return self.network(image.half()).float()
+
+
 def _trace(model: DepthAnything, spec: BaselineSpec) -> onnx.ModelProto:
     example = torch.zeros(1, 3, spec.input_height, spec.input_width)
+    network: nn.Module = copy.deepcopy(model.network)
+    if spec.precision == "fp16":
+        network = _HalfNetwork(network)
     exporter = logging.getLogger("torch.onnx")
     level = exporter.level
     try:
@@ -124,7 +148,7 @@ def _trace(model: DepthAnything, spec: BaselineSpec) -> onnx.ModelProto:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the exporter's notes on its own internals
             program = torch.onnx.export(
-                copy.deepcopy(model.network),
+                network,
                 (example,),
                 dynamo=True,
                 opset_version=OPSET,

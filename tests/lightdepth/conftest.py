@@ -53,10 +53,10 @@ def exported_once(tmp_path_factory):
     """Export each network and size once for all tests: a trace takes seconds, and its file is the same every time."""
     folder, real = tmp_path_factory.mktemp("exported"), baselines.export_baseline
 
-    def export(model, height, width, path):
-        stored = folder / f"{model.parameters}-{height}x{width}.onnx"
+    def export(model, height, width, path, *, precision="fp32"):
+        stored = folder / f"{model.parameters}-{height}x{width}-{precision}.onnx"
         if not stored.exists():
-            real(model, height, width, stored)
+            real(model, height, width, stored, precision=precision)
         shutil.copy(stored, path)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -4,15 +4,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..backends import open_backend
+from ..backends import Backend, open_backend
 from ..backends.baseline import BaselineSpec, baseline_input, is_baseline, open_baseline
 from ..errors import LightDepthError
+from ..estimator import DepthEstimator
 from ..images.preprocess import preprocess, resize_depth
 from ..spec import ModelSpec
 from .gpu_readings import GpuProbe, GpuReadings, measure_gpu, open_gpu_probe
@@ -59,15 +60,29 @@ class Contestant:
     cold_start_ms: float | None = None
 
     def input_for(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Preprocess a uint8 RGB frame as the model wants it: (1, 3, input_height, input_width)."""
-        spec = self.backend.spec
-        plane = baseline_input(frame, spec) if isinstance(spec, BaselineSpec) else preprocess(frame, spec)
-        return plane[None]
+        """Preprocess a uint8 RGB frame as the model wants it: (1, 3, input_height, input_width).
 
-    def call(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Do all that a frame needs: preprocessing, network, resizing to the frame (H, W)."""
-        output = self.backend.run(self.input_for(frame))
-        return resize_depth(output.reshape(output.shape[-2:]), frame.shape[0], frame.shape[1])
+        It stands in the backend's own staging memory where there is some, as a DepthEstimator's does.
+        """
+        spec = self.backend.spec
+        if isinstance(spec, BaselineSpec):
+            return baseline_input(frame, spec)[None]
+        staging = getattr(self.backend, "empty_input", lambda _: None)(1)
+        if staging is None:
+            return preprocess(frame, spec)[None]
+        preprocess(frame, spec, staging[0])
+        return staging
+
+    def whole_call(self, frame: NDArray[np.uint8]) -> Callable[[], object]:
+        """Return what does all that a frame needs: preprocessing, network, resizing to the frame (H, W)."""
+        if isinstance(self.backend.spec, ModelSpec):
+            return partial(DepthEstimator(cast("Backend", self.backend)), frame)
+
+        def call() -> NDArray[np.float32]:
+            output = self.backend.run(self.input_for(frame))
+            return resize_depth(output.reshape(output.shape[-2:]), frame.shape[0], frame.shape[1])
+
+        return call
 
 
 @dataclass(frozen=True)
@@ -101,7 +116,7 @@ class BenchRow:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times the first row's figure is another's: above 1 the other is faster or smaller.
+    """How many times the first row's figure is another's of its precision: above 1 the other is faster or smaller.
 
     `latency_p50` divides the medians of the table. `latency_low` and `latency_high` are the 10th and 90th percentile
     of the ratios inside single rounds: how much the machine's noise moves it.
@@ -172,7 +187,7 @@ def bench(
     """Time the models on one frame, in turns.
 
     Args:
-        contestants: what `open_contestant` returns; the first is what the ratios compare with.
+        contestants: what `open_contestant` returns; ratios compare the first of each precision with its others.
         frame: uint8 RGB (H, W, 3); each model gets it at its own input size.
         schedule: rounds, warm-up and the length of a turn.
         threads: what the models were opened with, for the record.
@@ -184,7 +199,7 @@ def bench(
     schedule = schedule or Schedule()
     load, watch = load_average(), CpuWatch()
     networks = [_call(contestant, frame) for contestant in contestants]
-    whole = [partial(contestant.call, frame) for contestant in contestants]
+    whole = [contestant.whole_call(frame) for contestant in contestants]
     timings = time_interleaved([*networks, *whole], schedule, progress=progress)
     samples, whole_samples = timings[: len(networks)], timings[len(networks) :]
     others = watch.others_share()
@@ -269,13 +284,17 @@ def _weights(spec: ModelSpec | BaselineSpec) -> str:
 
 
 def _ratios(rows: Sequence[BenchRow], samples: Sequence[Samples]) -> dict[str, Ratio]:
-    """Compare the first row with each of the others."""
+    """Compare the first row of each precision with the others of that precision."""
     labels = unique_labels(rows)
-    first, first_rounds = rows[0], np.array(samples[0].round_medians_ms())
+    first_of = {row.precision: index for index, row in reversed(list(enumerate(rows)))}
     ratios = {}
-    for label, row, timed in list(zip(labels, rows, samples, strict=True))[1:]:
-        by_round = first_rounds / np.array(timed.round_medians_ms())
-        ratios[f"{labels[0]} / {label}"] = Ratio(
+    for index, (label, row, timed) in enumerate(zip(labels, rows, samples, strict=True)):
+        reference = first_of[row.precision]
+        if index == reference:
+            continue
+        first = rows[reference]
+        by_round = np.array(samples[reference].round_medians_ms()) / np.array(timed.round_medians_ms())
+        ratios[f"{labels[reference]} / {label}"] = Ratio(
             latency_p50=first.latency_ms_p50 / row.latency_ms_p50,
             latency_low=float(np.percentile(by_round, 10)),
             latency_high=float(np.percentile(by_round, 90)),

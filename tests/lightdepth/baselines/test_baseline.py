@@ -54,6 +54,19 @@ def test_the_file_is_one_piece_of_standard_onnx(baseline):
     assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}
 
 
+def test_a_half_precision_file_takes_and_gives_float_and_computes_in_half(baseline):
+    path = baseline.export(120, 160, "fp16")
+    graph = onnx.load_model(str(path)).graph
+    types = {onnx.TensorProto.FLOAT}
+    assert {value.type.tensor_type.elem_type for value in (*graph.input, *graph.output)} == types
+    kernels = {node.input[1] for node in graph.node if node.op_type == "Conv"}
+    assert {w.data_type for w in graph.initializer if w.name in kernels} == {onnx.TensorProto.FLOAT16}
+    half, full = (open_baseline(path, "cpu") for path in (path, baseline.export(120, 160)))
+    frame = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+    assert half.spec.precision == "fp16"
+    np.testing.assert_allclose(half(frame), full(frame), rtol=0.05, atol=0.05)
+
+
 def test_closing_deletes_the_exported_files(tiny_depth_anything):
     with Baseline(str(tiny_depth_anything)) as opened:
         path = Path(opened.export(120, 160))

@@ -1,0 +1,303 @@
+"""The parts of `gpu_check.py`; it starts this file once for each: gpu_check_parts.py NAME FILES RESULT."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import onnx
+import torch
+
+from lightdepth.baselines.baseline import export_baseline
+from lightdepth.baselines.depth_anything import depth_anything_size, load_depth_anything
+from lightdepth.bench import export_untrained
+from lightdepth.checkpoints.backend import open_checkpoint
+from lightdepth.checkpoints.checkpoint import build_model, save_checkpoint
+from lightdepth.config import check_config
+from lightdepth.export import DEMO_DATA
+from lightdepth_export.engine import can_build_here, engine_here, open_cuda
+from lightdepth_export.onnx.forms import fp16_form, fp32_form, int8_forms
+from lightdepth_export.parity.compare import check_parity
+from lightdepth_export.parity.frames import Frame, read_frames
+from lightdepth_runtime.atomic import write_json
+from lightdepth_runtime.backends import Backend, open_backend
+from lightdepth_runtime.backends.tensorrt_module import Flavour
+from lightdepth_runtime.bench.bench import Contestant, bench, open_contestant
+from lightdepth_runtime.bench.machine import describe_machine
+from lightdepth_runtime.bench.run import read_frame
+from lightdepth_runtime.bench.timing import Schedule, time_interleaved
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.estimator import SHIPPED_MODEL, DepthEstimator
+from lightdepth_runtime.images.preprocess import preprocess
+from lightdepth_runtime.pairs import load_pairs
+from lightdepth_runtime.spec import ModelSpec
+
+PACKAGES = ("torch", "torchvision", "timm", "accelerate", "transformers", "numpy", "opencv-python-headless", "onnx",
+            "onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx", "cuda-bindings", "nvidia-ml-py")  # fmt: skip
+FRAME_SIZE = (480, 640)
+FLAVOURS: tuple[Flavour, ...] = ("tensorrt", "tensorrt_rtx")
+Values = dict[str, Any]  # Any: JSON values
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where the exported networks are, how long a part may take, and whether it only tries the program."""
+
+    files: Path
+    seconds: float
+    smoke: bool
+    save: Callable[[Mapping[str, Any]], None]  # what is known so far, should the part be stopped
+
+    @property
+    def device(self) -> str:
+        """What networks run on."""
+        return "cpu" if self.smoke else "cuda"
+
+
+def environment(setting: Setting) -> Values:
+    """Say what is here."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = None
+    smi = shutil.which("nvidia-smi")
+    query = ["--query-gpu=name,driver_version,memory.total,power.limit", "--format=csv,noheader"]
+    gpu = subprocess.run([smi, *query], capture_output=True, text=True, check=False).stdout.strip() if smi else None
+    return {
+        "machine": describe_machine().to_dict(),
+        "python": sys.version.split()[0],
+        "packages": versions,
+        "gpu": gpu or "none found by nvidia-smi",
+        "torch_cuda": torch.version.cuda if torch.cuda.is_available() else None,
+        "engines": {flavour: can_build_here(flavour=flavour) or "can be built" for flavour in FLAVOURS},
+    }
+
+
+def files(setting: Setting) -> Values:
+    """Export the networks that the other parts run, in the forms that they run."""
+    folder, made = setting.files, {}
+    started = time.monotonic()
+    lite0 = onnx.load_model(SHIPPED_MODEL)
+    _save(folder / "lite0.onnx", lite0)
+    _save(folder / "lite0.fp16.onnx", fp16_form(lite0).model)
+    _save(folder / "lite0.frame.onnx", fp32_form(lite0).with_preprocessing(*FRAME_SIZE).model)
+    _save(folder / "lite0.fp16.frame.onnx", fp16_form(lite0).with_preprocessing(*FRAME_SIZE).model)
+    made["lite0_s"], started = time.monotonic() - started, time.monotonic()
+    if not setting.smoke:
+        path = export_untrained("resnet18", folder)
+        _save(folder / "resnet18.fp16.onnx", fp16_form(onnx.load_model(path)).model)
+        path.rename(folder / "resnet18.onnx")
+        made["resnet18_s"], started = time.monotonic() - started, time.monotonic()
+        model = load_depth_anything("random")
+        height, width = depth_anything_size(*FRAME_SIZE, model.preprocessing)
+        for precision, name in (("fp32", "baseline.onnx"), ("fp16", "baseline.fp16.onnx")):
+            export_baseline(model, height, width, folder / name, precision=precision)
+        made["baseline_s"] = time.monotonic() - started
+    for preset in ("lite0",) if setting.smoke else ("lite0", "resnet18"):
+        config = check_config({"model": preset, "encoder_weights": "none"})
+        network, size = build_model(config), (config.image_height, config.image_width)
+        spec = ModelSpec(f"lightdepth-{preset}", *size, parameters=sum(p.numel() for p in network.parameters()))
+        save_checkpoint(folder / f"{preset}.safetensors", network, spec, config)
+    return {"exported": made}
+
+
+def latency(setting: Setting) -> Values:
+    """Time every network on every backend of this machine, in one interleaved run."""
+    frame, frame_name = read_frame(None)
+    contestants, missing = [], {}
+    for label, make in _contestants(setting).items():
+        try:
+            contestants.append((label, make()))
+        except Exception as error:  # whatever a driver or library raises: the others are still timed
+            missing[label] = _first_line(error)
+    schedule = Schedule(rounds=3 if setting.smoke else 15, turn_ms=20 if setting.smoke else 60)
+    result = bench([c for _, c in contestants], frame, schedule, frame_name=frame_name).to_dict()
+    for row, (label, contestant) in zip(result["rows"], contestants, strict=True):
+        row["label"] = label
+        row["device_reason"] = getattr(contestant.backend, "device_reason", None)
+    return {"bench": result, "missing": missing}
+
+
+def _contestants(setting: Setting) -> dict[str, Callable[[], Contestant]]:
+    """Name what is timed; the baseline first, so that ratios compare with it."""
+    made: dict[str, Callable[[], Contestant]] = {}
+    for stem in ("baseline", "resnet18", "lite0"):
+        for suffix in (".onnx", ".fp16.onnx"):
+            path = setting.files / f"{stem}{suffix}"
+            if path.is_file():
+                made[f"{path.stem} ONNX Runtime"] = lambda path=path: open_contestant(
+                    path, setting.device, memory=False
+                )
+        checkpoint = setting.files / f"{stem}.safetensors"
+        if checkpoint.is_file():
+            for half in (False,) if setting.smoke else (False, True):
+                made[f"{stem} torch{' fp16' * half}"] = lambda path=checkpoint, half=half: Contestant(
+                    open_checkpoint(path, setting.device, None, half=half), path.stat().st_size, None
+                )
+    for path in sorted(setting.files.glob("*.engine")):
+        made[f"{path.stem} engine"] = lambda path=path: open_contestant(path, "auto", memory=False)
+    return made
+
+
+def call(setting: Setting) -> Values:
+    """Time the whole call from a 640x480 frame beside the network alone."""
+    frame, _ = read_frame(None)
+    rows = {}
+    for name in ("lite0.onnx", "lite0.fp16.onnx", "lite0.frame.onnx", "lite0.fp16.frame.onnx", "resnet18.fp16.onnx"):
+        if not (setting.files / name).is_file():
+            continue
+        with DepthEstimator.load(setting.files / name, setting.device) as estimator:
+            spec, backend = estimator.spec, estimator.backend
+            batch = frame[None] if spec.frame_height is not None else preprocess(frame, spec)[None]
+            staging = getattr(backend, "empty_input", lambda _: None)(1)
+            if staging is not None:
+                np.copyto(staging, batch)
+                batch = staging
+            calls = [
+                lambda e=estimator: e(frame),
+                lambda b=backend, x=cast(Any, batch): b.run(x),
+            ]  # Any: uint8 or float
+            whole, network = time_interleaved(calls, Schedule(rounds=3 if setting.smoke else 15, turn_ms=60))
+            rows[name] = {
+                "call_ms_p50": whole.percentile_ms(50),
+                "call_ms_p99": whole.percentile_ms(99),
+                "network_ms_p50": network.percentile_ms(50),
+                "device_reason": estimator.device_reason,
+            }
+    plain = {name.replace(".frame", ""): rows[name.replace(".frame", "")]["network_ms_p50"] for name in rows}
+    for name, row in rows.items():
+        row["times_the_network"] = row["call_ms_p50"] / plain[name.replace(".frame", "")]
+    return {"rows": rows}
+
+
+def engine(setting: Setting) -> Values:
+    """Build engines, self-test them, and say the precision of their layers."""
+    built: Values = {}
+    for flavour in FLAVOURS:
+        if reason := can_build_here(flavour=flavour):
+            built[flavour] = {"missing": reason}
+            continue
+        for name in ("lite0.onnx", "lite0.fp16.onnx", "resnet18.fp16.onnx"):
+            target = setting.files / f"{Path(name).stem}.{flavour}.engine"
+            started = time.monotonic()
+            try:
+                saved = engine_here(setting.files / name, target, flavour=flavour)
+                sidecar = saved.sidecar
+                built[f"{name} {flavour}"] = {
+                    "seconds": time.monotonic() - started,
+                    "self_test": dict(sidecar.self_test),
+                    "convolutions": dict(sidecar.convolutions),
+                    "other_precision_layers": list(sidecar.other_precision_layers),
+                    "version": sidecar.tensorrt_version,
+                    "latency_ms": _time_engine(target),
+                }
+            except Exception as error:  # its own words are what is wanted
+                built[f"{name} {flavour}"] = {"refused": _first_line(error)}
+            setting.save({"engines": built})
+    return {"engines": built}
+
+
+def _time_engine(path: Path) -> Values:
+    from lightdepth_runtime.backends.tensorrt import open_engine
+
+    frame, _ = read_frame(None)
+    backends = [open_engine(path, cuda_graph=graph) for graph in (True, False)]
+    batches = [b.empty_input() for b in backends]
+    for backend, batch in zip(backends, batches, strict=True):
+        assert batch is not None, "an engine has staging memory"
+        preprocess(frame, backend.spec, batch[0])
+    calls = [lambda b=b, x=x: b.run(cast(Any, x)) for b, x in zip(backends, batches, strict=True)]  # Any: never None
+    graph, plain = time_interleaved(calls, Schedule(rounds=10, turn_ms=60))
+    values = {"cuda_graph_p50": graph.percentile_ms(50), "plain_p50": plain.percentile_ms(50)}
+    for backend in backends:
+        backend.close()
+    return values
+
+
+def precision(setting: Setting) -> Values:
+    """Compare FP16 and INT8 as the GPU computes them with their simulation on the CPU, on real frames."""
+    fp32 = onnx.load_model(SHIPPED_MODEL)
+    pairs = load_pairs(DEMO_DATA, "test")
+    frames: list[Frame] = list(read_frames(pairs))
+    batches = [preprocess(frame.image, open_backend(SHIPPED_MODEL, "cpu").spec)[None] for frame in frames]
+    half = fp16_form(fp32)
+    int8 = int8_forms(fp32, batches, allowed_abs_rel=0.015, say=lambda _: None)[0]
+    candidates: dict[str, Backend] = {"fp16 simulated": half.open(None), "int8 simulated": int8.open(None)}
+    if not setting.smoke:
+        for name, form in (("fp16", half), ("int8", int8), ("fp32", fp32_form(fp32))):
+            _save(setting.files / f"precision.{name}.onnx", form.model)
+            candidates[f"{name} on the GPU"] = open_backend(setting.files / f"precision.{name}.onnx", "cuda")
+    for path in sorted(setting.files.glob("lite0*.engine")):
+        candidates[path.stem] = open_backend(path)
+    steps = check_parity(open_backend(SHIPPED_MODEL, "cpu"), candidates, frames)
+    return {"steps": {step.step: step.to_dict() for step in steps}, "frames": len(frames)}
+
+
+def training(setting: Setting) -> Values:
+    """Train both networks for two short epochs on packed and on plain pairs; images/s are the second epoch's."""
+    from gpu_check_training import measure_training
+
+    runs: Values = {}
+    for name, run in measure_training(setting.files, smoke=setting.smoke, seconds=setting.seconds):
+        runs[name] = run
+        setting.save({"runs": runs})
+    return {"runs": runs}
+
+
+def tests(setting: Setting) -> Values:
+    """Run the tests that need a GPU."""
+    root = Path(__file__).parent.parent
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "-rs", str(root / "tests")]
+    run = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    print(run.stdout[-20_000:], run.stderr[-5_000:])
+    counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|errors?|deselected)", run.stdout)}
+    failed = re.findall(r"^(?:FAILED|ERROR) (.*)$", run.stdout, re.MULTILINE)
+    return {"exit_code": run.returncode, "counts": counts, "failed": failed}
+
+
+def _save(path: Path, model: onnx.ModelProto) -> None:
+    if not path.is_file():
+        onnx.save_model(model, str(path))
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:400]}"
+
+
+def main() -> None:
+    """Run one part and write its values."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("name")
+    parser.add_argument("files", type=Path)
+    parser.add_argument("result", type=Path)
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--smoke", action="store_true")
+    given = parser.parse_args()
+    part = {f.__name__: f for f in (environment, files, latency, call, engine, precision, training, tests)}[given.name]
+
+    def save(values: Mapping[str, Any]) -> None:  # Any: JSON values
+        write_json(given.result, json.loads(json.dumps(values, default=str)))
+
+    if given.name not in ("environment", "files") and not given.smoke:
+        open_cuda()  # says what is missing
+    save(part(Setting(given.files, given.seconds, given.smoke, save)))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except LightDepthError as error:
+        sys.exit(f"Error: {error}")
