@@ -30,7 +30,7 @@ def _environment(values: Values) -> Iterable[str]:
     if "packages" not in values:
         return
     yield f"- GPU: {values['gpu']}; PyTorch's CUDA: {values['torch_cuda'] or 'none'}; Python {values['python']}"
-    yield "- " + ", ".join(f"{name} {version}" for name, version in values["packages"].items() if version)
+    yield "- " + ", ".join(f"{name} {version}" for name, version in values["packages"].items())
     yield from (f"- {flavour}: {text}" for flavour, text in values["engines"].items())
 
 

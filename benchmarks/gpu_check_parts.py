@@ -1,4 +1,4 @@
-"""The parts of `gpu_check.py`; it starts this file once for each: gpu_check_parts.py NAME FILES RESULT."""
+"""The parts of `gpu_check.py`, which starts this file once for each: gpu_check_parts.py NAME FILES RESULT."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
@@ -29,7 +30,7 @@ from lightdepth.export import DEMO_DATA
 from lightdepth_export.engine import can_build_here, engine_here, open_cuda
 from lightdepth_export.onnx.forms import fp16_form, fp32_form, int8_forms
 from lightdepth_export.parity.compare import check_parity
-from lightdepth_export.parity.frames import Frame, read_frames
+from lightdepth_export.parity.frames import read_frames
 from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.backends import Backend, open_backend
 from lightdepth_runtime.backends.tensorrt_module import Flavour
@@ -43,8 +44,8 @@ from lightdepth_runtime.images.preprocess import preprocess
 from lightdepth_runtime.pairs import load_pairs
 from lightdepth_runtime.spec import ModelSpec
 
-PACKAGES = ("torch", "torchvision", "timm", "accelerate", "transformers", "numpy", "opencv-python-headless", "onnx",
-            "onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx", "cuda-bindings", "nvidia-ml-py")  # fmt: skip
+PACKAGES = ("torch", "timm", "accelerate", "transformers", "numpy", "opencv-python-headless", "onnx", "onnxruntime",
+            "onnxruntime-gpu", "tensorrt", "tensorrt-rtx", "cuda-bindings", "nvidia-ml-py")  # fmt: skip
 FRAME_SIZE = (480, 640)
 FLAVOURS: tuple[Flavour, ...] = ("tensorrt", "tensorrt_rtx")
 Values = dict[str, Any]  # Any: JSON values
@@ -65,21 +66,16 @@ class Setting:
         return "cpu" if self.smoke else "cuda"
 
 
-def environment(setting: Setting) -> Values:
+def environment(_: Setting) -> Values:
     """Say what is here."""
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = None
+    installed = {distribution.name: distribution.version for distribution in metadata.distributions()}
     smi = shutil.which("nvidia-smi")
     query = ["--query-gpu=name,driver_version,memory.total,power.limit", "--format=csv,noheader"]
     gpu = subprocess.run([smi, *query], capture_output=True, text=True, check=False).stdout.strip() if smi else None
     return {
         "machine": describe_machine().to_dict(),
         "python": sys.version.split()[0],
-        "packages": versions,
+        "packages": {name: installed[name] for name in PACKAGES if name in installed},
         "gpu": gpu or "none found by nvidia-smi",
         "torch_cuda": torch.version.cuda if torch.cuda.is_available() else None,
         "engines": {flavour: can_build_here(flavour=flavour) or "can be built" for flavour in FLAVOURS},
@@ -95,22 +91,23 @@ def files(setting: Setting) -> Values:
     _save(folder / "lite0.fp16.onnx", fp16_form(lite0).model)
     _save(folder / "lite0.frame.onnx", fp32_form(lite0).with_preprocessing(*FRAME_SIZE).model)
     _save(folder / "lite0.fp16.frame.onnx", fp16_form(lite0).with_preprocessing(*FRAME_SIZE).model)
-    made["lite0_s"], started = time.monotonic() - started, time.monotonic()
+    made["lite0_s"] = time.monotonic() - started
     if not setting.smoke:
         path = export_untrained("resnet18", folder)
         _save(folder / "resnet18.fp16.onnx", fp16_form(onnx.load_model(path)).model)
         path.rename(folder / "resnet18.onnx")
-        made["resnet18_s"], started = time.monotonic() - started, time.monotonic()
-        model = load_depth_anything("random")
-        height, width = depth_anything_size(*FRAME_SIZE, model.preprocessing)
-        for precision, name in (("fp32", "baseline.onnx"), ("fp16", "baseline.fp16.onnx")):
-            export_baseline(model, height, width, folder / name, precision=precision)
-        made["baseline_s"] = time.monotonic() - started
+        made["resnet18_s"] = time.monotonic() - started
     for preset in ("lite0",) if setting.smoke else ("lite0", "resnet18"):
         config = check_config({"model": preset, "encoder_weights": "none"})
         network, size = build_model(config), (config.image_height, config.image_width)
         spec = ModelSpec(f"lightdepth-{preset}", *size, parameters=sum(p.numel() for p in network.parameters()))
         save_checkpoint(folder / f"{preset}.safetensors", network, spec, config)
+    if not setting.smoke:
+        model = load_depth_anything("random")
+        height, width = depth_anything_size(*FRAME_SIZE, model.preprocessing)
+        for precision, name in (("fp32", "baseline.onnx"), ("fp16", "baseline.fp16.onnx")):
+            export_baseline(model, height, width, folder / name, precision=precision)
+        made["baseline_s"] = time.monotonic() - started
     return {"exported": made}
 
 
@@ -162,14 +159,7 @@ def call(setting: Setting) -> Values:
         with DepthEstimator.load(setting.files / name, setting.device) as estimator:
             spec, backend = estimator.spec, estimator.backend
             batch = frame[None] if spec.frame_height is not None else preprocess(frame, spec)[None]
-            staging = getattr(backend, "empty_input", lambda _: None)(1)
-            if staging is not None:
-                np.copyto(staging, batch)
-                batch = staging
-            calls = [
-                lambda e=estimator: e(frame),
-                lambda b=backend, x=cast(Any, batch): b.run(x),
-            ]  # Any: uint8 or float
+            calls = [partial(estimator, frame), partial(backend.run, _staged(backend, batch))]
             whole, network = time_interleaved(calls, Schedule(rounds=3 if setting.smoke else 15, turn_ms=60))
             rows[name] = {
                 "call_ms_p50": whole.percentile_ms(50),
@@ -181,6 +171,15 @@ def call(setting: Setting) -> Values:
     for name, row in rows.items():
         row["times_the_network"] = row["call_ms_p50"] / plain[name.replace(".frame", "")]
     return {"rows": rows}
+
+
+def _staged(backend: Backend, batch: Any) -> Any:  # Any: uint8 frames, or float32
+    """Return a batch in the backend's own memory, where there is some, as an estimator gives it."""
+    staging = getattr(backend, "empty_input", lambda _: None)(1)
+    if staging is None:
+        return batch
+    np.copyto(staging, batch)
+    return staging
 
 
 def engine(setting: Setting) -> Values:
@@ -219,19 +218,17 @@ def _time_engine(path: Path) -> Values:
     for backend, batch in zip(backends, batches, strict=True):
         assert batch is not None, "an engine has staging memory"
         preprocess(frame, backend.spec, batch[0])
-    calls = [lambda b=b, x=x: b.run(cast(Any, x)) for b, x in zip(backends, batches, strict=True)]  # Any: never None
+    calls = [partial(b.run, cast(Any, x)) for b, x in zip(backends, batches, strict=True)]  # Any: it isn't None
     graph, plain = time_interleaved(calls, Schedule(rounds=10, turn_ms=60))
-    values = {"cuda_graph_p50": graph.percentile_ms(50), "plain_p50": plain.percentile_ms(50)}
     for backend in backends:
         backend.close()
-    return values
+    return {"cuda_graph_p50": graph.percentile_ms(50), "plain_p50": plain.percentile_ms(50)}
 
 
 def precision(setting: Setting) -> Values:
     """Compare FP16 and INT8 as the GPU computes them with their simulation on the CPU, on real frames."""
     fp32 = onnx.load_model(SHIPPED_MODEL)
-    pairs = load_pairs(DEMO_DATA, "test")
-    frames: list[Frame] = list(read_frames(pairs))
+    frames = list(read_frames(load_pairs(DEMO_DATA, "test")))
     batches = [preprocess(frame.image, open_backend(SHIPPED_MODEL, "cpu").spec)[None] for frame in frames]
     half = fp16_form(fp32)
     int8 = int8_forms(fp32, batches, allowed_abs_rel=0.015, say=lambda _: None)[0]
@@ -240,8 +237,6 @@ def precision(setting: Setting) -> Values:
         for name, form in (("fp16", half), ("int8", int8), ("fp32", fp32_form(fp32))):
             _save(setting.files / f"precision.{name}.onnx", form.model)
             candidates[f"{name} on the GPU"] = open_backend(setting.files / f"precision.{name}.onnx", "cuda")
-    for path in sorted(setting.files.glob("lite0*.engine")):
-        candidates[path.stem] = open_backend(path)
     steps = check_parity(open_backend(SHIPPED_MODEL, "cpu"), candidates, frames)
     return {"steps": {step.step: step.to_dict() for step in steps}, "frames": len(frames)}
 
@@ -257,7 +252,7 @@ def training(setting: Setting) -> Values:
     return {"runs": runs}
 
 
-def tests(setting: Setting) -> Values:
+def tests(_: Setting) -> Values:
     """Run the tests that need a GPU."""
     root = Path(__file__).parent.parent
     command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "-rs", str(root / "tests")]
@@ -269,8 +264,7 @@ def tests(setting: Setting) -> Values:
 
 
 def _save(path: Path, model: onnx.ModelProto) -> None:
-    if not path.is_file():
-        onnx.save_model(model, str(path))
+    onnx.save_model(model, str(path))
 
 
 def _first_line(error: BaseException) -> str:
@@ -299,5 +293,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except LightDepthError as error:
-        sys.exit(f"Error: {error}")
+    except LightDepthError as problem:
+        sys.exit(f"Error: {problem}")

@@ -18,7 +18,7 @@ from lightdepth.training.train import train
 
 PAIRS = 64  # written to disk; an epoch passes over them several times
 # network: batch, passes over the pairs an epoch
-SIZES = {"resnet18": (32, 48), "lite0": (64, 192)}
+SIZES = {"resnet18": (32, 48), "lite0": (64, 96)}
 SMOKE = {"resnet18": (2, 1), "lite0": (2, 1)}
 
 

@@ -1,0 +1,44 @@
+"""The GPU check tried on the CPU: it ends, says what is missing, and writes a page."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = Path(__file__).parents[2] / "benchmarks" / "gpu_check.py"
+
+
+def check(folder, *arguments):
+    run = subprocess.run(
+        [sys.executable, PROGRAM, "-o", folder, *arguments], capture_output=True, text=True, timeout=250, check=True
+    )
+    return run.stdout, json.loads((folder / "gpu_check.json").read_text()), (folder / "gpu_check.md").read_text()
+
+
+def test_it_runs_its_parts_and_writes_them_as_json_and_as_a_page(tmp_path):
+    said, result, page = check(tmp_path, "--smoke", "--part", "environment,files,call")
+    assert [part["status"] for part in result["parts"].values()] == ["done"] * 3
+    assert result["parts"]["call"]["rows"]["lite0.frame.onnx"]["call_ms_p50"] > 0
+    assert "the figures mean nothing" in page
+    assert "| lite0.fp16.onnx |" in page
+    assert "call: done" in said
+
+
+def test_a_part_that_fails_is_told_in_its_words_and_the_others_go_on(tmp_path):
+    (tmp_path / "lite0.onnx").write_bytes(b"no network")
+    _, result, page = check(tmp_path / "out", "--smoke", "--part", "call,environment", "--files", tmp_path)
+    assert "failed with exit code 1: Error:" in result["parts"]["call"]["status"]
+    assert "lite0.onnx can't be opened by ONNX Runtime" in page
+    assert result["parts"]["environment"]["status"] == "done"
+
+
+def test_what_the_time_does_not_suffice_for_is_left_out(tmp_path):
+    _, result, page = check(tmp_path, "--smoke", "--part", "environment,call", "--minutes", "0.01")
+    assert all(part["status"].startswith("left out: the time is up") for part in result["parts"].values())
+    assert "left out" in page
+
+
+def test_an_unknown_part_is_a_wrong_argument(tmp_path):
+    run = subprocess.run([sys.executable, PROGRAM, "--part", "games"], capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert "'games' is none of environment" in run.stderr
