@@ -60,6 +60,8 @@ def bench_models(
             of reach.
     """
     options = options or BenchOptions()
+    if against is not None:
+        _baseline_name(against)  # before anything is loaded
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lightdepth-")))
         files: list[Path] = []
@@ -92,16 +94,22 @@ def _plan(model: Path, options: BenchOptions, folder: Path, say: Say) -> list[tu
     return on_torch
 
 
-def _export_baseline(
-    stack: ExitStack, against: Against, frame: NDArray[np.uint8], say: Say, *, half: bool
-) -> list[Path]:
-    """Return the baseline's files: FP32, and FP16 where a model is."""
-    from .baselines.baseline import Baseline, check_baseline_name
+def _baseline_name(against: Against) -> str:
+    from .baselines.baseline import check_baseline_name
     from .baselines.depth_anything import DEPTH_ANYTHING_SMALL
 
     name = against.name or DEPTH_ANYTHING_SMALL
     check_baseline_name(name)
-    baseline = stack.enter_context(Baseline(against.weights or "hub", name))
+    return name
+
+
+def _export_baseline(
+    stack: ExitStack, against: Against, frame: NDArray[np.uint8], say: Say, *, half: bool
+) -> list[Path]:
+    """Return the baseline's files: FP32, and FP16 where a model is."""
+    from .baselines.baseline import Baseline
+
+    baseline = stack.enter_context(Baseline(against.weights or "hub", _baseline_name(against)))
     say(f"Exporting {baseline.model.name} ({baseline.model.weights} weights) for ONNX Runtime")
     if baseline.is_random:
         say("Its weights are random: latency, size and memory mean something, its output does not.")
