@@ -118,7 +118,7 @@ def export_model(
         say(f"Tracing {spec.name} at {spec.input_width}x{spec.input_height}")
         forms = _make_forms(network, reference, frames, options, say)
         say(f"Comparing {', '.join(form.step for form in forms)} with {reference.name} on {len(frames)} images")
-        steps = _measure(reference, forms, frames, options, progress)
+        steps = _measure(reference, forms, frames, options, progress, say)
         _pass(steps, options.thresholds, say)
         for form in forms:
             onnx.save_model(form.model, str(folder / f"{output.stem}{form.suffix}"))
@@ -183,7 +183,12 @@ def _make_forms(
 
 
 def _measure(
-    reference: Backend, forms: list[Form], frames: FrameSource, options: ExportOptions, progress: Progress
+    reference: Backend,
+    forms: list[Form],
+    frames: FrameSource,
+    options: ExportOptions,
+    progress: Progress,
+    say: Callable[[str], None],
 ) -> list[StepParity]:
     """Run every form against the reference, and find FP16's range of activations."""
     plain = {form.step: form.open(options.threads) for form in forms if not form.step.endswith("-frame")}
@@ -191,7 +196,8 @@ def _measure(
     protocol = _protocol(frames, reference.spec)
     steps = check_parity(reference, plain, read_frames(frames), protocol=protocol, progress=progress)
     if embedded:
-        steps += check_frame_parity(reference, embedded, read_frames(frames), protocol=protocol, progress=progress)
+        told = {"protocol": protocol, "progress": progress, "say": say}
+        steps += check_frame_parity(reference, embedded, read_frames(frames), **told)
     for backend in (*plain.values(), *embedded.values()):
         backend.close()
     models = {form.step: form.model for form in forms}

@@ -61,13 +61,27 @@ def check_frame_parity(
     *,
     protocol: Protocol = PROTOCOLS["eigen"],
     progress: Progress = iter,
+    say: Callable[[str], object] = lambda _: None,
 ) -> list[StepParity]:
     """Compare candidates that preprocess by themselves with reference and runtime together, at the frame's size.
 
-    Frames of another size than the candidates take are left out. Arguments and errors are those of `check_parity`.
+    Frames of another size than the candidates take are resized to it, and `say` is told. The other arguments and the
+    errors are those of `check_parity`.
     """
     spec = next(iter(candidates.values())).spec
-    fitting = (f for f in progress(frames) if f.image.shape[:2] == (spec.frame_height, spec.frame_width))
+    assert spec.frame_height is not None, "candidates take frames"
+    assert spec.frame_width is not None, "of one size"
+    size = spec.frame_height, spec.frame_width
+    others: set[tuple[int, ...]] = set()
+
+    def fit(frame: Frame) -> Frame:
+        seen = frame.image.shape[:2]
+        if seen not in {size, *others}:
+            others.add(seen)
+            say(f"Pairs of {seen[1]}x{seen[0]} are resized to {size[1]}x{size[0]} for the forms that take frames")
+        return frame.resized(*size)
+
+    fitting = (fit(frame) for frame in progress(frames))
     comparisons = [
         _Comparison(step, backend, _estimated(backend), protocol, embedded=True) for step, backend in candidates.items()
     ]
@@ -192,7 +206,4 @@ def _compare(
         for comparison in comparisons:
             comparison.add(expected, comparison.run(prepared), frame)
     if images == 0:
-        raise LightDepthError(
-            "Parity is measured on real images and got none of the right size; give --data a folder of pairs, of the "
-            "frame's size where preprocessing is embedded."
-        )
+        raise LightDepthError("Parity is measured on real images and got none; give --data a folder of pairs.")

@@ -1,7 +1,9 @@
 """The real images that an export is judged on: RGB-D pairs, or plain images where there is no ground truth."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,8 @@ from numpy.typing import NDArray
 
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images.decode import read_image
+from lightdepth_runtime.images.opencv import import_cv2
+from lightdepth_runtime.images.preprocess import resize_rgb
 from lightdepth_runtime.pairs import PairSet, spread_indices
 
 __all__ = ["Frame", "FrameSource", "check_frames", "read_frames"]
@@ -23,6 +27,16 @@ class Frame:
     name: str
     image: NDArray[np.uint8]
     depth_m: NDArray[np.float32] | None
+
+    def resized(self, height: int, width: int) -> Frame:
+        """Return the frame at another size; depth takes the nearest reading, and none is invented."""
+        if self.image.shape[:2] == (height, width):
+            return self
+        depth_m = self.depth_m
+        if depth_m is not None:
+            cv2 = import_cv2()
+            depth_m = cv2.resize(depth_m, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        return replace(self, image=resize_rgb(self.image, height, width), depth_m=depth_m)
 
 
 def check_frames(source: FrameSource) -> None:

@@ -7,6 +7,7 @@ from .options import (
     CameraHeight,
     Colors,
     Device,
+    ExifFocal,
     FocalPx,
     Fov,
     Frames,
@@ -39,6 +40,7 @@ def infer_command(
     view: View = False,
     focal_px: FocalPx = None,
     fov: Fov = None,
+    exif_focal: ExifFocal = True,
     camera_height: CameraHeight = None,
     tilt: Tilt = 0.0,
     scale_from_floor: FromFloor = False,
@@ -54,7 +56,7 @@ def infer_command(
 
     mount = None if camera_height is None else CameraMount(camera_height, tilt)
     with result_folder(output, "infer") as folder:
-        plan = plan_inputs(inputs, folder, save, Lens(focal_px, fov), topic)
+        plan = plan_inputs(inputs, folder, save, Lens(focal_px, fov, exif_focal), topic)
         with DepthEstimator.load(model, device, threads) as estimator:
             print(f"Model {estimator.describe()}; {plan.describe()}")
             print(f"Device {estimator.backend.device}, {estimator.device_reason}")

@@ -180,6 +180,14 @@ FocalPx = Annotated[
         CAMERA, metavar="PIXELS", help="Focal length in pixels; depth is scaled to it. Default: depth is not scaled."
     ),
 ]
+ExifFocal = Annotated[
+    bool,
+    option(
+        CAMERA,
+        "--exif-focal/--no-exif-focal",
+        help="Take a photograph's focal length from its EXIF where neither --focal-px nor --fov is given.",
+    ),
+]
 Fov = Annotated[
     float | None,
     option(

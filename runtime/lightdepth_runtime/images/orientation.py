@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["AVIF_START", "SIDEWAYS", "is_avif", "orientation_of", "tiff_tags", "turned"]
+__all__ = ["AVIF_START", "SIDEWAYS", "is_avif", "orientation_of", "tiff_block", "tiff_tags", "turned"]
 
 Pixel = TypeVar("Pixel", bound=np.generic)
 
@@ -28,16 +28,22 @@ def orientation_of(content: bytes) -> int:
     """Return EXIF's number, 1 (upright) to 8, for the bytes of a JPEG, PNG, WebP, TIFF or AVIF file; 1 for others."""
     if is_avif(content):
         return _avif_orientation(content)
+    value = tiff_tags(tiff_block(content)).get(_ORIENTATION_TAG, 1)
+    return value if 1 <= value <= 8 else 1
+
+
+def tiff_block(content: bytes) -> bytes:
+    """Return the EXIF block of a JPEG, PNG or WebP file, or the content itself, which may be a TIFF file."""
     if content.startswith(b"\xff\xd8"):
         start = content.find(b"Exif\0\0", 0, 1 << 18)
-        return _tiff_orientation(content[start + 6 :]) if start >= 0 else 1
+        return content[start + 6 :] if start >= 0 else b""
     if content.startswith(b"\x89PNG"):
         start = content.find(b"eXIf")
-        return _tiff_orientation(content[start + 4 :]) if start >= 0 else 1
+        return content[start + 4 :] if start >= 0 else b""
     if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
         start = content.find(b"EXIF")
-        return _tiff_orientation(content[start + 8 :].removeprefix(b"Exif\0\0")) if start >= 0 else 1
-    return _tiff_orientation(content)
+        return content[start + 8 :].removeprefix(b"Exif\0\0") if start >= 0 else b""
+    return content
 
 
 def turned(image: NDArray[Pixel], orientation: int) -> NDArray[Pixel]:
@@ -71,11 +77,6 @@ def _box_value(content: bytes, kind: bytes, end: int) -> int | None:
     """Return the one byte of a box of 9 bytes, or None where there is no such box."""
     start = content.find(b"\0\0\0\x09" + kind, 0, end)
     return content[start + 8] if start >= 0 and start + 8 < len(content) else None
-
-
-def _tiff_orientation(block: bytes) -> int:
-    value = tiff_tags(block).get(_ORIENTATION_TAG, 1)
-    return value if 1 <= value <= 8 else 1
 
 
 def tiff_tags(block: bytes) -> dict[int, int]:

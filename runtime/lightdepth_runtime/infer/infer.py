@@ -71,11 +71,27 @@ def infer_files(
     DepthFiles(output, frozenset(save), style).check_inputs(jobs)
     make_folder(output)
 
+    told: set[int] = set()
+
+    def camera_of(job: ImageJob, image: NDArray[np.uint8]) -> Intrinsics | None:
+        found = (lens or Lens()).of_photograph(job.path, image)
+        if found is None:
+            return None
+        camera, focal_mm = found
+        if focal_mm not in told and estimator.spec.intrinsics is not None:
+            told.add(focal_mm)
+            say(
+                f"{job.path}: EXIF tells a focal length of {focal_mm} mm on 35 mm film, {camera.fx:.0f} px here; depth "
+                "is scaled to it (--no-exif-focal: not)."
+            )
+        return camera
+
     def write_all(sinks: Sequence[FrameSink], outcome: Outcome) -> None:
         for number, job in enumerate(progress(jobs)):
             outcome.frames += 1
             try:
-                frame = Frame(read_image(job.path), round(number / IMAGE_FPS * 1e9), job.stem)
+                image = read_image(job.path)
+                frame = Frame(image, round(number / IMAGE_FPS * 1e9), job.stem, camera_of(job, image))
                 depth_m = estimate_frame(estimator, frame, lens, shown=str(job.path), notice=notice)
                 if scale_from_floor:
                     _correct_by_floor(depth_m, frame, lens, estimator, mount)

@@ -2,9 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..frames.frame import Frame
+from ..images.decode import read_bytes
+from ..images.exif import focal_35mm, focal_px_of_35mm
 from ..spec import Intrinsics, ModelSpec
 
 __all__ = ["FocalNotice", "Lens"]
@@ -18,6 +24,7 @@ class Lens:
 
     focal_px: float | None = None  # in pixels of the frames given
     fov_deg: float | None = None  # horizontal
+    exif: bool = True  # a photograph's own focal length counts where neither is given
 
     def __post_init__(self) -> None:
         if self.focal_px is not None and self.fov_deg is not None:
@@ -31,6 +38,22 @@ class Lens:
         if self.focal_px is not None:
             return Intrinsics(self.focal_px, self.focal_px, (width - 1) / 2, (height - 1) / 2, width, height)
         return None
+
+    def of_photograph(self, path: Path, image: NDArray[np.uint8]) -> tuple[Intrinsics, int] | None:
+        """Return the camera that a photograph's EXIF tells, with its focal length on 35 mm film; None if it counts not.
+
+        Args:
+            path: of the file.
+            image: upright, (H, W, 3).
+        """
+        if not self.exif or self.focal_px is not None or self.fov_deg is not None:
+            return None
+        focal_mm = focal_35mm(read_bytes(path))
+        if focal_mm is None:
+            return None
+        height, width = image.shape[:2]
+        focal_px = focal_px_of_35mm(focal_mm, height, width)
+        return Intrinsics(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, width, height), focal_mm
 
     def known(self, frame: Frame) -> Intrinsics | None:
         """Return the camera that the frame or the user names; its focal length corrects the scale of depth.
