@@ -15,7 +15,7 @@ _SHORT, _LONG, _IFD = 3, 4, 13
 
 
 def focal_35mm(content: bytes) -> int | None:
-    """Return `FocalLengthIn35mmFilm` of a JPEG, PNG, WebP or TIFF file's bytes, in millimetres; None if it has none."""
+    """Return `FocalLengthIn35mmFilm` of the bytes of a JPEG, PNG or WebP file, in millimetres; None if it has none."""
     block = tiff_block(content)
     if block[:4] not in (b"II*\0", b"MM\0*"):
         return None
