@@ -26,7 +26,7 @@ class RecordedFrame(Frame):
     """A frame with what a new recording repeats of the old one."""
 
     received_ns: int = 0  # when the message was recorded
-    camera_info: Any | None = None  # Any: rosbags makes the message class when it reads
+    camera_info: Any | None = None  # None too where it isn't this image's; Any: rosbags makes the message class
 
 
 class RecordingSource(Closing):
@@ -100,6 +100,7 @@ class RecordingSource(Closing):
                 name = f"{name}-{number:06d}"
             latest_ns = max(latest_ns, image.stamp_ns)
             camera = None if info is None else self._camera(info, pixels.shape[1], pixels.shape[0])
+            info = None if camera is None else info  # what isn't this image's camera is not to be repeated
             yield RecordedFrame(pixels, image.stamp_ns, name, camera, image.frame_id, image.received_ns, info)
         if self.count is not None and seen < self.count:
             raise LightDepthError(

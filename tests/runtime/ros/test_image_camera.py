@@ -4,8 +4,19 @@ import numpy as np
 import pytest
 from fakes.bags import COLOR_TOPIC, FX, IMAGE, INFO, START_NS, STEP_NS, camera_messages, image, info, write_messages
 
+from lightdepth_runtime.backends.fake import FakeBackend
+from lightdepth_runtime.estimator import DepthEstimator
+from lightdepth_runtime.infer.infer import infer_stream
 from lightdepth_runtime.pairs import load_pairs
-from lightdepth_runtime.ros import CameraMisfitError, RecordingSource, camera_of, is_calibrated, is_rectified
+from lightdepth_runtime.ros import (
+    CameraMisfitError,
+    Recording,
+    RecordingSink,
+    RecordingSource,
+    camera_of,
+    is_calibrated,
+    is_rectified,
+)
 from lightdepth_runtime.ros.image_camera import info_topics
 from lightdepth_runtime.spec import Intrinsics
 
@@ -117,3 +128,15 @@ def test_sixteen_bit_frames_are_brightened_by_one_rule(frames, tmp_path):
     with RecordingSource(write_messages(tmp_path / "bag", messages), COLOR_TOPIC) as source:
         for number, (found, frame) in enumerate(zip(source, frames, strict=True)):
             np.testing.assert_array_equal(found.image, frame.image >> (0 if number == 1 else 4))
+
+
+@pytest.mark.parametrize("size", [(0, 0), (160, 90), (100, 100)])
+def test_a_recording_is_written_without_a_camera_that_is_not_the_images(frames, tmp_path, size):
+    infos = [info(START_NS + n * STEP_NS, size=size, roi=(80, 60, 160, 120)) for n in range(4)]
+    path = write_messages(tmp_path / "bag", camera_messages(frames, infos=infos))
+    with RecordingSource(path, COLOR_TOPIC) as source:
+        infer_stream(DepthEstimator(FakeBackend()), source, [RecordingSink(tmp_path / "depth")])
+    with Recording(tmp_path / "depth") as recording:
+        [topic] = recording.image_topics
+        assert recording.image_topics[topic] == 4
+        assert recording.camera_info(topic) is None
