@@ -1,14 +1,10 @@
 """The `lightdepth` command. Commands that need no torch are the runtime's own functions."""
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from lightdepth_runtime.cli.app import add_command, make_app, run_app
 from lightdepth_runtime.cli.calibrate import calibrate_command
 from lightdepth_runtime.cli.evaluate import eval_command
 from lightdepth_runtime.cli.infer import infer_command
+from lightdepth_runtime.cli.options import Output
 
 from .bench import bench_command
 from .compare import compare_command
@@ -19,15 +15,21 @@ from .train import TrainCommand, config_command, runs_command, train_command
 __all__ = ["app", "main"]
 
 
-def demo_command(
-    output: Annotated[Path, typer.Option(help="Folder for the run, the models, the pictures and report.md.")] = Path(
-        "output/demo"
-    ),
-) -> None:
-    """Run the whole line on real pairs that ship with the project, without a download or a GPU."""
-    from ..demo.demo import run_demo
+def demo_command(output: Output = None) -> None:
+    """Run every step on real pairs that ship with the project, without a download or a GPU."""
+    from lightdepth_runtime.atomic import result_folder
+    from lightdepth_runtime.table import print_table
 
-    print(f"Report: {run_demo(output, say=print)}")
+    from ..demo.demo import run_demo
+    from ..report.demo import demo_scores
+
+    with result_folder(output, "demo") as folder:
+        result = run_demo(folder, say=print)
+    print_table(demo_scores(result))
+    print(f"Report: {folder / 'report.md'}\n\nGo on with:")
+    print("  lightdepth infer PHOTO.jpg                      depth of your own photo, by the shipped model")
+    print("  lightdepth train --data DIR --model lite0       a network for your own RGB-D recordings")
+    print(f"  lightdepth export {result.folder.path} --int8   more forms of the network just trained")
 
 
 app = make_app("Metric depth from one image: prepare data, train, evaluate, export and run a small network.")

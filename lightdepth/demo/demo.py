@@ -43,8 +43,8 @@ PICTURED = 3
 BENCH_ROUNDS = 5
 
 
-def run_demo(output: Path, *, say: Say = lambda _: None) -> Path:
-    """Train for about a minute, score before and after, export with parity, infer, bench; return the report's path.
+def run_demo(output: Path, *, say: Say = lambda _: None) -> DemoResult:
+    """Train for about a minute, score before and after, export with parity, infer, bench, write `report.md`.
 
     Raises:
         LightDepthError: the folder can't be written, or holds a run that is not a demo's.
@@ -62,8 +62,12 @@ def run_demo(output: Path, *, say: Say = lambda _: None) -> Path:
     say("3/5 Exporting to ONNX in FP32 and FP16, compared with PyTorch on the test pairs")
     export = export_checkpoint(folder.best, output / "demo.onnx", options=ExportOptions(fp16=True), say=say)
     say("4/5 Scoring the checkpoint and the ONNX file, writing depth maps")
-    for label, path in (("trained, PyTorch", folder.best), ("trained, ONNX FP32", export.fp32)):
-        with DepthEstimator.load(path, device="cpu") as estimator:
+    for label, model in (
+        ("trained, PyTorch", folder.best),
+        ("trained, ONNX FP32", export.fp32),
+        ("lite0, as shipped", "lite0"),
+    ):
+        with DepthEstimator.load(model, device="cpu") as estimator:
             scores.append(_score(estimator, test, label))
     with DepthEstimator.load(export.fp32, device="cpu") as estimator:
         _draw(estimator, test, output)
@@ -73,7 +77,9 @@ def run_demo(output: Path, *, say: Say = lambda _: None) -> Path:
     for score in scores:
         name = score.model.replace(", ", "-").replace(" ", "-").lower()
         write_json(output / "eval" / f"{name}.json", score.to_dict())
-    return write_report(DemoResult(folder, tuple(scores), export, bench), output / "report.md")
+    result = DemoResult(folder, tuple(scores), export, bench)
+    write_report(result, output / "report.md")
+    return result
 
 
 def _fresh_run(path: Path) -> RunFolder:
@@ -118,4 +124,4 @@ def _bench(model: Path, test: PairSet, say: Say) -> BenchResult:
     baseline = Against(DEPTH_ANYTHING_SMALL, "random")
     options = BenchOptions(("cpu",), None, BENCH_ROUNDS, False)
     name = f"demo test image, {frame.shape[1]}x{frame.shape[0]}"
-    return bench_models([str(model)], frame, baseline, frame_name=name, options=options, say=say)
+    return bench_models([str(model), "lite0"], frame, baseline, frame_name=name, options=options, say=say)
