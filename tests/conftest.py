@@ -1,10 +1,17 @@
 """Fixtures shared by all tests: a few real pairs, and copies of them in every packaging."""
 
+import os
 import shutil
 from pathlib import Path
 
 import packagings
 import pytest
+
+
+def pytest_configure(config):
+    """Hide the GPUs from all tests but those of `-m gpu`: the others compute on the CPU, on any machine."""
+    if config.getoption("markexpr", "") != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -191,6 +192,11 @@ def _provider_missing(device: str, reason: str) -> LightDepthError:
 
 
 def has_nvidia_device() -> bool:
-    """Ask the driver's device files: `get_available_providers` lists CUDA on machines without a GPU too."""
+    """Ask the driver's device files: `get_available_providers` lists CUDA on machines without a GPU too.
+
+    CUDA_VISIBLE_DEVICES, set to nothing or -1, hides every GPU, as it does from CUDA itself.
+    """
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return False
     numbered = any(_NVIDIA_DEVICE.fullmatch(path.name) for path in DEVICES.glob("nvidia*"))  # a container may have any
     return numbered or any((DEVICES / name).exists() for name in ("nvhost-gpu", "dxg"))

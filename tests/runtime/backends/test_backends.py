@@ -198,6 +198,15 @@ def test_auto_says_what_it_chose_and_why(monkeypatch, gpu, providers, device, re
     assert re.search(reason, why)
 
 
+@pytest.mark.parametrize("hidden", ["", "-1"])
+def test_gpus_that_are_hidden_from_cuda_are_hidden_from_auto(monkeypatch, hidden):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    monkeypatch.setattr(onnx_session.Path, "exists", lambda path: True)
+    assert not onnx_session.has_nvidia_device()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert onnx_session.has_nvidia_device()
+
+
 def test_an_estimator_says_why_it_runs_where_it_runs(exported, monkeypatch):
     monkeypatch.setattr(onnx_session, "has_nvidia_device", lambda: False)
     assert DepthEstimator.load(exported / "one.onnx", threads=1).device_reason == "since no NVIDIA GPU is here"
