@@ -37,3 +37,11 @@ def test_another_size_of_image_goes_on():
     steady = SteadyDepth(DepthEstimator(FakeBackend(SPEC)))
     steady(np.zeros((120, 160, 3), np.uint8), 0)
     assert steady(np.zeros((60, 80, 3), np.uint8), 33_333_333).shape == (60, 80)
+
+
+def test_a_mirrored_view_is_an_image_too():
+    estimator = DepthEstimator(FakeBackend(SPEC))
+    image = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)[:, ::-1]
+    steady = SteadyDepth(estimator)
+    steady(image, 0)
+    assert steady(image, 33_333_333) == pytest.approx(estimator(image), rel=0.02)
