@@ -57,6 +57,16 @@ def height_row(name: str, result: dict[str, Any]) -> str:
     )
 
 
+def steady_rows(result: dict[str, Any]) -> str:
+    """Return a row of plain and one of steady depth, and the lag."""
+    plain, smooth, ratio = result["plain"], result["steady"], result["cost"]["ratio_p50"]
+    return (
+        f"| plain | {plain['flicker']:.4f} | {plain['abs_rel']:.3f} | 1 |\n"
+        f"| steady | {smooth['flicker']:.4f} | {smooth['abs_rel']:.3f} | {ratio:.2f} |\n"
+        f"lag {result['lag']['lag']:.1%}"
+    )
+
+
 def main(
     nyu: Annotated[Path, typer.Option(help="NYU Depth V2.")],
     sequence: Annotated[Path, typer.Option(help="A pair list of consecutive frames.")],
@@ -111,7 +121,7 @@ def main(
                 lambda given=(pairs, camera, protocol): obstacles.measure(estimator, *given),
                 lambda result, label=name: f"{obstacle_rows(label, result)}\n{height_row(label, result)}",
             )
-        parts["steady"] = ({}, steadiness, lambda result: str({"cost": result["cost"], "lag": result["lag"]}))
+        parts["steady"] = ({}, steadiness, steady_rows)
         for name, (about, run, show) in parts.items():
             if only in (None, name):
                 result = run()
