@@ -21,6 +21,7 @@ class Status(enum.IntEnum):
 class FakeCudart:
     """Host memory that plays a device's; counts what lives, and fails where told."""
 
+    cudaStreamNonBlocking = 1
     cudaMemcpyKind = types.SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2)
     cudaStreamCaptureMode = types.SimpleNamespace(cudaStreamCaptureModeThreadLocal=1)
 
@@ -94,8 +95,9 @@ class FakeCudart:
     def cudaFreeHost(self, address):
         return self._remove("cudaFreeHost", address)
 
-    def cudaStreamCreate(self):
-        status, stream = self._add("cudaStreamCreate", "stream")
+    def cudaStreamCreateWithFlags(self, flags):
+        assert flags == self.cudaStreamNonBlocking
+        status, stream = self._add("cudaStreamCreateWithFlags", "stream")
         self._queues[stream] = []
         return status, stream
 

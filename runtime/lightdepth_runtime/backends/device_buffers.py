@@ -117,8 +117,8 @@ class CudaBuffers:
         return np.ctypeslib.as_array(memory).view(dtype).reshape(shape)
 
     def create_stream(self) -> Any:
-        """Create a stream of our own: the default one would synchronise with everything."""
-        return self._call("cudaStreamCreate")
+        """Create a stream that the default one doesn't wait for: its work would end a recording."""
+        return self._call("cudaStreamCreateWithFlags", self._cudart.cudaStreamNonBlocking)
 
     def destroy_stream(self, stream: Any) -> None:
         """Destroy it."""

@@ -217,7 +217,7 @@ def test_a_spec_that_is_not_this_graphs_is_refused_and_frees_everything(cudart, 
 
 @pytest.mark.parametrize(
     ("function", "calls_before"),
-    [("cudaStreamCreate", 0), ("cudaMallocHost", 0), ("cudaMallocHost", 2), ("cudaMalloc", 1)],
+    [("cudaStreamCreateWithFlags", 0), ("cudaMallocHost", 0), ("cudaMallocHost", 2), ("cudaMalloc", 1)],
 )
 def test_memory_that_runs_out_while_loading_leaves_nothing_behind(cudart, tmp_path, function, calls_before):
     path = write(tmp_path)

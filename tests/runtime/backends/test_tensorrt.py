@@ -141,7 +141,13 @@ def test_batches_within_the_range_run_each_at_their_size(cudart, cuda_graph):
 
 @pytest.mark.parametrize(
     ("function", "calls_before"),
-    [("cudaStreamCreate", 0), ("cudaMallocHost", 0), ("cudaMallocHost", 1), ("cudaMalloc", 0), ("cudaMalloc", 1)],
+    [
+        ("cudaStreamCreateWithFlags", 0),
+        ("cudaMallocHost", 0),
+        ("cudaMallocHost", 1),
+        ("cudaMalloc", 0),
+        ("cudaMalloc", 1),
+    ],
 )
 def test_memory_that_runs_out_while_loading_leaves_nothing_behind(cudart, function, calls_before):
     cudart._failing = {function: calls_before}
