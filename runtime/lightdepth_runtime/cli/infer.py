@@ -3,6 +3,8 @@
 import sys
 from typing import Any
 
+import typer
+
 from .options import (
     CameraHeight,
     Colors,
@@ -54,6 +56,8 @@ def infer_command(
     from ..infer.lens import Lens
     from ..infer.plan import plan_inputs, run_plan
 
+    if camera_height is None and tilt != 0:
+        raise typer.BadParameter("--tilt says how the camera of --camera-height stands; give both.")
     mount = None if camera_height is None else CameraMount(camera_height, tilt)
     with result_folder(output, "infer") as folder:
         plan = plan_inputs(inputs, folder, save, Lens(focal_px, fov, exif_focal), topic)

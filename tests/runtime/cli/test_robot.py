@@ -70,3 +70,20 @@ def test_live_calibration_of_a_photograph_is_refused(model):
     result = _run("calibrate", model, "--live", "photo.jpg")
     assert result.exit_code == 1
     assert "camera:0" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "named"),
+    [
+        (["--tilt", "10"], 2, "--camera-height"),
+        (["--camera-height", "-1"], 1, "positive number of metres"),
+        (["--camera-height", "0.3", "--tilt", "95"], 1, "within 85 degrees"),
+        (["--save", "scan"], 1, "--camera-height"),
+        (["--scale-from-floor"], 1, "--camera-height"),
+    ],
+)
+def test_a_camera_that_stands_nowhere_is_refused(model, tmp_path, options, code, named):
+    result = _run("infer", "--model", model, TUM, "-o", tmp_path / "out", *options)
+    assert result.exit_code == code
+    assert named in (str(result.exception) if code == 1 else result.output)
+    assert list(tmp_path.rglob("*.*")) == []
