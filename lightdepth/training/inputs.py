@@ -15,7 +15,7 @@ from lightdepth_runtime.pairs import PairSet, load_pairs
 from lightdepth_runtime.spec import ModelSpec
 
 from ..checkpoints.checkpoint import count_parameters
-from ..config import TrainConfig
+from ..config import PRESETS, TrainConfig
 from ..data.extra import ExtraPair, add_extra_data, scale_to
 from ..data.split import split_pairs
 from ..data.unlabelled import UnlabelledImage, load_unlabelled
@@ -112,7 +112,7 @@ def check_not_empty(pairs: PairSet) -> None:
 def describe(config: TrainConfig, network: nn.Module, training: PairSet) -> ModelSpec:
     """Write down what the checkpoints of this run will be."""
     return ModelSpec(
-        name=f"lightdepth-{config.encoder}",
+        name=config.model if config.encoder == PRESETS[config.model]["encoder"] else config.encoder,
         input_height=config.image_height,
         input_width=config.image_width,
         parameters=count_parameters(network),

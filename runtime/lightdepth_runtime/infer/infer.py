@@ -16,6 +16,7 @@ from ..images.decode import read_image
 from ..scale import FloorScale, correction_from_height
 from ..sinks.colorize import Colormap, DepthRange
 from ..sinks.open import IMAGE_SAVE, DepthFiles, Style, open_sinks
+from ..sinks.video import VideoSink
 from ..spec import Intrinsics
 from ..steady import SteadyDepth
 from .inputs import plan_jobs
@@ -102,7 +103,7 @@ def infer_files(
                 continue
             _give(sinks, frame, depth_m, estimator, lens, outcome)
 
-    outcome = _finish(open_sinks(save, output, IMAGE_STEM, style, fps=IMAGE_FPS), write_all)
+    outcome = _finish(open_sinks(save, output, IMAGE_STEM, style, fps=IMAGE_FPS), write_all, say)
     outcome.check("images", f"in {output}")
     return outcome
 
@@ -169,7 +170,7 @@ def infer_stream(
                 continue
             _give(sinks, frame, depth_m, estimator, lens, outcome)
 
-    outcome = _finish(sinks, write_all)
+    outcome = _finish(sinks, write_all, say)
     if ended:
         raise ended[0]
     outcome.check("frames")
@@ -244,13 +245,19 @@ def _give(
         outcome.wrote(sink.write(frame, depth_m, camera))
 
 
-def _finish(sinks: Sequence[FrameSink], write_all: Callable[[Sequence[FrameSink], Outcome], None]) -> Outcome:
-    """Run the work and close the sinks; on an error, delete what is unfinished."""
+def _finish(
+    sinks: Sequence[FrameSink],
+    write_all: Callable[[Sequence[FrameSink], Outcome], None],
+    say: Callable[[str], None],
+) -> Outcome:
+    """Run the work, close the sinks, say what is in videos; on an error, delete what is unfinished."""
     outcome = Outcome()
     try:
         write_all(sinks, outcome)
         for sink in sinks:
-            outcome.wrote(sink.close())
+            outcome.wrote(paths := sink.close())
+            if paths and isinstance(sink, VideoSink):
+                say(sink.describe())
     except BaseException:
         with ExitStack() as aborts:  # every sink's, even where another's fails, as on a full disk
             for sink in sinks:

@@ -1,7 +1,6 @@
 """Colour and depth side by side as one MP4, in real time, under its name only when it is whole."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from ..obstacles import find_obstacles
 from ..obstacles.draw import draw_obstacles
 from ..spec import Intrinsics
 from .colorize import Colormap, DepthRange, colorize, depth_range, with_scale
+from .encoder import VideoEncoder, open_encoder
 
 __all__ = ["VideoSink"]
 
@@ -26,7 +26,7 @@ LEAP_BACK_NS = 1_000_000_000  # less is a message that came late
 
 
 class VideoSink:
-    """Write `colour | depth | scale` as MPEG-4 video in MP4, at a constant rate.
+    """Write `colour | depth | scale` as MP4 at a constant rate: H.264 with PyAV, else MPEG-4.
 
     A frame stands where its stamp says: it is repeated over a gap (for at most ten seconds) and left out where another
     has its place, so that the video runs as fast as the world did. A stamp that is the last one's again, or leaps back,
@@ -51,7 +51,9 @@ class VideoSink:
         self._limits, self._fixed, self._scale = limits, scale is not None, scale
         self._pending = PendingOutput()
         self._temporary: Path | None = None
-        self._writer: Any = None  # Any: cv2.VideoWriter, once the first frame tells the size
+        self._writer: VideoEncoder | None = None  # once the first frame tells the size
+        self._codec = ""
+        self._dropped = self._repeated = 0
         self._size = (0, 0)
         self._first_ns = self._last_ns = self._count = 0
 
@@ -67,6 +69,7 @@ class VideoSink:
             self._first_ns += round((place - longest) / self._fps * 1e9)
             place = longest
         if place < self._count:
+            self._dropped += 1
             return []
         image = frame.image
         if self._mount is not None and camera is not None:
@@ -75,6 +78,7 @@ class VideoSink:
         for _ in range(place - self._count):
             writer.write(self._last)
         writer.write(picture)
+        self._repeated += place - self._count
         self._last, self._count = picture, place + 1
         return []
 
@@ -109,8 +113,16 @@ class VideoSink:
         self._writer = None
         self._pending.abort()
 
-    def _open(self, frame: Frame) -> Any:  # Any: cv2.VideoWriter
-        cv2 = import_cv2()
+    def describe(self) -> str:
+        """Say what the finished video holds: frames, rate, codec, and how many were left out or repeated."""
+        extra = ((self._dropped, "left out"), (self._repeated, "repeated"))
+        notes = "".join(f", {count} {word}" for count, word in extra if count)
+        return (
+            f"{self._path.name}: {self._count} frame{'s' * (self._count != 1)} at {self._fps:g} a second{notes}; "
+            f"{self._codec}"
+        )
+
+    def _open(self, frame: Frame) -> VideoEncoder:
         height, width = frame.image.shape[:2]
         factor = min(1.0, LONGEST_SIDE / max(height, width))
         self._size = max(1, round(height * factor)), max(1, round(width * factor))
@@ -118,12 +130,12 @@ class VideoSink:
         self._last = self._picture(frame.image, np.ones(frame.image.shape[:2], np.float32))
         self._scale = self._scale if self._fixed else None
         self._temporary = self._pending.open(atomic_path(self._path))
-        size = self._last.shape[1], self._last.shape[0]
-        with quiet_cv2():
-            self._writer = cv2.VideoWriter(str(self._temporary), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, size)
-        if not self._writer.isOpened():
-            self.abort()
-            raise LightDepthError(f"This OpenCV can't write {self._path} as MPEG-4; save png or npy instead.")
+        try:
+            self._writer = open_encoder(self._temporary, self._fps, *self._last.shape[:2])
+        except LightDepthError:
+            self._pending.abort()
+            raise
+        self._codec = self._writer.codec
         return self._writer
 
     def _picture(self, image: NDArray[np.uint8], depth_m: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -1,6 +1,7 @@
 """Streams in, films, points and recordings out: whole, or not there."""
 
 import importlib.util
+import sys
 from dataclasses import replace
 
 import cv2
@@ -54,6 +55,24 @@ def test_a_film_shows_every_frame_beside_its_depth(estimator, frames, tmp_path):
     for picture, frame in zip(pictures, frames, strict=True):
         left = picture[:120, picture.shape[1] % 2 :][:, :160].astype(float)
         assert np.abs(left - frame.image).mean() < 16  # of 255: MPEG-4's loss and a column of padding
+
+
+@pytest.mark.parametrize("has_pyav", [True, False])
+def test_a_video_is_h264_where_pyav_is_and_says_what_it_holds(estimator, frames, tmp_path, monkeypatch, has_pyav):
+    if has_pyav:
+        pytest.importorskip("av", reason="PyAV is not installed")
+    else:
+        monkeypatch.setitem(sys.modules, "av", None)
+    said = []
+    frames = [*frames, replace(frames[-1], stamp_ns=frames[-1].stamp_ns + 300_000_000)]
+    [path] = infer_stream(estimator, frames, open_sinks({"mp4"}, tmp_path, "clip", fps=10), say=said.append).paths
+    film = cv2.VideoCapture(str(path))
+    codec = int(film.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode()
+    assert codec.lower() in (("h264", "avc1") if has_pyav else ("mp4v", "fmp4"))
+    [sentence] = [text for text in said if "clip_depth.mp4" in text]
+    assert "9 frames at 10 a second" in sentence
+    assert "2 repeated" in sentence
+    assert ("H.264" in sentence, "[video]" in sentence) == (True, not has_pyav)
 
 
 def test_a_film_keeps_the_time_of_its_frames(frames, tmp_path):
