@@ -13,6 +13,7 @@ from ..estimator import DepthEstimator
 from ..floor import CameraMount
 from ..frames.frame import Frame, FrameSink, ImageJob
 from ..images.decode import read_image
+from ..ros import RecordingSink
 from ..scale import FloorScale, correction_from_height
 from ..sinks.colorize import Colormap, DepthRange
 from ..sinks.open import IMAGE_SAVE, DepthFiles, Style, open_sinks
@@ -93,7 +94,8 @@ def infer_files(
             try:
                 image = read_image(job.path)
                 frame = Frame(image, round(number / IMAGE_FPS * 1e9), job.stem, camera_of(job, image))
-                depth_m = estimate_frame(estimator, frame, lens, shown=str(job.path), notice=notice)
+                wanted = _wants_sigma(sinks)
+                depth_m, sigma = _estimate(estimator, frame, lens, str(job.path), notice=notice, sigma=wanted)
                 if scale_from_floor:
                     _correct_by_floor(depth_m, frame, lens, estimator, mount)
             except LightDepthError as error:
@@ -101,7 +103,7 @@ def infer_files(
                 if len(jobs) > 1:
                     say(f"Left out: {error}")
                 continue
-            _give(sinks, frame, depth_m, estimator, lens, outcome)
+            _give(sinks, frame, depth_m, sigma, estimator, lens, outcome)
 
     outcome = _finish(open_sinks(save, output, IMAGE_STEM, style, fps=IMAGE_FPS), write_all, say)
     outcome.check("images", f"in {output}")
@@ -160,7 +162,8 @@ def infer_stream(
                 return
             outcome.frames += 1
             try:
-                depth_m = estimate_frame(estimator, frame, lens, steady=smoothing, notice=notice)
+                wanted = _wants_sigma(sinks)
+                depth_m, sigma = _estimate(estimator, frame, lens, steady=smoothing, notice=notice, sigma=wanted)
                 if floor is not None and (note := floor.apply(depth_m, _camera(frame, lens, estimator))) not in noted:
                     noted.add(note)
                     say(f"{frame.name}: {note} Until then the last floor's scale is kept.")
@@ -168,7 +171,7 @@ def infer_stream(
                 outcome.left_out(frame.name, error)
                 say(f"Left out: {error}")
                 continue
-            _give(sinks, frame, depth_m, estimator, lens, outcome)
+            _give(sinks, frame, depth_m, sigma, estimator, lens, outcome)
 
     outcome = _finish(sinks, write_all, say)
     if ended:
@@ -192,17 +195,35 @@ def estimate_frame(
         LightDepthError: the estimator's, a camera of another shape than the frame, or depth that is not finite; `shown`
             names the frame in it, and to `notice`.
     """
+    return _estimate(estimator, frame, lens, shown, steady=steady, notice=notice)[0]
+
+
+def _estimate(
+    estimator: DepthEstimator,
+    frame: Frame,
+    lens: Lens | None,
+    shown: str | None = None,
+    *,
+    steady: SteadyDepth | None = None,
+    notice: Notice,
+    sigma: bool = False,
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Return what `estimate_frame` does, and the model's sigma where it is wanted and the model has it."""
     known = (lens or Lens()).known(frame)
     notice(known, shown or frame.name)
     focal_px = known.fx if known and estimator.spec.intrinsics else None
     if steady is not None:
-        return steady(frame.image, frame.stamp_ns, focal_px=focal_px)
-    depth_m = estimator(frame.image, focal_px=focal_px)
+        return steady(frame.image, frame.stamp_ns, focal_px=focal_px), steady.sigma
+    if sigma and estimator.spec.sigma_tensor is not None:
+        predicted = estimator.predict(frame.image, focal_px=focal_px)
+        depth_m, sigmas = predicted.depth_m, predicted.sigma
+    else:
+        depth_m, sigmas = estimator(frame.image, focal_px=focal_px), None
     if not np.isfinite(depth_m).all():
         raise LightDepthError(
             f"{shown or frame.name}: the model's depth has NaN or infinite values; export the model again in FP32."
         )
-    return depth_m
+    return depth_m, sigmas
 
 
 def _camera(frame: Frame, lens: Lens | None, estimator: DepthEstimator) -> Intrinsics:
@@ -232,17 +253,26 @@ def _correct_by_floor(
     correction_from_height(depth_m, _camera(frame, lens, estimator), mount).apply(depth_m)
 
 
+def _wants_sigma(sinks: Sequence[FrameSink]) -> bool:
+    """Tell whether a sink writes the model's confidence: recordings do."""
+    return any(isinstance(sink, RecordingSink) for sink in sinks)
+
+
 def _give(
     sinks: Sequence[FrameSink],
     frame: Frame,
     depth_m: NDArray[np.float32],
+    sigma: NDArray[np.float32] | None,
     estimator: DepthEstimator,
     lens: Lens | None,
     outcome: Outcome,
 ) -> None:
     camera = (lens or Lens()).camera(frame, estimator.spec)
     for sink in sinks:
-        outcome.wrote(sink.write(frame, depth_m, camera))
+        if isinstance(sink, RecordingSink):
+            outcome.wrote(sink.write(frame, depth_m, camera, sigma))
+        else:
+            outcome.wrote(sink.write(frame, depth_m, camera))
 
 
 def _finish(

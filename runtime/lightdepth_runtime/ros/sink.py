@@ -1,5 +1,6 @@
 """Depth of a stream as a new ROS 2 recording."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..frames.frame import Frame
 from ..spec import Intrinsics
 from .answer import AnswerOptions, make_answer
 from .camera_info import CameraFields
+from .image_camera import CameraMisfitError
 from .message import DepthEncoding
 from .recorder import DepthRecorder, check_free, record_depth
 from .source import RecordedFrame
@@ -37,15 +39,31 @@ class RecordingSink:
         self._pending = PendingOutput()
         self._recorder: DepthRecorder | None = None
 
-    def write(self, frame: Frame, depth_m: NDArray[np.float32], camera: Intrinsics | None) -> list[Path]:
-        """Add one frame; nothing is complete before `close`."""
+    def write(
+        self,
+        frame: Frame,
+        depth_m: NDArray[np.float32],
+        camera: Intrinsics | None,
+        sigma: NDArray[np.float32] | None = None,
+    ) -> list[Path]:
+        """Add one frame, with its confidence where the model's sigma (H, W) is known; complete after `close`."""
         if self._recorder is None:
             self._recorder = self._pending.open(record_depth(self._path))
         recorded = frame if isinstance(frame, RecordedFrame) else None
         info = recorded.camera_info if recorded else None
-        fields = CameraFields.read(info) if info is not None else CameraFields.of(camera) if camera else None
+        fields = None if camera is None else CameraFields.of(camera)
+        if info is not None:
+            with suppress(CameraMisfitError):  # the source has said it, and gave no camera of its own
+                fields = CameraFields.read(info).resized(*depth_m.shape)
         answer = make_answer(
-            depth_m, frame.image, frame.stamp_ns, frame.frame_id, self._options, camera=fields, intrinsics=camera
+            depth_m,
+            frame.image,
+            frame.stamp_ns,
+            frame.frame_id,
+            self._options,
+            camera=fields,
+            intrinsics=camera,
+            sigma=sigma,
         )
         self._recorder.write(answer, recorded.received_ns if recorded else frame.stamp_ns)
         return []

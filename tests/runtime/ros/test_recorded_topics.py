@@ -1,6 +1,8 @@
 """What a recording holds for a robot, read by Foxglove's readers, which share no code with ours."""
 
+import math
 import struct
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,8 +10,10 @@ from fakes.rooms import CAMERA, room_m
 from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
 
+from lightdepth_runtime import DepthEstimator, FakeBackend, ModelSpec
 from lightdepth_runtime.floor import CameraMount
 from lightdepth_runtime.frames.frame import Frame
+from lightdepth_runtime.infer.infer import infer_stream
 from lightdepth_runtime.ros import RecordingSink
 from lightdepth_runtime.ros.source import RecordedFrame
 
@@ -115,26 +119,53 @@ def test_the_level_frame_stands_up_from_the_camera_for_whoever_comes_later(recor
 
 def test_the_camera_of_depth_has_depths_size(tmp_path, depth_m):
     """A driver that publishes half the calibrated size: the camera is described at the size of depth."""
-    from types import SimpleNamespace
-
-    roi = SimpleNamespace(x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
-    k = np.array([260.0, 0, 159.5, 0, 260.0, 119.5, 0, 0, 1])
-    p = np.array([260.0, 0, 159.5, 0, 0, 260.0, 119.5, 0, 0, 0, 1, 0])
-    info = SimpleNamespace(
-        height=240, width=320, distortion_model="plumb_bob", D=[0.1, 0, 0, 0, 0], K=k, R=np.eye(3).ravel(), P=p,
-        binning_x=0, binning_y=0, roi=roi,
-    )  # fmt: skip
+    info = _calibrated(320, 240)
     sink = RecordingSink(tmp_path / "half")
     frame = RecordedFrame(np.zeros((120, 160, 3), np.uint8), STAMP_NS, "a", CAMERA, FRAME, STAMP_NS, info)
     sink.write(frame, depth_m, CAMERA)
     sink.close()
-    [file] = (tmp_path / "half").glob("*.mcap")
-    with file.open("rb") as opened:
-        reader = make_reader(opened, decoder_factories=[DecoderFactory()])
-        found = {channel.topic: message for _, channel, _, message in reader.iter_decoded_messages()}
+    found = _read(tmp_path / "half")
     depth, camera = found["/lightdepth/depth/image_rect"], found["/lightdepth/depth/camera_info"]
     assert (camera.height, camera.width) == (depth.height, depth.width) == (120, 160)
     assert list(camera.k) == pytest.approx([130, 0, 79.5, 0, 130, 59.5, 0, 0, 1])
     assert list(camera.p) == pytest.approx([130, 0, 79.5, 0, 0, 130, 59.5, 0, 0, 0, 1, 0])
     assert list(camera.d) == [0.1, 0, 0, 0, 0]
     assert "/lightdepth/scan" not in found  # nobody said how the camera stands
+
+
+def test_a_camera_of_another_shape_is_left_out_and_depth_is_recorded(tmp_path, depth_m):
+    sink = RecordingSink(tmp_path / "misfit")
+    image = np.zeros((120, 160, 3), np.uint8)
+    sink.write(RecordedFrame(image, STAMP_NS, "a", None, FRAME, STAMP_NS, _calibrated(320, 320)), depth_m, None)
+    sink.close()
+    assert set(_read(tmp_path / "misfit")) == {"/lightdepth/depth/image_rect"}
+
+
+def test_a_model_with_sigma_records_its_confidence(tmp_path):
+    estimator = DepthEstimator(FakeBackend(ModelSpec("fake", 64, 96, 0, sigma_tensor="sigma")))
+    image = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
+    for name, steady in (("plain", False), ("steady", True)):
+        infer_stream(estimator, [Frame(image, STAMP_NS, "a")], [RecordingSink(tmp_path / name)], steady=steady)
+        confidence = np.frombuffer(_read(tmp_path / name)["/lightdepth/confidence"].data, "<f4").reshape(120, 160)
+        sigma = estimator.predict(image).sigma
+        expected = [math.erf(math.log(1.25) / (float(value) * math.sqrt(2))) for value in sigma[::40, ::40].ravel()]
+        assert confidence[::40, ::40].ravel() == pytest.approx(expected, abs=1e-5)
+
+
+def _calibrated(width, height):
+    """A ROS 1 CameraInfo of 260 pixels of focal length, centred."""
+    roi = SimpleNamespace(x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
+    cx, cy = (width - 1) / 2, (height - 1) / 2
+    values = {"distortion_model": "plumb_bob", "binning_x": 0, "binning_y": 0, "roi": roi}
+    k = np.array([260.0, 0, cx, 0, 260.0, cy, 0, 0, 1])
+    p = np.array([260.0, 0, cx, 0, 0, 260.0, cy, 0, 0, 0, 1, 0])
+    matrices = {"D": [0.1, 0, 0, 0, 0], "K": k, "R": np.eye(3).ravel(), "P": p}
+    return SimpleNamespace(width=width, height=height, **values, **matrices)
+
+
+def _read(folder):
+    """Return the last message of each topic."""
+    [file] = folder.glob("*.mcap")
+    with file.open("rb") as opened:
+        reader = make_reader(opened, decoder_factories=[DecoderFactory()])
+        return {channel.topic: message for _, channel, _, message in reader.iter_decoded_messages()}
