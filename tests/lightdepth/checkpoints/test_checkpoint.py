@@ -1,6 +1,7 @@
 import hashlib
 import json
 import pickle
+from contextlib import closing
 
 import pytest
 import torch
@@ -78,6 +79,11 @@ def test_the_runtime_opens_a_checkpoint_like_any_model(saved, tum):
         assert estimator.spec.name == spec.name
     assert depth_m.shape == (120, 160)
     assert (depth_m > 0).all()
+
+
+def test_a_checkpoint_on_a_cpu_takes_one_frame_at_a_time(saved):
+    with closing(open_checkpoint(saved[2], "cpu", 1)) as backend:
+        assert backend.largest_batch == 1  # validation asks for it
 
 
 def test_a_training_can_start_from_the_weights_of_a_checkpoint(saved, config):
