@@ -176,4 +176,5 @@ def _fit(
 
 
 def _abs_rel(log_error: NDArray[np.float64]) -> float:
-    return float(np.minimum(np.abs(np.expm1(-log_error)), CLIPPED).mean())  # |estimated / known - 1|
+    bounded = np.clip(-log_error, -1, 1)  # beyond the clip either way, and no overflow
+    return float(np.minimum(np.abs(np.expm1(bounded)), CLIPPED).mean())  # |estimated / known - 1|
