@@ -105,6 +105,7 @@ def _judge_alignment(name: str, facts: Sequence[PairFacts]) -> list[Finding]:
         scenes[fact.scene].append(fact)
     groups = {"all scenes": list(facts)} | (scenes if len(scenes) > 1 else {})
     for scene, members in groups.items():
+        members = [fact for fact in members if fact.edges.any()]  # sparse depth has no outlines to judge by
         if len(members) < LEAST_PAIRS_FOR_SHIFT:
             continue
         edges = np.mean([fact.edges for fact in members], axis=0)
