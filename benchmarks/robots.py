@@ -1,8 +1,9 @@
 """Every figure of docs/robots.md in one command: live scale, obstacles, camera height, steady depth.
 
-Usage: python benchmarks/robots.py [MODEL] --nyu DIR --sequence LIST [--results benchmarks/results] [--only NAME]
+Usage: python benchmarks/robots.py [MODEL] --nyu DIR --sequence LIST --sequence LIST [--only NAME]
 
-DIR is NYU Depth V2 in any packaging, LIST the consecutive frames of TUM freiburg1_rpy. The TUM pairs are those of the
+DIR is NYU Depth V2 in any packaging. Each LIST holds frames in their order, here of TUM freiburg1_rpy and of
+freiburg3_cabinet; the list's folder names them. The TUM pairs are those of the
 model card, in `lightdepth/demo_data`. Each part writes `robots_NAME.json` and prints the rows of the page's table.
 """
 
@@ -57,19 +58,19 @@ def height_row(name: str, result: dict[str, Any]) -> str:
     )
 
 
-def steady_rows(result: dict[str, Any]) -> str:
+def steady_rows(name: str, result: dict[str, Any]) -> str:
     """Return a row of plain and one of steady depth, and the lag."""
     plain, smooth, ratio = result["plain"], result["steady"], result["cost"]["ratio_p50"]
+    lag = result["lag"]["lag"]
     return (
-        f"| plain | {plain['flicker']:.4f} | {plain['abs_rel']:.3f} | 1 |\n"
-        f"| steady | {smooth['flicker']:.4f} | {smooth['abs_rel']:.3f} | {ratio:.2f} |\n"
-        f"lag {result['lag']['lag']:.1%}"
+        f"| {name} | plain | {plain['flicker']:.4f} | {plain['abs_rel']:.3f} | 1 | |\n"
+        f"| {name} | steady | {smooth['flicker']:.4f} | {smooth['abs_rel']:.3f} | {ratio:.2f} | {lag:.1%} |"
     )
 
 
 def main(
     nyu: Annotated[Path, typer.Option(help="NYU Depth V2.")],
-    sequence: Annotated[Path, typer.Option(help="A pair list of consecutive frames.")],
+    sequence: Annotated[list[Path], typer.Option(help="A pair list of consecutive frames. Repeatable.")],
     model: Annotated[str | None, typer.Argument(help="A model. Default: the shipped model.")] = None,
     results: Annotated[Path, typer.Option(help="Folder of the JSON files.")] = Path(__file__).parent / "results",
     only: Annotated[str | None, typer.Option(help="One part by its name. Default: all.")] = None,
@@ -79,7 +80,7 @@ def main(
     nyu_pairs = load_pairs(nyu, "test").pairs
     tum_pairs = [pair for split in ("train", "test") for pair in load_pairs(TUM, split).pairs]
     cabinet = [pair for pair in tum_pairs if "freiburg3" in pair.name]
-    frames: PairSet = load_pairs(sequence, "test")
+    sequences = [load_pairs(path, "test") for path in sequence]
     with DepthEstimator.load(model, "cpu", 1) as estimator:
         common = {
             "lightdepth_version": __version__,
@@ -98,7 +99,7 @@ def main(
             }
             return {**drawn, **live_scale.score(estimator, pairs, protocol, layout, seeds)}
 
-        def steadiness() -> dict[str, Any]:
+        def steadiness(frames: PairSet) -> dict[str, Any]:
             scored = evaluate_sequence(estimator, frames, whole, progress=lambda f: track(f, "Scoring", len(f)))
             times = steady.cost(estimator, frames, TIMING_ROUNDS)
             return {**scored.to_dict(), "cost": times, "lag": steady.lag(estimator, frames)}
@@ -121,7 +122,12 @@ def main(
                 lambda given=(pairs, camera, protocol): obstacles.measure(estimator, *given),
                 lambda result, label=name: f"{obstacle_rows(label, result)}\n{height_row(label, result)}",
             )
-        parts["steady"] = ({}, steadiness, steady_rows)
+        for frames in sequences:
+            parts[f"steady_{frames.name}"] = (
+                {},
+                lambda given=frames: steadiness(given),
+                lambda result, label=frames.name: steady_rows(label, result),
+            )
         for name, (about, run, show) in parts.items():
             if only in (None, name):
                 result = run()
