@@ -123,16 +123,19 @@ def install(monkeypatch, spin=lambda node: None):
     qos.qos_profile_sensor_data = qos.QoSProfile(history="keep_last", depth=5, reliability="best_effort")
     node = ModuleType("rclpy.node")
     node.Node = Node
+    executors = ModuleType("rclpy.executors")
+    executors.ExternalShutdownException = type("ExternalShutdownException", (Exception,), {})
     rclpy = ModuleType("rclpy")
     rclpy.calls = []
     rclpy.init = lambda args=None: rclpy.calls.append("init")
     rclpy.spin = lambda given: (rclpy.calls.append("spin"), spin(given))
     rclpy.try_shutdown = lambda: rclpy.calls.append("shutdown")
-    rclpy.node, rclpy.qos = node, qos
+    rclpy.executors, rclpy.node, rclpy.qos = executors, node, qos
     tf2_ros = ModuleType("tf2_ros")
     StaticTransformBroadcaster.sent = []
     tf2_ros.StaticTransformBroadcaster = StaticTransformBroadcaster
-    modules = {"rclpy": rclpy, "rclpy.node": node, "rclpy.qos": qos, "tf2_ros": tf2_ros}
+    modules = {"rclpy": rclpy, "rclpy.executors": executors, "rclpy.node": node, "rclpy.qos": qos}
+    modules["tf2_ros"] = tf2_ros
     for package in PACKAGES:
         modules[package], messages = ModuleType(package), ModuleType(f"{package}.msg")
         for name in STORE.types:

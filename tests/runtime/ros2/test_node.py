@@ -165,12 +165,14 @@ def test_main_runs_until_it_is_interrupted_and_a_wrong_model_is_one_sentence(nod
     rclpy = sys.modules["rclpy"]
     monkeypatch.setattr(DepthEstimator, "load", lambda *_: DepthEstimator(FakeBackend()))
 
-    def interrupted(node):
-        raise KeyboardInterrupt
+    for end in (KeyboardInterrupt, sys.modules["rclpy.executors"].ExternalShutdownException):
 
-    rclpy.spin = interrupted
-    node_module.main()
-    assert rclpy.calls == ["init", "shutdown"]
+        def ended(node, end=end):
+            raise end
+
+        rclpy.spin = ended
+        node_module.main()
+    assert rclpy.calls == ["init", "shutdown"] * 2
 
     def missing(*_):
         raise LightDepthError("no such model")

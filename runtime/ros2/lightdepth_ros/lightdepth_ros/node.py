@@ -16,6 +16,7 @@ from typing import Any
 import rclpy
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import (
@@ -144,7 +145,7 @@ def main(args: list[str] | None = None) -> None:
             estimator.warm_up()
             node.start(estimator)
             rclpy.spin(node)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except LightDepthError as error:
         node.get_logger().fatal(str(error))
