@@ -84,3 +84,14 @@ def test_what_made_it_worse_is_not_written_unless_forced(run, model, tum, tmp_pa
 @pytest.mark.parametrize("at", [[], ["--at", "a.jpg,1,2"], ["--at", "a.jpg,1,x,2"]])
 def test_wrong_arguments_exit_with_2(run, model, at):
     assert run(model, *at)[0] == 2
+
+
+def test_a_factor_that_is_a_mistake_of_units_is_refused_unless_forced(run, model, tum, tmp_path):
+    image = next(tum.rglob("*_rgb.jpg"))
+    points = [word for x in range(3) for word in ("--at", f"{image},{x},0,5")]
+    code, _, err = run(model, *points, "-o", tmp_path / "c.onnx")
+    assert code == 1
+    assert "near 5, a usual mistake of units" in err
+    assert not (tmp_path / "c.onnx").exists()
+    assert run(model, *points, "-o", tmp_path / "c.onnx", "--force")[0] == 0
+    assert (tmp_path / "c.onnx").exists()
