@@ -15,6 +15,7 @@ from .options import (
     Frames,
     FromFloor,
     Inputs,
+    MaxSigma,
     ModelOption,
     Output,
     Range,
@@ -38,6 +39,7 @@ def infer_command(
     save: Save = None,
     colormap: Colors = "plasma",
     scale: Range = None,
+    max_sigma: MaxSigma = None,
     steady: Steady = False,
     view: View = False,
     focal_px: FocalPx = None,
@@ -65,7 +67,7 @@ def infer_command(
             print(f"Model {estimator.describe()}; {plan.describe()}")
             print(f"Device {estimator.backend.device}, {estimator.device_reason}")
             kinds: dict[str, Any] = {"colormap": colormap, "scale": scale}  # Any: each its own type
-            kinds |= {"steady": steady, "mount": mount, "scale_from_floor": scale_from_floor}
+            kinds |= {"max_sigma": max_sigma, "steady": steady, "mount": mount, "scale_from_floor": scale_from_floor}
             outcome = run_plan(estimator, plan, **kinds, most_frames=frames, view=view, say=_warn)
         print(f"Wrote {outcome.files} file{'s' * (outcome.files != 1)} to {folder}")
 

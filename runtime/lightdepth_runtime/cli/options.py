@@ -42,6 +42,16 @@ def _parse_range(text: str) -> Any:  # Any: a DepthRange
         raise typer.BadParameter(f"{text!r} is not NEAR,FAR in metres with 0 <= NEAR < FAR, like 0.5,8.") from error
 
 
+def _parse_max_sigma(text: str) -> float:
+    from ..sigma import check_max_sigma
+
+    try:
+        check_max_sigma(value := float(text))
+    except (ValueError, LightDepthError) as error:
+        raise typer.BadParameter(f"{text!r} is not a positive number like 0.4, which stands for 40 %.") from error
+    return value
+
+
 def _parse_protocol(text: str) -> str:
     from ..evaluation.protocol import PROTOCOLS
 
@@ -243,7 +253,7 @@ Save = Annotated[
         OUTPUT,
         parser=_parse_kinds,
         metavar="KIND,...",
-        help="Outputs, comma-separated: png, png16, npy, ply, mp4, rrd, bag, bag16, scan. Default: "
+        help="Outputs, comma-separated: png, png16, npy, ply, sigma, mp4, rrd, bag, bag16, scan. Default: "
         "png,png16,npy for images, mp4 for videos, bag for ROS recordings.",
     ),
 ]
@@ -264,6 +274,17 @@ Range = Annotated[
         parser=_parse_range,
         metavar="NEAR,FAR",
         help="Depth range in metres mapped to the colour map, e.g. 0.5,8. Default: chosen per image.",
+    ),
+]
+MaxSigma = Annotated[
+    float | None,
+    option(
+        OUTPUT,
+        "--max-sigma",
+        parser=_parse_max_sigma,
+        metavar="SIGMA",
+        help="Leave pixels whose sigma is larger out of points and recordings; 0.4 is depth about 40 % off, inf keeps "
+        "all. Default: 0.4 for models with sigma.",
     ),
 ]
 Steady = Annotated[

@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Confidence", "ConfidenceSums", "laplace_quantile"]
+from ..sigma import laplace_quantile
+
+__all__ = ["Confidence", "ConfidenceSums"]
 
 # Sigma in metres is sorted into this many steps of its logarithm: pixels of many images are never held at once.
 BINS = 2048
@@ -34,11 +36,6 @@ class Confidence:
     def to_dict(self) -> dict[str, float]:
         """Return the figures by name."""
         return asdict(self)
-
-
-def laplace_quantile(share: float) -> float:
-    """Return how many sigmas hold this share of a Laplace distribution: P(|e| < x) = 1 - exp(-x sqrt(2) / sigma)."""
-    return float(-np.log1p(-share) / np.sqrt(2))
 
 
 class ConfidenceSums:

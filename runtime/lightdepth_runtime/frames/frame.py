@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..spec import Intrinsics
 
-__all__ = ["Frame", "FrameSink", "ImageJob"]
+__all__ = ["Frame", "FrameSink", "ImageJob", "SigmaSink"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,4 +57,21 @@ class FrameSink(Protocol):
 
     def abort(self) -> None:
         """Drop what is unfinished and leave no part of it behind; after `close` it does nothing."""
+        ...
+
+
+@runtime_checkable
+class SigmaSink(FrameSink, Protocol):
+    """A sink that also takes the model's sigma (H, W) of each frame, None of a model without it."""
+
+    wants_sigma: bool  # sigma costs resizing one more array: a sink that doesn't use it is not given it
+
+    def write(
+        self,
+        frame: Frame,
+        depth_m: NDArray[np.float32],
+        camera: Intrinsics | None,
+        sigma: NDArray[np.float32] | None = None,
+    ) -> list[Path]:
+        """Take one frame as `FrameSink.write` does."""
         ...

@@ -11,10 +11,10 @@ from ..atomic import make_folder
 from ..errors import LightDepthError
 from ..estimator import DepthEstimator
 from ..floor import CameraMount
-from ..frames.frame import Frame, FrameSink, ImageJob
+from ..frames.frame import Frame, FrameSink, ImageJob, SigmaSink
 from ..images.decode import read_image
-from ..ros import RecordingSink
 from ..scale import FloorScale, correction_from_height
+from ..sigma import MAX_SIGMA
 from ..sinks.colorize import Colormap, DepthRange
 from ..sinks.open import IMAGE_SAVE, DepthFiles, Style, open_sinks
 from ..sinks.video import VideoSink
@@ -40,6 +40,7 @@ def infer_files(
     colormap: Colormap = "plasma",
     scale: DepthRange | None = None,
     mount: CameraMount | None = None,
+    max_sigma: float = MAX_SIGMA,
     scale_from_floor: bool = False,
     lens: Lens | None = None,
     say: Callable[[str], None] = lambda _: None,
@@ -56,6 +57,7 @@ def infer_files(
         colormap: of the colour picture.
         scale: one range in metres for all colour pictures; without it each has its own.
         mount: the camera over the floor; obstacles are drawn, and saved as `scan`.
+        max_sigma: pixels of a larger sigma give no points, and no depth in recordings; of a model with sigma.
         scale_from_floor: correct each image's scale by the floor under the mounted camera; one without a floor fails.
         lens: the camera, as far as the user knows it.
         say: told of each image that failed, as it happens, where there are several.
@@ -69,7 +71,8 @@ def infer_files(
         LightDepthError: the folder can't be written or an input would be overwritten (before the first image), or at
             the end that images failed; the others are written.
     """
-    style = Style(colormap, DepthRange(estimator.spec.min_depth_m, estimator.spec.max_depth_m), scale, mount)
+    limits = DepthRange(estimator.spec.min_depth_m, estimator.spec.max_depth_m)
+    style = Style(colormap, limits, scale, mount, max_sigma)
     DepthFiles(output, frozenset(save), style).check_inputs(jobs)
     make_folder(output)
 
@@ -254,8 +257,7 @@ def _correct_by_floor(
 
 
 def _wants_sigma(sinks: Sequence[FrameSink]) -> bool:
-    """Tell whether a sink writes the model's confidence: recordings do."""
-    return any(isinstance(sink, RecordingSink) for sink in sinks)
+    return any(isinstance(sink, SigmaSink) and sink.wants_sigma for sink in sinks)
 
 
 def _give(
@@ -269,7 +271,7 @@ def _give(
 ) -> None:
     camera = (lens or Lens()).camera(frame, estimator.spec)
     for sink in sinks:
-        if isinstance(sink, RecordingSink):
+        if isinstance(sink, SigmaSink):
             outcome.wrote(sink.write(frame, depth_m, camera, sigma))
         else:
             outcome.wrote(sink.write(frame, depth_m, camera))

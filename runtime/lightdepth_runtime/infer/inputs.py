@@ -14,7 +14,7 @@ from ..images.stored import is_depth_picture, is_heic
 __all__ = ["OUTPUT_ENDINGS", "distinct_stems", "plan_jobs"]
 
 # What `infer` writes. In a folder such files are depth maps, of an earlier run or of a recording, and not photographs.
-OUTPUT_ENDINGS = ("_depth.png", "_depth_mm.png")
+OUTPUT_ENDINGS = ("_depth.png", "_depth_mm.png", "_sigma.png")
 _HEIC_SUFFIXES = (".heic", ".heif", ".hif")  # some phones' JPEG files have them too
 _DEPTH = "of 16 bits and one channel, which is depth (a file that is named itself is taken)"
 _HEIC = "HEIC, which must be converted to JPEG first"

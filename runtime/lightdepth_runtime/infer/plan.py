@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..atomic import make_folder
+from ..backends.backend import sigma_tensor_of
 from ..errors import LightDepthError
 from ..estimator import DepthEstimator
 from ..floor import CameraMount
@@ -15,6 +16,7 @@ from ..frames.frame import Frame, ImageJob
 from ..frames.web import WebPicture
 from ..progress import track
 from ..scale import FloorScale
+from ..sigma import MAX_SIGMA, check_max_sigma
 from ..sinks.colorize import Colormap, DepthRange
 from ..sinks.open import IMAGE_SAVE, RECORDING_SAVE, STREAM_SAVE, Style, open_sinks
 from ..sinks.rerun import RerunSink
@@ -81,6 +83,7 @@ def run_plan(
     view: bool = False,
     steady: bool = False,
     mount: CameraMount | None = None,
+    max_sigma: float | None = None,
     scale_from_floor: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
@@ -88,18 +91,23 @@ def run_plan(
 
     Raises:
         LightDepthError: of the first that failed; those after it are done all the same. `steady` without a stream,
-            `scale_from_floor` without a mount.
+            `scale_from_floor` without a mount, sigma or `max_sigma` of a model without it.
     """
     if steady and not plan.streams:
         raise LightDepthError("--steady smooths videos, cameras and recordings, and no input is one; leave it out.")
     if scale_from_floor and mount is None:
         raise LightDepthError("The scale from the floor needs the camera's height; give --camera-height, and --tilt.")
+    if max_sigma is not None or "sigma" in (plan.save or ()):
+        sigma_tensor_of(estimator.spec)  # refuses a model without
+    max_sigma = MAX_SIGMA if max_sigma is None else max_sigma
+    check_max_sigma(max_sigma)
     total = Outcome()
     failed: list[LightDepthError] = []
     notice = FocalNotice(estimator.spec, say)
     for note in plan.notes:
         say(note)
-    style = Style(colormap, DepthRange(estimator.spec.min_depth_m, estimator.spec.max_depth_m), scale, mount)
+    limits = DepthRange(estimator.spec.min_depth_m, estimator.spec.max_depth_m)
+    style = Style(colormap, limits, scale, mount, max_sigma)
 
     def attempt(work: Callable[[], Outcome]) -> None:
         try:
@@ -121,6 +129,7 @@ def run_plan(
             colormap=colormap,
             scale=scale,
             mount=mount,
+            max_sigma=max_sigma,
             scale_from_floor=scale_from_floor,
             lens=plan.lens,
             say=say,
@@ -136,7 +145,7 @@ def run_plan(
             save = usual if plan.save is None else plan.save
             sinks = open_sinks(save, plan.output, job.stem, style, fps=source.fps)
             if view:
-                sinks.append(RerunSink(None))
+                sinks.append(RerunSink(None, max_sigma=max_sigma))
             options = {"lens": plan.lens, "say": say, "notice": notice, "most_frames": most_frames, "steady": steady}
             if scale_from_floor and mount is not None:
                 options["floor"] = FloorScale(mount)

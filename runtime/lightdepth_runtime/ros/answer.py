@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import get_args
 
@@ -13,16 +12,16 @@ from ..errors import LightDepthError
 from ..floor import CameraMount
 from ..obstacles import find_obstacles
 from ..obstacles.nearest import CLEARANCE_M
+from ..sigma import MAX_SIGMA, check_max_sigma, confidence_of, without_unsure
 from ..spec import Intrinsics
 from .camera_info import CameraFields
 from .cloud import CloudFields, encode_cloud
 from .message import DepthEncoding, DepthImage, encode_depth
 from .scan import ScanFields, encode_scan
 
-__all__ = ["LEVEL_FRAME", "AnswerOptions", "LevelFrame", "RobotAnswer", "confidence_of", "make_answer"]
+__all__ = ["LEVEL_FRAME", "AnswerOptions", "LevelFrame", "RobotAnswer", "make_answer"]
 
 LEVEL_FRAME = "lightdepth_level"
-WITHIN = 1.25  # the factor of the field's delta1
 BEAMS = 90  # over the field of view: under a degree each for most cameras
 POINT_STRIDE = 4  # 160 x 120 points of 640 x 480, which a costmap sees no less in
 
@@ -32,7 +31,8 @@ class AnswerOptions:
     """What is published, and how.
 
     Raises:
-        LightDepthError: an encoding other than 32FC1 and 16UC1, a stride or beams under 1, a confidence outside 0..1.
+        LightDepthError: an encoding other than 32FC1 and 16UC1, a stride or beams under 1, a largest sigma that is not
+            positive.
     """
 
     encoding: DepthEncoding = "32FC1"
@@ -40,7 +40,7 @@ class AnswerOptions:
     mount: CameraMount | None = None  # the scan needs it
     beams: int = BEAMS
     level_frame: str = LEVEL_FRAME
-    min_confidence: float = 0.0  # depth of less becomes NaN; of a model with sigma
+    max_sigma: float = MAX_SIGMA  # depth and points of more are dropped; of a model with sigma
     floor_margin_m: float | None = None  # as `find_obstacles` takes it
     clearance_m: float = CLEARANCE_M
 
@@ -51,8 +51,7 @@ class AnswerOptions:
             raise LightDepthError(
                 f"The points' stride and the scan's beams are at least 1, got {self.point_stride} and {self.beams}."
             )
-        if not 0 <= self.min_confidence <= 1:
-            raise LightDepthError(f"A confidence lies between 0 and 1, got {self.min_confidence}.")
+        check_max_sigma(self.max_sigma)
 
 
 @dataclass(frozen=True)
@@ -75,20 +74,6 @@ class RobotAnswer:
     scan: ScanFields | None  # needs the camera and its mount; in the level frame
     level: LevelFrame | None  # the scan's
     confidence: DepthImage | None  # 32FC1, 0 to 1; of a model with sigma
-
-
-def confidence_of(sigma: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the probability that depth is within a factor of 1.25 of the truth, where log depth errs normally.
-
-    It is erf(log 1.25 / (sigma sqrt 2)), by formula 7.1.26 of Abramowitz and Stegun: off by 1.5e-7 at most.
-    """
-    x = np.float32(math.log(WITHIN) / math.sqrt(2)) / np.maximum(sigma, np.float32(1e-6))
-    t = 1 / (1 + np.float32(0.3275911) * x)
-    terms = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
-    polynomial = np.zeros_like(t)
-    for term in terms:
-        polynomial = polynomial * t + np.float32(term)
-    return (1 - polynomial * t * np.exp(-x * x)).astype(np.float32)
 
 
 def make_answer(
@@ -117,16 +102,11 @@ def make_answer(
     Raises:
         LightDepthError: sizes that differ.
     """
-    confidence = None
-    if sigma is not None:
-        sure = confidence_of(sigma)
-        confidence = encode_depth(sure, stamp_ns, frame_id)
-        if options.min_confidence > 0:
-            depth_m = np.where(sure >= options.min_confidence, depth_m, np.float32(np.nan))
+    sure_m = without_unsure(depth_m, sigma, options.max_sigma)
     cloud = scan = None
     if intrinsics is not None:
-        cloud = encode_cloud(depth_m, image, intrinsics, options.point_stride)
-        if options.mount is not None:
+        cloud = encode_cloud(sure_m, image, intrinsics, options.point_stride)
+        if options.mount is not None:  # of all depth: what the model is unsure of may stand in the way all the same
             obstacles = find_obstacles(
                 depth_m,
                 intrinsics,
@@ -139,10 +119,10 @@ def make_answer(
     return RobotAnswer(
         stamp_ns,
         frame_id,
-        encode_depth(depth_m, stamp_ns, frame_id, options.encoding),
+        encode_depth(sure_m, stamp_ns, frame_id, options.encoding),
         None if camera is None else camera.resized(*depth_m.shape),
         cloud,
         scan,
         None if scan is None or options.mount is None else LevelFrame(options.level_frame, options.mount),
-        confidence,
+        None if sigma is None else encode_depth(confidence_of(sigma), stamp_ns, frame_id),
     )

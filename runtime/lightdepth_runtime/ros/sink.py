@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ..atomic import PendingOutput
 from ..floor import CameraMount
 from ..frames.frame import Frame
+from ..sigma import MAX_SIGMA
 from ..spec import Intrinsics
 from .answer import AnswerOptions, make_answer
 from .camera_info import CameraFields
@@ -23,7 +24,8 @@ __all__ = ["RecordingSink"]
 class RecordingSink:
     """Write each frame's depth with the frame's stamp and frame id, its CameraInfo, points, and a scan.
 
-    The scan needs the camera's mount, points any camera.
+    The scan needs the camera's mount, points any camera. Where the model's sigma is past `max_sigma`, depth and points
+    are left out.
 
     Of a recording's frames the CameraInfo is repeated and the times of recording are kept; frames from elsewhere get
     one from the camera's intrinsics, where they are known.
@@ -32,10 +34,19 @@ class RecordingSink:
         LightDepthError: something is at `path` already, or rosbags is not installed.
     """
 
-    def __init__(self, path: Path, encoding: DepthEncoding = "32FC1", mount: CameraMount | None = None) -> None:
+    wants_sigma = True
+
+    def __init__(
+        self,
+        path: Path,
+        encoding: DepthEncoding = "32FC1",
+        mount: CameraMount | None = None,
+        *,
+        max_sigma: float = MAX_SIGMA,
+    ) -> None:
         check_free(path)
         self._path = path
-        self._options = AnswerOptions(encoding, mount=mount)
+        self._options = AnswerOptions(encoding, mount=mount, max_sigma=max_sigma)
         self._pending = PendingOutput()
         self._recorder: DepthRecorder | None = None
 

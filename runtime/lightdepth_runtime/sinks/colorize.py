@@ -1,4 +1,7 @@
-"""Depth as a colour picture with a scale in metres beside it. Near is the bright (turbo: the red) end of every map."""
+"""Depth and sigma as colour pictures with a scale beside them.
+
+Near is the bright (turbo: the red) end of every map, and so is sure.
+"""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +13,16 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from ..images.opencv import import_cv2
 
-__all__ = ["COLORMAPS", "NO_DEPTH_RGB", "Colormap", "DepthRange", "colorize", "depth_range", "with_scale"]
+__all__ = [
+    "COLORMAPS",
+    "NO_DEPTH_RGB",
+    "Colormap",
+    "DepthRange",
+    "colorize",
+    "depth_range",
+    "draw_sigma",
+    "with_scale",
+]
 
 Colormap = Literal["plasma", "viridis", "magma", "inferno", "turbo", "gray"]
 COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
@@ -99,38 +111,56 @@ def colorize(
     return picture
 
 
-def with_scale(picture: NDArray[np.uint8], colormap: Colormap, scale: DepthRange) -> NDArray[np.uint8]:
+def draw_sigma(sigma: NDArray[np.float32], colormap: Colormap = "plasma") -> NDArray[np.uint8]:
+    """Draw sigma (H, W) with a scale in per cent beside it, as `with_scale` does: sure is bright, unsure is dark.
+
+    The scale begins at 0, so that a model that is equally sure everywhere gives an even picture.
+    """
+    per_cent = sigma * np.float32(100)
+    scale = DepthRange(0.0, depth_range(per_cent).far_m)
+    return with_scale(colorize(per_cent, colormap, scale), colormap, scale, unit="%", ends=("unsure", "sure"))
+
+
+def with_scale(
+    picture: NDArray[np.uint8],
+    colormap: Colormap,
+    scale: DepthRange,
+    *,
+    unit: str = "m",
+    ends: tuple[str, str] = ("far", "near"),
+) -> NDArray[np.uint8]:
     """Append a scale in metres at the right of a coloured picture: (H, W, 3) -> (max(H, 120), W + w, 3).
 
     The bar's far end is up and its near end down, as on a floor, and both are named. `w` follows from the picture's
-    size alone. A picture too low for a scale is padded below; no pixel of it is covered.
+    size alone. A picture too low for a scale is padded below; no pixel of it is covered. `unit` and `ends` name
+    another quantity than depth.
     """
     cv2 = import_cv2()
-    unit = max(min(picture.shape[:2]) / REFERENCE_SIDE, SMALLEST_UNIT)
-    height = max(picture.shape[0], round(LOWEST * unit))
-    panel = np.full((height, round(PANEL_WIDTH * unit), 3), BACKGROUND, np.uint8)
-    left, right = round(BAR_LEFT * unit), round((BAR_LEFT + BAR_WIDTH) * unit)
-    top, bottom = round(BAR_MARGIN * unit), height - round(BAR_MARGIN * unit)
+    size = max(min(picture.shape[:2]) / REFERENCE_SIDE, SMALLEST_UNIT)
+    height = max(picture.shape[0], round(LOWEST * size))
+    panel = np.full((height, round(PANEL_WIDTH * size), 3), BACKGROUND, np.uint8)
+    left, right = round(BAR_LEFT * size), round((BAR_LEFT + BAR_WIDTH) * size)
+    top, bottom = round(BAR_MARGIN * size), height - round(BAR_MARGIN * size)
     ramp = np.linspace(0, 255, bottom - top).astype(np.uint8)
     panel[top:bottom, left:right] = _table(colormap)[0, ramp][:, None]  # (h, 3) -> (h, 1, 3)
-    line = max(1, round(unit))
+    line = max(1, round(size))
     cv2.rectangle(panel, (left, top), (right - 1, bottom - 1), INK, line)
 
     def write(text: str, x: int, baseline: int) -> None:
-        cv2.putText(panel, text, (x, baseline), cv2.FONT_HERSHEY_SIMPLEX, FONT_SCALE * unit, INK, line, cv2.LINE_AA)
+        cv2.putText(panel, text, (x, baseline), cv2.FONT_HERSHEY_SIMPLEX, FONT_SCALE * size, INK, line, cv2.LINE_AA)
 
-    write("far", left, top - round(CAPTION_GAP * unit))
-    write("near", left, bottom + round((CAPTION_GAP + LETTER_HEIGHT) * unit))
-    most = max(2, min(MOST_TICKS, int((bottom - top) / (3 * LETTER_HEIGHT * unit))))
-    for depth_m, label in _ticks(scale, most):
+    write(ends[0], left, top - round(CAPTION_GAP * size))
+    write(ends[1], left, bottom + round((CAPTION_GAP + LETTER_HEIGHT) * size))
+    most = max(2, min(MOST_TICKS, int((bottom - top) / (3 * LETTER_HEIGHT * size))))
+    for depth_m, label in _ticks(scale, most, unit):
         row = round(top + (scale.far_m - depth_m) / (scale.far_m - scale.near_m) * (bottom - 1 - top))
-        cv2.line(panel, (right, row), (right + round(TICK_LENGTH * unit), row), INK, line)
-        write(label, round(TEXT_LEFT * unit), row + round(TEXT_RISE * unit))
+        cv2.line(panel, (right, row), (right + round(TICK_LENGTH * size), row), INK, line)
+        write(label, round(TEXT_LEFT * size), row + round(TEXT_RISE * size))
     padding = np.full((height - picture.shape[0], picture.shape[1], 3), BACKGROUND, np.uint8)
     return np.hstack([np.vstack([picture, padding]), panel])
 
 
-def _ticks(scale: DepthRange, most: int) -> list[tuple[float, str]]:
+def _ticks(scale: DepthRange, most: int, unit: str = "m") -> list[tuple[float, str]]:
     """Return round depths inside the range, with labels of just enough digits: `most` or fewer, but at least two."""
     first = last = 0
     step = 1.0
@@ -139,7 +169,7 @@ def _ticks(scale: DepthRange, most: int) -> list[tuple[float, str]]:
         first, last = math.ceil(scale.near_m / step - 1e-6), math.floor(scale.far_m / step + 1e-6)
         most += 1
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    return [(number * step, f"{number * step:.{digits}f} m") for number in range(first, last + 1)]
+    return [(number * step, f"{number * step:.{digits}f} {unit}") for number in range(first, last + 1)]
 
 
 def _tick_step(span_m: float, most: int = MOST_TICKS) -> float:

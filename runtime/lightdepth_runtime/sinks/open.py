@@ -1,4 +1,4 @@
-"""Where depth goes: colour pictures with a scale, 16-bit millimetre PNGs, float arrays, points, films."""
+"""Where depth and sigma go: colour pictures with a scale, 16-bit millimetre PNGs, float arrays, points, films."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from ..images.millimetres import depth_as_mm
 from ..images.opencv import import_cv2
 from ..obstacles import find_obstacles
 from ..obstacles.draw import draw_obstacles
-from ..ros import RecordingSink
+from ..ros import DepthEncoding, RecordingSink
+from ..sigma import MAX_SIGMA, without_unsure
 from ..spec import Intrinsics
-from .colorize import Colormap, DepthRange, colorize, depth_range, with_scale
+from .colorize import Colormap, DepthRange, colorize, depth_range, draw_sigma, with_scale
 from .points import encode_ply, points_of
 from .rerun import RerunSink
 from .scan import ScanSink
@@ -51,6 +52,7 @@ SPAN_KINDS = {
     "bag16": "_depth_bag16",
     "scan": "_scan.jsonl",
 }
+RECORDED_AS: dict[str, DepthEncoding] = {"bag": "32FC1", "bag16": "16UC1"}
 
 
 def parse_save(text: str) -> frozenset[str]:
@@ -68,12 +70,13 @@ def parse_save(text: str) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Style:
-    """How depth is coloured in pictures and films."""
+    """How depth is drawn in pictures and films, and what of it becomes points and recordings."""
 
     colormap: Colormap = "plasma"
     limits: DepthRange | None = None  # the model's; a picture's own range stays inside
     scale: DepthRange | None = None  # one range for all pictures instead of each one's own
     mount: CameraMount | None = None  # the camera over the floor: obstacles are drawn and written where it is known
+    max_sigma: float = MAX_SIGMA  # points, and depth of recordings, of a larger sigma are left out
 
 
 def open_sinks(
@@ -93,11 +96,11 @@ def open_sinks(
         options = {"colormap": style.colormap, "limits": style.limits, "scale": style.scale, "mount": style.mount}
         sinks.append(VideoSink(path, fps, **options))
     if "rrd" in kinds:
-        sinks.append(RerunSink(folder / f"{stem}{SPAN_KINDS['rrd']}"))
-    if "bag" in kinds:
-        sinks.append(RecordingSink(folder / f"{stem}{SPAN_KINDS['bag']}", "32FC1", style.mount))
-    if "bag16" in kinds:
-        sinks.append(RecordingSink(folder / f"{stem}{SPAN_KINDS['bag16']}", "16UC1", style.mount))
+        sinks.append(RerunSink(folder / f"{stem}{SPAN_KINDS['rrd']}", max_sigma=style.max_sigma))
+    for kind, encoding in RECORDED_AS.items():
+        if kind in kinds:
+            path = folder / f"{stem}{SPAN_KINDS[kind]}"
+            sinks.append(RecordingSink(path, encoding, style.mount, max_sigma=style.max_sigma))
     if "scan" in kinds:
         sinks.append(ScanSink(folder / f"{stem}{SPAN_KINDS['scan']}", style.mount))
     return sinks
@@ -116,7 +119,9 @@ class DepthFiles:
     """Write each frame's depth as the kinds of file in `save`, whole or not at all.
 
     `png` is `NAME_depth.png`: colour with a scale in metres beside it. `png16` is `NAME_depth_mm.png`: millimetres.
-    `npy` is `NAME_depth.npy`: float32 (H, W) metres. `ply` is `NAME_depth.ply`: coloured points in metres.
+    `npy` is `NAME_depth.npy`: float32 (H, W) metres. `ply` is `NAME_depth.ply`: coloured points in metres, without
+    those of pixels whose sigma is past the style's. `sigma` is `NAME_sigma.png`, colour with a scale in per cent, and
+    `NAME_sigma.npy`, float32 (H, W), 0.1 for 10 %; it needs a model with sigma.
     """
 
     folder: Path
@@ -125,7 +130,13 @@ class DepthFiles:
 
     def paths(self, name: str) -> list[Path]:
         """Return what `write` writes for a frame's name."""
-        return [self.folder / f"{name}{SAVE_KINDS[kind][0]}" for kind in SAVE_KINDS if kind in self.save]
+        files = (SAVE_KINDS[kind] for kind in SAVE_KINDS if kind in self.save)
+        return [self.folder / f"{name}{ending}" for endings in files for ending in endings]
+
+    @property
+    def wants_sigma(self) -> bool:
+        """Whether sigma is written, or decides which points are."""
+        return bool(self.save & {"sigma", "ply"})
 
     def check_inputs(self, jobs: Sequence[ImageJob]) -> None:
         """Refuse to write over an image that is to be read."""
@@ -137,15 +148,23 @@ class DepthFiles:
                         f"Depth of {job.path} would be written over the input {path}; choose another --output."
                     )
 
-    def write(self, frame: Frame, depth_m: NDArray[np.float32], camera: Intrinsics | None) -> list[Path]:
-        """Write one depth map; return the files.
+    def write(
+        self,
+        frame: Frame,
+        depth_m: NDArray[np.float32],
+        camera: Intrinsics | None,
+        sigma: NDArray[np.float32] | None = None,
+    ) -> list[Path]:
+        """Write one depth map, and sigma (H, W) where it is wanted; return the files.
 
         Raises:
-            LightDepthError: the folder can't be written, or points are wanted of an unknown camera.
+            LightDepthError: the folder can't be written, or points are wanted of an unknown camera, or sigma where
+                there is none.
         """
-        for kind, (ending, write) in SAVE_KINDS.items():
+        for kind, endings in SAVE_KINDS.items():
             if kind in self.save:
-                write(self, _Depth(frame, depth_m, camera), self.folder / f"{frame.name}{ending}")
+                for ending, write in endings.items():
+                    write(self, _Depth(frame, depth_m, camera, sigma), self.folder / f"{frame.name}{ending}")
         return self.paths(frame.name)
 
     def close(self) -> list[Path]:
@@ -166,8 +185,13 @@ class DepthFiles:
         write_bytes(path, encode_png(depth_as_mm(depth.depth_m)))
 
     def _write_npy(self, depth: _Depth, path: Path) -> None:
-        with atomic_path(path) as temporary:
-            np.save(temporary, depth.depth_m)
+        _save_array(depth.depth_m, path)
+
+    def _write_sigma_png(self, depth: _Depth, path: Path) -> None:
+        write_bytes(path, encode_png(draw_sigma(depth.known_sigma, self.style.colormap)))
+
+    def _write_sigma_npy(self, depth: _Depth, path: Path) -> None:
+        _save_array(depth.known_sigma, path)
 
     def _write_ply(self, depth: _Depth, path: Path) -> None:
         if depth.camera is None:
@@ -175,7 +199,8 @@ class DepthFiles:
                 f"Points of {depth.frame.name} need the camera, which neither the input nor the model tells; "
                 "give --focal-px or --fov."
             )
-        write_bytes(path, encode_ply(points_of(depth.depth_m, depth.frame.image, depth.camera)))
+        sure_m = without_unsure(depth.depth_m, depth.sigma, self.style.max_sigma)
+        write_bytes(path, encode_ply(points_of(sure_m, depth.frame.image, depth.camera)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,13 +208,26 @@ class _Depth:
     frame: Frame
     depth_m: NDArray[np.float32]
     camera: Intrinsics | None
+    sigma: NDArray[np.float32] | None
+
+    @property
+    def known_sigma(self) -> NDArray[np.float32]:
+        if self.sigma is None:
+            raise LightDepthError(f"{self.frame.name} comes without sigma; leave sigma out of --save.")
+        return self.sigma
+
+
+def _save_array(values: NDArray[np.float32], path: Path) -> None:
+    with atomic_path(path) as temporary:
+        np.save(temporary, values)
 
 
 _Writer = Callable[[DepthFiles, _Depth, Path], None]
-# Each kind's file name ending and its writer, in the order of writing.
-SAVE_KINDS: dict[str, tuple[str, _Writer]] = {
-    "png": ("_depth.png", DepthFiles._write_png),
-    "png16": ("_depth_mm.png", DepthFiles._write_png16),
-    "npy": ("_depth.npy", DepthFiles._write_npy),
-    "ply": ("_depth.ply", DepthFiles._write_ply),
+# Each kind's file name endings and their writers, in the order of writing.
+SAVE_KINDS: dict[str, dict[str, _Writer]] = {
+    "png": {"_depth.png": DepthFiles._write_png},
+    "png16": {"_depth_mm.png": DepthFiles._write_png16},
+    "npy": {"_depth.npy": DepthFiles._write_npy},
+    "ply": {"_depth.ply": DepthFiles._write_ply},
+    "sigma": {"_sigma.png": DepthFiles._write_sigma_png, "_sigma.npy": DepthFiles._write_sigma_npy},
 }

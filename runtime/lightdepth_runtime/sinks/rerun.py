@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..atomic import PendingOutput, atomic_path
 from ..errors import LightDepthError
 from ..frames.frame import Frame
+from ..sigma import MAX_SIGMA, without_unsure
 from ..spec import Intrinsics
 from .points import points_of
 
@@ -41,19 +42,28 @@ class RerunSink:
 
     Args:
         path: the `.rrd` to write, under its name only when it is whole; None starts the viewer and sends it there.
+        max_sigma: points of pixels with a larger sigma are left out.
 
     Raises:
         LightDepthError: Rerun is not installed, or its viewer doesn't start.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    wants_sigma = True
+
+    def __init__(self, path: Path | None, *, max_sigma: float = MAX_SIGMA) -> None:
         self._rerun: Any = import_rerun()  # Any: an optional package without types here
-        self._path = path
+        self._path, self._max_sigma = path, max_sigma
         self._pending = PendingOutput()
         self._by_clock: bool | None = None  # stamps count from 1970, and not from the first frame
         self._recording: Any = None  # Any: rerun.RecordingStream, from the first frame on
 
-    def write(self, frame: Frame, depth_m: NDArray[np.float32], camera: Intrinsics | None) -> list[Path]:
+    def write(
+        self,
+        frame: Frame,
+        depth_m: NDArray[np.float32],
+        camera: Intrinsics | None,
+        sigma: NDArray[np.float32] | None = None,
+    ) -> list[Path]:
         """Log one frame; a `.rrd` is not complete before `close`."""
         rr = self._rerun
         recording = self._recording or self._open()
@@ -70,7 +80,7 @@ class RerunSink:
             resolution, axes = [camera.width, camera.height], rr.ViewCoordinates.RDF
             recording.log(CAMERA, rr.Pinhole(image_from_camera=matrix, resolution=resolution, camera_xyz=axes))
             stride = max(1, math.ceil(math.sqrt(depth_m.size / MOST_POINTS)))
-            cloud = points_of(depth_m, frame.image, camera, stride)
+            cloud = points_of(without_unsure(depth_m, sigma, self._max_sigma), frame.image, camera, stride)
             radii = rr.Radius.ui_points(POINT_RADIUS_UI)
             recording.log(POINTS, rr.Points3D(cloud.points_m, colors=cloud.colors, radii=radii))
         return []

@@ -5,10 +5,11 @@ import pytest
 
 from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.estimator import DepthEstimator
-from lightdepth_runtime.evaluation.confidence import ConfidenceSums, laplace_quantile
+from lightdepth_runtime.evaluation.confidence import ConfidenceSums
 from lightdepth_runtime.evaluation.evaluate import evaluate
 from lightdepth_runtime.evaluation.protocol import get_protocol
 from lightdepth_runtime.pairs import load_pairs
+from lightdepth_runtime.sigma import laplace_quantile
 from lightdepth_runtime.spec import ModelSpec
 
 

@@ -207,14 +207,14 @@ def test_the_floors_scale_needs_the_cameras_height():
 
 def test_sigma_becomes_confidence_and_unsure_depth_is_not_a_number(image):
     spec = ModelSpec("fake", 64, 96, 0, sigma_tensor="sigma")
-    handler = DepthHandler(DepthEstimator(FakeBackend(spec)), AnswerOptions(min_confidence=0.5))
+    sigma = DepthEstimator(FakeBackend(spec)).predict(image).sigma
     for steady in (False, True):
-        handler = DepthHandler(DepthEstimator(FakeBackend(spec)), AnswerOptions(min_confidence=0.5), steady=steady)
+        handler = DepthHandler(DepthEstimator(FakeBackend(spec)), AnswerOptions(max_sigma=0.3), steady=steady)
         answer = handler(message(image))
-        depth_m = answer.depth.data.view("<f4")
+        depth_m = answer.depth.data.view("<f4").reshape(sigma.shape)
         confidence = answer.confidence.data.view("<f4")
         assert ((confidence >= 0) & (confidence <= 1)).all()
-        np.testing.assert_array_equal(np.isnan(depth_m), confidence < 0.5)
+        np.testing.assert_array_equal(np.isnan(depth_m), sigma > 0.3)
         assert 0 < np.isnan(depth_m).mean() < 1
 
 

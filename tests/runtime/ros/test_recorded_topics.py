@@ -148,7 +148,7 @@ def test_a_model_with_sigma_records_its_confidence(tmp_path):
         infer_stream(estimator, [Frame(image, STAMP_NS, "a")], [RecordingSink(tmp_path / name)], steady=steady)
         confidence = np.frombuffer(_read(tmp_path / name)["/lightdepth/confidence"].data, "<f4").reshape(120, 160)
         sigma = estimator.predict(image).sigma
-        expected = [math.erf(math.log(1.25) / (float(value) * math.sqrt(2))) for value in sigma[::40, ::40].ravel()]
+        expected = [1 - math.exp(-math.log(1.25) * math.sqrt(2) / float(value)) for value in sigma[::40, ::40].ravel()]
         assert confidence[::40, ::40].ravel() == pytest.approx(expected, abs=1e-5)
 
 

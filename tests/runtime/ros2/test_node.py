@@ -1,6 +1,7 @@
 """The ROS 2 node against stand-ins for rclpy and its messages: topics, QoS, parameters, faults."""
 
 import importlib
+import math
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -153,12 +154,13 @@ def test_impossible_parameters_are_refused_before_the_first_image(node_module, p
 
 def test_confidence_follows_sigma(node_module):
     spec = ModelSpec("fake", 64, 96, 0, sigma_tensor="sigma")
-    node = _started(node_module, DepthEstimator(FakeBackend(spec)), min_confidence=0.5)
+    node = _started(node_module, DepthEstimator(FakeBackend(spec)), max_sigma=0.15)
     node.subscribed["image"].callback(_image())
     [confidence] = node.published["confidence"].sent
     values = np.frombuffer(confidence.data, np.float32)
     depth_m = np.frombuffer(node.published["depth/image_rect"].sent[0].data, np.float32)
-    np.testing.assert_array_equal(np.isnan(depth_m), values < 0.5)
+    np.testing.assert_array_equal(np.isnan(depth_m), values < 1 - math.exp(-math.log(1.25) * math.sqrt(2) / 0.15))
+    assert 0 < np.isnan(depth_m).mean() < 1
 
 
 def test_main_runs_until_it_is_interrupted_and_a_wrong_model_is_one_sentence(node_module, monkeypatch):

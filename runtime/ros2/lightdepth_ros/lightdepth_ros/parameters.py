@@ -10,6 +10,7 @@ from lightdepth_runtime import DepthEstimator, DepthHandler
 from lightdepth_runtime.floor import CameraMount
 from lightdepth_runtime.obstacles.nearest import CLEARANCE_M
 from lightdepth_runtime.ros.answer import BEAMS, LEVEL_FRAME, POINT_STRIDE, AnswerOptions
+from lightdepth_runtime.sigma import MAX_SIGMA
 
 __all__ = ["DEFAULTS", "Parameters"]
 
@@ -21,7 +22,7 @@ DEFAULTS: dict[str, str | bool | int | float] = {
     "image_transport": "raw",
     "encoding": "32FC1",
     "steady": True,
-    "min_confidence": 0.0,
+    "max_sigma": MAX_SIGMA,
     "point_stride": POINT_STRIDE,
     "camera_height": 0.0,
     "camera_tilt": 0.0,
@@ -69,7 +70,7 @@ class Parameters:
             mount=mount,
             beams=values["scan_beams"],
             level_frame=values["scan_frame"],
-            min_confidence=values["min_confidence"],
+            max_sigma=values["max_sigma"],
             floor_margin_m=values["floor_margin"] or None,
             clearance_m=values["clearance"],
         )
