@@ -141,8 +141,7 @@ def _describe_data(config: TrainConfig, training: PairSet) -> str:
 
 
 def choose_convolutions(config: TrainConfig) -> None:
-    """Let cuDNN time its algorithms for each shape, and compute FP32 convolutions as `tf32` says; CPUs ignore both."""
-    torch.backends.cudnn.benchmark = True  # every batch has the same shape
+    """Compute FP32 convolutions on NVIDIA GPUs as `tf32` says; CPUs ignore it."""
     torch.backends.cudnn.allow_tf32 = config.tf32
 
 

@@ -65,7 +65,8 @@ def load_pairs(path: Path | str, split: str, *, missing_ok: bool = False, unit: 
         return load_labelled_mat(path, split)
     if (path / f"{split}.txt").is_file():
         return load_pair_list(path / f"{split}.txt", split, missing_ok=missing_ok, unit=unit)
-    found = _load_folder(path, split, unit, missing_ok=missing_ok)
+    # What a list leaves out is not the other split: it may be the same pairs.
+    found = None if _has_lists(path) else _load_folder(path, split, unit, missing_ok=missing_ok)
     if found is None:
         raise MissingSplitError(f"No {split} pairs in {path}. {what_is_there(path, split)}")
     return found
@@ -77,10 +78,14 @@ def splits_of(path: Path) -> tuple[str, ...]:
         return _SPLITS if path.suffix.lower() == ".mat" else (UNDIVIDED,)
     if (path / PACKED_NAME).is_file():
         return packed_splits(path)
-    lists = any(find_csv(path, split) or (path / f"{split}.txt").is_file() for split in _SPLITS)
-    if not path.is_dir() or lists or (path / MAT_NAME).is_file() or _split_folder(path, "train"):
+    if not path.is_dir() or _has_lists(path) or (path / MAT_NAME).is_file() or _split_folder(path, "train"):
         return _SPLITS
     return (UNDIVIDED,) if find_recordings(path, None) else _SPLITS
+
+
+def _has_lists(path: Path) -> bool:
+    """Tell whether a folder has a csv or a pair list of any split."""
+    return any(find_csv(path, split) or (path / f"{split}.txt").is_file() for split in _SPLITS)
 
 
 def _load_folder(path: Path, split: str, unit: DepthUnit | None, *, missing_ok: bool) -> PairSet | None:

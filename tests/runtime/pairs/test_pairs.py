@@ -57,6 +57,13 @@ def test_relative_absolute_quoted_and_commented_lines_are_the_same_pairs(tum_cop
         np.testing.assert_array_equal(depth_m, other)
 
 
+def test_a_folder_with_one_list_has_no_other_split(tum_copy):
+    """The pictures beside `train.txt` are its own pairs: scored as a test set they would flatter any network."""
+    (tum_copy / "test.txt").unlink()
+    assert len(load_pairs(tum_copy, "train"))
+    fails_with("No test pairs", tum_copy, "test")
+
+
 def test_the_scene_is_the_colour_files_whole_folder(tum_copy):
     for room in ("kitchen", "office"):
         (tum_copy / room / "rgb").mkdir(parents=True)
