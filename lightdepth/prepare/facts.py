@@ -79,8 +79,8 @@ def look_at(pair: Pair) -> PairFacts | UnreadablePair:
         most_m=float(readings.max()) if readings.size else 0.0,
         holes=1 - readings.size / known.size,
         saturated_depth=saturated,
-        saturated_color=float((frame.image.min(axis=2) >= SATURATED_COLOR).mean()),
-        color_spread=float(grey.std()),
+        saturated_color=cv2.countNonZero(cv2.inRange(frame.image, (SATURATED_COLOR,) * 3, (255,) * 3)) / known.size,
+        color_spread=float(cv2.meanStdDev(grey)[1].item()),
         color_hash=color_hash,
         depth_hash=depth_hash,
         thumbnail=thumbnail / max(float(np.linalg.norm(thumbnail)), 1e-6),
@@ -113,14 +113,16 @@ def edge_agreement(grey: NDArray[np.uint8], depth_m: NDArray[np.float32]) -> NDA
     if inner.size == 0 or inner.std() == 0:
         return result
     inner = (inner - inner.mean()) / inner.std()
+    # Element [i, j] of both is of the window at [i, j], which is depth moved by MAX_SHIFT - i and MAX_SHIFT - j.
+    seen = outlines[margin - MAX_SHIFT : outlines.shape[0] - 2, margin - MAX_SHIFT : outlines.shape[1] - 2]
+    products = cv2.matchTemplate(seen, inner, cv2.TM_CCORR)
+    integral = cv2.integral(seen.astype(np.uint8))
     height, width = inner.shape
-    for dy in range(-MAX_SHIFT, MAX_SHIFT + 1):
-        for dx in range(-MAX_SHIFT, MAX_SHIFT + 1):
-            moved = outlines[margin - dy : margin - dy + height, margin - dx : margin - dx + width]
-            spread = float(moved.std())
-            if spread > 0:
-                result[dy + MAX_SHIFT, dx + MAX_SHIFT] = float((inner * (moved - moved.mean())).mean()) / spread
-    return result
+    counts = integral[height:, width:] - integral[:-height, width:] - integral[height:, :-width]
+    share = (counts + integral[:-height, :-width]) / inner.size
+    spread = np.sqrt(share * (1 - share))  # of zeros and ones
+    np.divide(products / inner.size, spread, out=result, where=spread > 0, casting="same_kind")
+    return result[::-1, ::-1]
 
 
 def _steps(values: NDArray[np.float32]) -> NDArray[np.float32]:
