@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lightdepth_runtime.cli.app import add_command, make_app
-from lightdepth_runtime.cli.options import CAMERA, DATA, OUTPUT, DepthScale, Device, Json, Threads, option
+from lightdepth_runtime.cli.options import CAMERA, DATA, OUTPUT, DepthScale, Device, Json, Threads, Workers, option
 from lightdepth_runtime.ros.clock import Clock
 
 from .options import OutputFolder
@@ -25,6 +25,7 @@ def check_command(
     max_depth: Annotated[
         float, option(DATA, metavar="METRES", help="How far the scenes reach; much depth beyond it is suspect.")
     ] = 10.0,
+    workers: Workers = None,
     sheet: Annotated[
         Path | None, option(OUTPUT, metavar="FILE", help="Draw a contact sheet of the splits as PNG. Default: none.")
     ] = None,
@@ -33,7 +34,15 @@ def check_command(
     """Check RGB-D data before training; exit code 1 if something must be repaired first."""
     from ..prepare.check import check_and_write
 
-    report = check_and_write(data, json_path=json, sheet_path=sheet, most=most, unit=depth_scale, max_depth_m=max_depth)
+    report = check_and_write(
+        data,
+        json_path=json,
+        sheet_path=sheet,
+        most=most,
+        unit=depth_scale,
+        max_depth_m=max_depth,
+        workers=workers,
+    )
     print("\n".join(report.lines()))
     print("No errors." if report.usable else "Not fit to train on: repair the errors above.")
     raise typer.Exit(0 if report.usable else 1)
@@ -43,6 +52,7 @@ def pack_command(
     data: Annotated[Path, typer.Argument(metavar="DIR", help="RGB-D data in any packaging.")],
     output: OutputFolder,
     depth_scale: DepthScale = None,
+    workers: Workers = None,
 ) -> None:
     """Decode every pair once into large files that training reads fast.
 
@@ -52,7 +62,7 @@ def pack_command(
 
     from ..prepare.pack import pack_data
 
-    packed = pack_data(data, output, unit=depth_scale, progress=lambda pairs, label: track(pairs, label, len(pairs)))
+    packed = pack_data(data, output, unit=depth_scale, workers=workers, progress=track)
     print(f"{packed.line()}; train on them with --data {output}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 from lightdepth_runtime import __version__
 from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.pairs import DepthUnit, Pair, load_pairs, splits_of
+from lightdepth_runtime.pairs import DepthUnit, load_pairs, splits_of
+from lightdepth_runtime.parallel import Workers, worker_count
 from lightdepth_runtime.progress import track
 
 from .facts import PairFacts, UnreadablePair, look_at
@@ -22,6 +23,7 @@ from .split_facts import SplitFacts, summarise
 __all__ = ["DataReport", "check_and_write", "check_data"]
 
 SCHEMA = "lightdepth.data_check/1"
+Track = Callable[[Iterable[PairFacts | UnreadablePair], str, int], Iterable[PairFacts | UnreadablePair]]
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def check_data(
     most: int | None = None,
     unit: DepthUnit | None = None,
     max_depth_m: float = 10.0,
-    progress: Callable[[Sequence[Pair], str], Iterable[Pair]] = lambda pairs, _label: pairs,
+    workers: int | None = 1,
+    progress: Track = lambda facts, _label, _total: facts,
 ) -> DataReport:
     """Read the pairs of a data set and judge them, each split by itself and then against the other.
 
@@ -63,7 +66,8 @@ def check_data(
         most: look at so many pairs of each split, evenly spread; all by default.
         unit: of stored depth, over what packaging or list say.
         max_depth_m: how far the scenes reach; what lies beyond makes the unit suspect.
-        progress: wraps the pairs of a split to show progress.
+        workers: processes that read; None for as many as the cores and the number of pairs ask for.
+        progress: wraps what comes of each pair of a split to show progress.
 
     Raises:
         LightDepthError: no split can be listed at all.
@@ -86,7 +90,10 @@ def check_data(
                 Finding("note", "sample", f"{split}: looked at {min(most, len(pairs))} of {len(pairs)} pairs")
             )
             pairs = pairs.spread(most)
-        facts = [look_at(pair) for pair in progress(pairs.pairs, f"Checking {split}")]
+        count = worker_count(workers, len(pairs))
+        with Workers(count) as pool:
+            looks = pool.map(look_at, pairs.pairs, name=lambda pair: pair.name)
+            facts = list(progress(looks, f"Checking {split}", len(pairs)))
         good = [fact for fact in facts if isinstance(fact, PairFacts)]
         findings += [
             Finding("error", "unreadable", f"{split}: {fact.fault}")
@@ -112,6 +119,7 @@ def check_and_write(
     most: int | None,
     unit: DepthUnit | None = None,
     max_depth_m: float = 10.0,
+    workers: int | None = None,
 ) -> DataReport:
     """Check a data set with a progress bar and write what was asked for: the JSON, the contact sheet.
 
@@ -123,7 +131,8 @@ def check_and_write(
         most=most,
         unit=unit,
         max_depth_m=max_depth_m,
-        progress=lambda pairs, label: track(pairs, label, len(pairs)),
+        workers=workers,
+        progress=track,
     )
     if json_path:
         write_json(json_path, report.to_dict())

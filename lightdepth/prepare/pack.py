@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from lightdepth_runtime.pairs import MissingSplitError, Pair, PairSet, load_pair
 from lightdepth_runtime.pairs.depth_unit import DepthUnit
 from lightdepth_runtime.pairs.file_pair import FilePair
 from lightdepth_runtime.pairs.packed import PACKED_NAME, PACKED_SCHEMA
+from lightdepth_runtime.parallel import Workers, worker_count
 from lightdepth_runtime.spec import Intrinsics
 
 from ..runs.record import fingerprint
@@ -24,6 +25,7 @@ from ..runs.record import fingerprint
 __all__ = ["Packed", "pack_data"]
 
 PAIRS_PER_SHARD = 128  # 640x480: up to 270 MB, little to write again after an interruption
+Track = Callable[[Iterable[tuple[int, bool]], str, int], Iterable[tuple[int, bool]]]
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ def pack_data(
     output: Path,
     *,
     unit: DepthUnit | None = None,
-    progress: Callable[[Sequence[Pair], str], Iterable[Pair]] = lambda pairs, _label: pairs,
+    workers: int | None = 1,
+    progress: Track = lambda shards, _label, _total: shards,
 ) -> Packed:
     """Write a packed copy of all splits; what an earlier call finished, and is whole, is kept.
 
@@ -56,32 +59,44 @@ def pack_data(
         root: what `--data` takes: a folder in any packaging.
         output: the packed folder, which `--data` takes too.
         unit: of stored depth, over what packaging or list say; the packed folder carries it.
-        progress: wraps the pairs of a shard to show progress.
+        workers: processes that each write a shard; None for as many as the cores and the number of pairs ask for.
+        progress: wraps what comes of each shard to show progress.
 
     Raises:
         LightDepthError: no data, a pair that can't be read, or a folder that can't be written.
     """
     make_folder(output)
-    splits: dict[str, Any] = {}  # Any: a JSON object
-    sizes: list[int] = []
-    kept = 0
-    total = 0
-    for pairs in _load_splits(root, unit):
-        names = []
-        for start in range(0, len(pairs), PAIRS_PER_SHARD):
-            part = pairs.subset(range(start, min(start + PAIRS_PER_SHARD, len(pairs))), pairs.split)
-            names.append(f"{pairs.split}-{start // PAIRS_PER_SHARD:05d}")
-            source = _source(part)
-            size = _whole_size(output, names[-1], source)
-            kept += size is not None
-            label = f"Packing {names[-1]} ({start + len(part)}/{len(pairs)})"
-            sizes.append(
-                size if size is not None else _write_shard(output, names[-1], source, progress(part.pairs, label))
-            )
-        splits[pairs.split] = {"packaging": pairs.packaging, "shards": names}
-        total += len(pairs)
+    sets = _load_splits(root, unit)
+    shards = [shard for pairs in sets for shard in _divide(pairs)]
+    total = sum(len(pairs) for pairs in sets)
+    count = min(len(shards), worker_count(workers, total))
+    with Workers(count) as pool:
+        done = pool.map(partial(_pack, output), shards, name=lambda shard: shard[0])
+        packed = list(progress(done, f"Packing, in shards of up to {PAIRS_PER_SHARD} pairs", len(shards)))
+    splits = {
+        pairs.split: {"packaging": pairs.packaging, "shards": [name for name, _ in _divide(pairs)]} for pairs in sets
+    }
     write_json(output / PACKED_NAME, {"schema": PACKED_SCHEMA, "splits": splits})
-    return Packed(total, len(sizes), kept, sum(sizes))
+    return Packed(total, len(shards), sum(kept for _, kept in packed), sum(size for size, _ in packed))
+
+
+def _divide(pairs: PairSet) -> list[tuple[str, PairSet]]:
+    """Return the shards of a split: the name of each and its pairs."""
+    return [
+        (
+            f"{pairs.split}-{start // PAIRS_PER_SHARD:05d}",
+            pairs.subset(range(start, min(start + PAIRS_PER_SHARD, len(pairs))), pairs.split),
+        )
+        for start in range(0, len(pairs), PAIRS_PER_SHARD)
+    ]
+
+
+def _pack(folder: Path, shard: tuple[str, PairSet]) -> tuple[int, bool]:
+    """Write a shard, unless it is there and whole; return its size, and whether it was kept."""
+    name, part = shard
+    source = _source(part)
+    size = _whole_size(folder, name, source)
+    return (_write_shard(folder, name, source, part.pairs), False) if size is None else (size, True)
 
 
 def _load_splits(root: Path, unit: DepthUnit | None) -> list[PairSet]:

@@ -3,76 +3,113 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
 from typing import TypeVar
 
 from .errors import LightDepthError
 
-__all__ = ["ordered_map"]
+__all__ = ["Workers", "worker_count"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 IN_FLIGHT = 4  # items a worker that are begun or wait: bounds the memory, whatever the number of items
+FEWEST_ITEMS = 32  # with fewer, starting processes takes longer than the work that they share
 
 
-def ordered_map(
-    function: Callable[[Item], Result],
-    items: Iterable[Item],
-    workers: int,
-    *,
-    name: Callable[[Item], str] = str,
-) -> Iterator[Result]:
-    """Yield `function(item)` for each item, in the items' order, computed in `workers` processes.
+def worker_count(asked: int | None, items: int) -> int:
+    """Return how many processes share so many items.
 
-    With one worker everything happens in this process. The results are the same for any number of workers. An
-    interrupt, or leaving the loop, ends the workers at once; what was yielded before is complete.
+    It is what was asked for; without it the usable cores, divided among the processes that a launcher started on this
+    machine, or 1 for so few items that starting processes would cost more.
+    """
+    from .bench.machine import usable_cores
+
+    if asked is not None:
+        return asked
+    return max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE") or 1)) if items >= FEWEST_ITEMS else 1
+
+
+class Workers:
+    """Processes that share work; a context. Several maps may use them at the same time.
+
+    With a count of one everything happens in this process. The results are the same for any number of workers. An
+    interrupt, or leaving the context by any other exception, ends the workers at once; what was yielded before is
+    complete.
 
     A script that asks for more than one worker keeps its own work under `if __name__ == "__main__":`, as Python's
     `multiprocessing` needs it.
-
-    Args:
-        function: a module-level function, or a `functools.partial` of one: it is sent to the workers.
-        items: what it is called with, one at a time; read only a little ahead of what is yielded.
-        workers: how many processes; 1 starts none.
-        name: how an item is called where its worker dies.
-
-    Raises:
-        LightDepthError: a worker was killed (for lack of memory, say), with the item that it worked on.
-        Exception: whatever `function` raises, when its item's turn comes.
     """
-    if workers <= 1:
-        yield from map(function, items)
-        return
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context(_start_method()), initializer=_prepare_worker)
-    pending: deque[tuple[Item, Future[Result]]] = deque()
-    remaining = iter(items)
-    finished = False
-    try:
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._pool: ProcessPoolExecutor | None = None
+        if count > 1:
+            context = multiprocessing.get_context(_start_method())
+            self._pool = ProcessPoolExecutor(count, context, initializer=_prepare_worker)
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is None:
+            return
+        if kind is not None:
+            for process in list((self._pool._processes or {}).values()):  # no public way to end a call under way
+                process.terminate()
+        self._pool.shutdown(wait=kind is None, cancel_futures=True)
+
+    def map(
+        self, function: Callable[[Item], Result], items: Iterable[Item], *, name: Callable[[Item], str] = str
+    ) -> Iterator[Result]:
+        """Yield `function(item)` for each item, in the items' order.
+
+        Args:
+            function: a module-level function, or a `functools.partial` of one: it is sent to the workers.
+            items: what it is called with, one at a time; read only a little ahead of what is yielded.
+            name: how an item is called where its worker dies.
+
+        Raises:
+            LightDepthError: a worker was killed (for lack of memory, say), with the item that it worked on.
+            Exception: whatever `function` raises, when its item's turn comes.
+        """
+        if self._pool is None:
+            yield from map(function, items)
+            return
+        pending: deque[tuple[Item, Future[Result]]] = deque()
+        remaining = iter(items)
         while True:
-            while len(pending) < workers * IN_FLIGHT and (item := next(remaining, pending)) is not pending:
-                pending.append((item, pool.submit(function, item)))  # pyright: ignore[reportArgumentType]
+            while len(pending) < self.count * IN_FLIGHT and (item := next(remaining, pending)) is not pending:
+                pending.append((item, self._submit(function, item)))  # pyright: ignore[reportArgumentType]
             if not pending:
-                break
+                return
             item, future = pending.popleft()
             try:
                 result = future.result()
             except BrokenProcessPool as error:
                 raise LightDepthError(
                     f"A worker process was killed at or just after {name(item)}, probably for lack of memory; run it "
-                    f"again with fewer worker processes (now {workers})."
+                    f"again with fewer --workers (now {self.count})."
                 ) from error
             yield result
-        finished = True
-    finally:
-        if not finished:
-            for process in list((pool._processes or {}).values()):  # no public way to end a call that is under way
-                process.terminate()
-        pool.shutdown(wait=finished, cancel_futures=True)
+
+    def _submit(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
+        """Hand out an item; where a worker died meanwhile, its turn tells it."""
+        assert self._pool is not None
+        try:
+            return self._pool.submit(_run, function, item)
+        except BrokenProcessPool as error:
+            future: Future[Result] = Future()
+            future.set_exception(error)
+            return future
 
 
 def _start_method() -> str:
@@ -80,9 +117,35 @@ def _start_method() -> str:
     return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
+_is_at_work = False  # in a worker: whether it is inside an item's function
+
+
+class _Ended(BaseException):
+    """Ends a worker's function, so that it deletes what it has half written."""
+
+
 def _prepare_worker() -> None:
     """Leave an interrupt to the process that hands out the work, and OpenCV in one thread: the workers are many."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end)
     from .images.opencv import import_cv2
 
     import_cv2().setNumThreads(1)
+
+
+def _end(_signal: int, _frame: object) -> None:
+    if not _is_at_work:
+        os._exit(1)
+    raise _Ended
+
+
+def _run(function: Callable[[Item], Result], item: Item) -> Result:
+    """Call a function in a worker, which ends where it is told to, after the function has cleaned up."""
+    global _is_at_work
+    _is_at_work = True
+    try:
+        return function(item)
+    except _Ended:
+        os._exit(1)
+    finally:
+        _is_at_work = False

@@ -18,7 +18,7 @@ def track(items: Iterable[T], label: str, total: int, *, status: Callable[[], st
         items: what to pass through.
         label: what is being done.
         total: how many items there are.
-        status: called now and then for a few words to show beside the count.
+        status: called now and then for a few words to show beside the count; without it the rate is shown.
     """
     if sys.stderr.isatty():
         yield from _bar(items, label, total, status)
@@ -45,11 +45,13 @@ def _bar(items: Iterable[T], label: str, total: int, status: Callable[[], str]) 
         TimeRemainingColumn(),
         TextColumn("{task.fields[status]}"),
     )
+    start = time.monotonic()
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(label, total=total, status="")
-        for item in items:
+        for done, item in enumerate(items, 1):
             yield item
-            progress.update(task, advance=1, status=status())
+            rate = done / max(time.monotonic() - start, 1e-9)
+            progress.update(task, advance=1, status=status() or f"{rate:.1f} a second")
 
 
 def _lines(items: Iterable[T], label: str, total: int, status: Callable[[], str]) -> Iterator[T]:
@@ -59,6 +61,8 @@ def _lines(items: Iterable[T], label: str, total: int, status: Callable[[], str]
         yield item
         now = time.monotonic()
         if now - last >= LINE_INTERVAL_S and done < total:
-            left_s = (now - start) / done * (total - done)
-            print(f"{label}: {done}/{total}, {left_s:.0f} s left {status()}".rstrip(), file=sys.stderr)
+            rate = done / (now - start)
+            left_s = (total - done) / rate
+            told = status() or f"{rate:.1f} a second"
+            print(f"{label}: {done}/{total}, {left_s:.0f} s left {told}", file=sys.stderr)
             last = now

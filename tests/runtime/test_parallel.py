@@ -5,21 +5,35 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 
 import pytest
 
+from lightdepth_runtime.atomic import atomic_path
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.parallel import IN_FLIGHT, ordered_map
+from lightdepth_runtime.parallel import IN_FLIGHT, Workers, worker_count
 
 SLEEPS = """
 import time
-from lightdepth_runtime.parallel import ordered_map
+from lightdepth_runtime.parallel import Workers
 if __name__ == "__main__":
-    for done in ordered_map(time.sleep, [0.01, 60, 60, 60], 2):
-        print("first", flush=True)
+    with Workers(2) as pool:
+        for done in pool.map(time.sleep, [0.01, 60, 60, 60]):
+            print("first", flush=True)
 """
+
+
+def ordered_map(function, items, workers, **more):
+    with Workers(workers) as pool:
+        yield from pool.map(function, items, **more)
+
+
+def hold_half_written(path):
+    with atomic_path(path) as temporary:
+        temporary.write_text("half")
+        time.sleep(60)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
@@ -74,3 +88,27 @@ def test_an_interrupt_ends_workers_that_are_busy(tmp_path):
             return
         time.sleep(0.1)
     pytest.fail("a worker outlived the command")
+
+
+def test_an_ended_worker_leaves_nothing_half_written(tmp_path):
+    threading.Timer(3, os.kill, [os.getpid(), signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        list(ordered_map(hold_half_written, [tmp_path / name for name in ("a.bin", "b.bin")], 2))
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and any(tmp_path.iterdir()):
+        time.sleep(0.1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_maps_share_the_workers():
+    with Workers(2) as pool:
+        roots = pool.map(math.sqrt, (float(n) for n in range(30)))
+        assert list(pool.map(math.exp, roots)) == [math.exp(math.sqrt(n)) for n in range(30)]
+
+
+def test_few_items_start_no_process(monkeypatch):
+    monkeypatch.setattr("lightdepth_runtime.bench.machine.usable_cores", lambda: 8)
+    assert [worker_count(None, items) for items in (5, 100)] == [1, 8]
+    assert worker_count(3, 5) == 3
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert worker_count(None, 100) == 2

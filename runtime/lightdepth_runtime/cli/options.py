@@ -123,6 +123,16 @@ Threads = Annotated[
         help="CPU threads. Default: the backend decides; one per usable core where models are timed.",
     ),
 ]
+Workers = Annotated[
+    int | None,
+    option(
+        DATA,
+        "--workers",
+        min=1,
+        metavar="N",
+        help="Processes that read and score. Default: one per usable core, and none but this one for under 32 items.",
+    ),
+]
 
 Inputs = Annotated[
     list[str],

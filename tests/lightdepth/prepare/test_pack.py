@@ -32,14 +32,10 @@ def test_packed_pairs_are_the_same_to_the_bit(packagings, packaging, tmp_path):
 
 def test_packing_goes_on_where_it_was_interrupted(tum, tmp_path, monkeypatch):
     monkeypatch.setattr(data_pack, "PAIRS_PER_SHARD", 2)
-    read = []
 
-    def stop(pairs, _label):
-        for pair in pairs:
-            read.append(pair.name)
-            if len(read) == 4:
-                raise KeyboardInterrupt
-            yield pair
+    def stop(shards, _label, _total):
+        yield next(iter(shards))
+        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         pack_data(tum, tmp_path / "packed", progress=stop)
