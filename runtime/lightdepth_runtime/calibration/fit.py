@@ -1,7 +1,7 @@
 """Fit a model's scale to known distances, and find out on distances kept aside whether that helped."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..images.decode import read_image
 from ..pairs import Pair, PairSet
 from ..pairs.pair import scenes_of, spread_indices
 from ..spec import DepthCalibration
+from .sigma import Miss, SigmaFit, fit_sigma_factor
 
 __all__ = ["CalibrationReport", "DepthGroup", "KnownDistance", "calibrate", "groups_of_pairs", "groups_of_points"]
 
@@ -40,11 +41,15 @@ class KnownDistance:
 
 @dataclass(frozen=True)
 class DepthGroup:
-    """Predictions and truths (N,) that stand or fall together: the pixels of a scene or pair, or one known distance."""
+    """Predictions and truths (N,) that stand or fall together: the pixels of a scene or pair, or one known distance.
+
+    `sigma` (N,) is the network's own, of pairs and models that have it.
+    """
 
     name: str
     predicted_m: NDArray[np.float64]
     truth_m: NDArray[np.float64]
+    sigma: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ class CalibrationReport:
     abs_rel_before: float
     abs_rel_after: float
     factor: float  # of the calibrated depth to the model's own, at the median of what was predicted
+    sigma: SigmaFit | None = None  # of models with sigma, where pairs were given
 
     @property
     def made_worse(self) -> bool:
@@ -70,6 +76,8 @@ class CalibrationReport:
     def describe(self) -> str:
         """Say in one line whether it helped."""
         change = f"abs_rel {self.abs_rel_before:.4f} before, {self.abs_rel_after:.4f} after"
+        if self.sigma is not None:
+            change = f"{change}; {self.sigma.describe()}"
         if not self.held_out:
             return f"{change}, on the {self.fitted} that it was fitted on: too few to keep some aside and judge by them"
         verdict = "it helped" if self.abs_rel_after < self.abs_rel_before else "it did not help"
@@ -80,7 +88,8 @@ def calibrate(groups: Sequence[DepthGroup], previous: DepthCalibration | None, f
     """Fit scale, or scale and slope in log depth where that is better on groups left out of the fit.
 
     With 6 groups or more each third is kept aside to judge by. Scale is the median of truth / prediction, every group
-    counting the same; scale and slope are the least absolute deviations of log depth.
+    counting the same; scale and slope are the least absolute deviations of log depth. Sigma's factor is fitted to the
+    errors that are left, on the groups with sigma; without any the model keeps its own.
 
     Args:
         groups: the uncalibrated model's depth and the truth.
@@ -93,17 +102,21 @@ def calibrate(groups: Sequence[DepthGroup], previous: DepthCalibration | None, f
     if not groups:
         raise LightDepthError("A calibration needs at least one known distance; give --at or --data.")
     for group in groups:
-        for values in (group.predicted_m, group.truth_m):
+        for values in (group.predicted_m, group.truth_m, *([] if group.sigma is None else [group.sigma])):
             if not (np.isfinite(values) & (values > 0)).all():
-                raise LightDepthError(f"{group.name}: distances and the model's depth must be positive and finite.")
+                raise LightDepthError(
+                    f"{group.name}: distances and the model's depth and sigma must be positive and finite."
+                )
     kept_aside = list(groups[KEEP_EVERY - 1 :: KEEP_EVERY]) if len(groups) >= MIN_GROUPS_TO_KEEP_ASIDE else []
     fitting = [group for index, group in enumerate(groups) if not kept_aside or index % KEEP_EVERY != KEEP_EVERY - 1]
     fit = _fit_scale_and_slope if _slope_helps(fitting) else _fit_scale
     scale, exponent = fit(fitting)
-    calibration = DepthCalibration(scale, exponent, fitted_on)
     judges = kept_aside or fitting
     middle_m = float(np.median(np.concatenate([group.predicted_m for group in fitting])))
     before = previous or DepthCalibration(1.0)
+    after = DepthCalibration(scale, exponent, fitted_on, before.sigma_factor)
+    sigma = _fit_sigma(fitting, judges, before, after)
+    calibration = after if sigma is None else replace(after, sigma_factor=sigma.factor)
     return CalibrationReport(
         calibration,
         len(fitting),
@@ -111,6 +124,7 @@ def calibrate(groups: Sequence[DepthGroup], previous: DepthCalibration | None, f
         _abs_rel(judges, (before.scale, before.exponent)),
         _abs_rel(judges, (scale, exponent)),
         scale * middle_m ** (exponent - 1),
+        sigma,
     )
 
 
@@ -162,15 +176,19 @@ def groups_of_pairs(
         if not len(valid):
             continue
         chosen = valid[spread_indices(len(valid), MOST_PIXELS)]
-        depth_m = estimator(frame.image)
-        factor = 1.0 if focal_px is None else estimator.depth_factor(focal_px, *depth_m.shape)
-        samples = np.stack([depth_m.flat[chosen], frame.depth_m.flat[chosen]]).astype(np.float64)  # (2, N)
+        if spec.sigma_tensor is None:
+            parts = [estimator(frame.image), frame.depth_m]
+        else:
+            predicted = estimator.predict(frame.image)
+            parts = [predicted.depth_m, frame.depth_m, predicted.sigma]
+        factor = 1.0 if focal_px is None else estimator.depth_factor(focal_px, *frame.depth_m.shape)
+        samples = np.stack([part.flat[chosen] for part in parts]).astype(np.float64)  # (2 or 3, N)
         samples[1] /= factor  # as in groups_of_points
         collected.setdefault(pair.scene if by_scene else pair.name, []).append(samples)
     if not collected:
         raise LightDepthError(f"No pair of {pairs.name} has a reading within the model's {spec.max_depth_m:g} m.")
-    joined = {name: np.concatenate(parts, axis=1) for name, parts in collected.items()}  # (2, N) each
-    return [DepthGroup(name, samples[0], samples[1]) for name, samples in joined.items()]
+    joined = {name: np.concatenate(parts, axis=1) for name, parts in collected.items()}  # (2 or 3, N) each
+    return [DepthGroup(name, *samples) for name, samples in joined.items()]
 
 
 class _Uncalibrated:
@@ -184,6 +202,25 @@ class _Uncalibrated:
 
 def _uncalibrated(backend: Backend) -> DepthEstimator:
     return DepthEstimator(_Uncalibrated(backend))
+
+
+def _fit_sigma(
+    fitting: Sequence[DepthGroup], judges: Sequence[DepthGroup], before: DepthCalibration, after: DepthCalibration
+) -> SigmaFit | None:
+    """Fit sigma's factor; None where no group to fit on, or none to judge by, has sigma."""
+    fitted, judging, judging_before = _misses(fitting, after), _misses(judges, after), _misses(judges, before)
+    if not (fitted and judging):
+        return None
+    return fit_sigma_factor(fitted, judging, judging_before, before.sigma_factor)
+
+
+def _misses(groups: Sequence[DepthGroup], calibration: DepthCalibration) -> list[Miss]:
+    shift, slope = np.log(calibration.scale), calibration.exponent
+    return [
+        Miss(np.abs(shift + slope * np.log(group.predicted_m) - np.log(group.truth_m)), group.sigma)
+        for group in groups
+        if group.sigma is not None
+    ]
 
 
 def _slope_helps(groups: Sequence[DepthGroup]) -> bool:

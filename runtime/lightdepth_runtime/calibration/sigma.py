@@ -1,0 +1,81 @@
+"""Fit sigma's factor to the errors that depth has once it is calibrated, so that the 95 % interval holds 95 %."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..sigma import laplace_quantile
+
+__all__ = ["INTERVAL", "Miss", "SigmaFit", "fit_sigma_factor"]
+
+INTERVAL = 0.95
+SMALLEST_FACTOR = 1e-3  # where depth is exact, as in a made-up scene
+
+
+@dataclass(frozen=True)
+class Miss:
+    """What a group's calibrated depth misses: |log prediction - log truth| and the network's own sigma, (N,) each."""
+
+    log_error: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+
+    @property
+    def sigmas(self) -> NDArray[np.float64]:
+        """How many sigmas each pixel is off."""
+        return self.log_error / self.sigma
+
+
+@dataclass(frozen=True)
+class SigmaFit:
+    """The factor, and which part of the pixels has its truth inside the 95 % interval, before and after.
+
+    The groups that judge it are those that judge depth. `kept_before` says that the fitted factor came no nearer to
+    95 % there, so that the model's own stays.
+    """
+
+    factor: float
+    coverage_before: float
+    coverage_after: float
+    kept_before: bool
+
+    def describe(self) -> str:
+        """Say in a few words what became of the 95 % interval."""
+        text = f"the 95 % interval holds {self.coverage_before:.1%} before, {self.coverage_after:.1%} after"
+        return f"{text} (sigma keeps its factor: no other came nearer)" if self.kept_before else text
+
+
+def fit_sigma_factor(
+    fitting: Sequence[Miss], judges: Sequence[Miss], judges_before: Sequence[Miss], previous: float
+) -> SigmaFit:
+    """Return the factor whose interval holds 95 % of the pixels, every group counting the same.
+
+    Args:
+        fitting: the groups to fit on, depth calibrated.
+        judges: those that judge, depth calibrated.
+        judges_before: the same with the depth that the model had before.
+        previous: its factor before.
+    """
+    before = _coverage(judges_before, previous)
+    fitted = max(SMALLEST_FACTOR, _quantile(fitting) / laplace_quantile(INTERVAL))
+    candidates = {factor: _coverage(judges, factor) for factor in (fitted, previous)}
+    factor = min(candidates, key=lambda factor: abs(candidates[factor] - INTERVAL))
+    return SigmaFit(factor, before, candidates[factor], kept_before=factor != fitted)
+
+
+def _quantile(groups: Sequence[Miss]) -> float:
+    """Return how many sigmas hold 95 % of the pixels."""
+    values = np.concatenate([group.sigmas for group in groups])
+    weights = np.concatenate([np.full(len(group.sigma), 1 / len(group.sigma)) for group in groups])
+    order = np.argsort(values)
+    sums = np.cumsum(weights[order])
+    return float(values[order[np.searchsorted(sums, INTERVAL * sums[-1])]])
+
+
+def _coverage(groups: Sequence[Miss], factor: float) -> float:
+    """Return the part of the pixels inside the interval, every group counting the same."""
+    widest = factor * laplace_quantile(INTERVAL)
+    return float(np.mean([np.mean(group.sigmas <= widest) for group in groups]))
