@@ -126,8 +126,6 @@ class TrainConfig(BaseModel):
     """Mirror half of the pairs."""
     color_jitter: Share = 0.2
     """Share by which gamma, brightness and channels vary. 0: off."""
-    degrade: Share = 0.0
-    """Strength of random blur, noise and lost colour, as of cheap cameras. 0: off; 1: strong."""
     border: Annotated[float, Field(ge=0, le=0.25)] = 0.0
     """Share of the frame at each edge whose truth is not trained on. NYU's white border: 0.02."""
 

@@ -1,8 +1,7 @@
 """Augmentation that keeps depth true: image, depth and mask move together, and a zoom divides the depth."""
 
 import math
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import TypeVar, cast
 
 import numpy as np
@@ -30,16 +29,7 @@ class Augmentation:
     zoom_share: float = 0.5
     flip: bool = True
     color: float = 0.2  # gamma, brightness and each channel vary by up to this share
-    degrade: float = 0.0  # of the largest blur, noise and loss of colour below
     border: float = 0.0  # share of height and width at each edge that is not taught
-
-
-# What a cheap camera does at worst, in the network's input.
-LARGEST_BLUR_PX = 1.5
-LARGEST_NOISE = 16.0  # standard deviation in grey levels
-DEGRADED_SHARE = 0.5  # of the views, for each of the three by itself
-NOISE_VALUES = 2**21  # drawn once; each view takes them from another place on
-NOISE_STEPS = 64  # of a standard deviation
 
 
 @dataclass(frozen=True)
@@ -53,22 +43,17 @@ class View:
     zoom: float
     is_mirrored: bool
     color_table: NDArray[np.uint8] | None  # (1, 256, 3)
-    saturation: float = 1.0  # 0 is grey
-    blur_px: float = 0.0  # of a Gaussian, in pixels of the result
-    noise: float = 0.0  # standard deviation in grey levels
-    noise_start: int = 0
 
     def image(self, image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
         """Return the view of an image (H, W, 3) at (height, width)."""
-        image = self._degrade(self._shape(image, height, width))
+        image = self._shape(image, height, width)
         return image if self.color_table is None else import_cv2().LUT(image, self.color_table)
 
     def network_input(
         self, image: NDArray[np.uint8], spec: ModelSpec, out: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
         """Return the view of an image (H, W, 3) as `preprocess` would; colours and normalisation are one look-up."""
-        image = self._degrade(self._shape(image, spec.input_height, spec.input_width))
-        return preprocess(image, spec, out, colors=self.color_table)
+        return preprocess(self._shape(image, spec.input_height, spec.input_width), spec, out, colors=self.color_table)
 
     def depth(self, depth_m: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
         """Return the view of measured depth (H, W) at (height, width), 0 where there is no reading.
@@ -108,19 +93,6 @@ class View:
         """Crop, enlarge and mirror, colours left as they are."""
         return self._mirror(resize_rgb(image[self._window()], height, width))
 
-    def _degrade(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Take colour and sharpness from an image (H, W, 3) and add noise, as the view says."""
-        cv2 = import_cv2()
-        if self.saturation < 1:
-            grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-            image = cv2.addWeighted(image, self.saturation, grey, 1 - self.saturation, 0)
-        if self.blur_px > 0:
-            image = cv2.GaussianBlur(image, (0, 0), self.blur_px)
-        if self.noise > 0:
-            values = np.resize(_noise()[self.noise_start :][: image.size], image.shape)  # repeated in large images
-            image = cv2.addWeighted(image, 1, values, self.noise / NOISE_STEPS, 0, dtype=cv2.CV_8U)
-        return cast(NDArray[np.uint8], image)
-
     def _mirror(self, array: NDArray[Value]) -> NDArray[Value]:
         # OpenCV's flip: numpy copies a mirrored image pixel by pixel, ten times slower.
         return cast(NDArray[Value], import_cv2().flip(array, 1)) if self.is_mirrored else np.ascontiguousarray(array)
@@ -135,8 +107,7 @@ def draw_view(height: int, width: int, settings: Augmentation, rng: np.random.Ge
     window = _random_window(height, width, settings, rng)
     is_mirrored = settings.flip and rng.random() < 0.5
     table = _color_table(settings.color, rng) if settings.color > 0 else None
-    view = View(*window, width / window[3], is_mirrored, table)
-    return _degraded(view, settings.degrade, rng) if settings.degrade > 0 else view
+    return View(*window, width / window[3], is_mirrored, table)
 
 
 def without_border(depth_m: NDArray[np.float32], share: float) -> NDArray[np.float32]:
@@ -162,25 +133,6 @@ def _random_window(
     top = rows + int(rng.integers(max(1, height - 2 * rows - crop_height + 1)))
     left = columns + int(rng.integers(max(1, width - 2 * columns - crop_width + 1)))
     return top, left, crop_height, crop_width
-
-
-def _degraded(view: View, strength: float, rng: np.random.Generator) -> View:
-    """Draw blur, noise and loss of colour of a view, each in half of all views."""
-    amounts = strength * rng.uniform(0, 1, size=3) * (rng.uniform(0, 1, size=3) < DEGRADED_SHARE)
-    return replace(
-        view,
-        saturation=1 - float(amounts[0]),
-        blur_px=LARGEST_BLUR_PX * float(amounts[1]),
-        noise=LARGEST_NOISE * float(amounts[2]),
-        noise_start=int(rng.integers(NOISE_VALUES // 2)),
-    )
-
-
-@lru_cache(maxsize=1)
-def _noise() -> NDArray[np.int16]:
-    """Return normal values in steps of 1/64: a process draws them once, since drawing costs more than all the rest."""
-    values = np.random.default_rng(0).standard_normal(NOISE_VALUES, np.float32)
-    return np.rint(NOISE_STEPS * values).astype(np.int16)
 
 
 def _color_table(strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:
