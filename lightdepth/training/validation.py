@@ -13,6 +13,7 @@ from lightdepth_runtime.evaluation.evaluate import EvalResult, score_pairs, summ
 from lightdepth_runtime.evaluation.protocol import Protocol, choose_protocol
 from lightdepth_runtime.evaluation.scores import Scorer
 from lightdepth_runtime.pairs import PairSet
+from lightdepth_runtime.parallel import Workers
 from lightdepth_runtime.progress import track
 from lightdepth_runtime.spec import ModelSpec
 
@@ -38,7 +39,7 @@ def validate(
 
     Args:
         network: the main process's is what all of them score.
-        readers: threads that read ahead.
+        readers: threads that read and score.
 
     Raises:
         LightDepthError: a pair that can't be read, in any process, or none with valid depth.
@@ -50,14 +51,15 @@ def validate(
         _share_weights(network)
     backend = TorchBackend(network, spec, str(accelerator.device))
     try:
-        score_pairs(
-            DepthEstimator(backend),
-            validation.pairs[start:end],
-            scorer,
-            batch_size=backend.largest_batch,
-            readers=readers,
-            progress=lambda pairs: track(pairs, "Validating", len(pairs)) if accelerator.is_main_process else pairs,
-        )
+        with Workers(readers, threads=True) as pool:
+            score_pairs(
+                DepthEstimator(backend),
+                validation.pairs[start:end],
+                scorer,
+                pool,
+                batch_size=backend.largest_batch,
+                progress=lambda pairs: track(pairs, "Validating", len(pairs)) if accelerator.is_main_process else pairs,
+            )
     except LightDepthError as error:
         if processes == 1:
             raise

@@ -86,6 +86,11 @@ class DepthEstimator(Closing):
         """Why it runs on `backend.device`: half a sentence, like "since no NVIDIA GPU is here"."""
         return getattr(self._backend, "device_reason", f"the only one that {self._backend.name} has")
 
+    @property
+    def batch_size(self) -> int:
+        """How many frames at a time pay in `infer_batch`: one on a processor, as many as the model takes on a GPU."""
+        return 1 if self._backend.device == "cpu" else getattr(self._backend, "largest_batch", 1)
+
     def __call__(
         self,
         image: ImageLike,

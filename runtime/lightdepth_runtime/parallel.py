@@ -1,4 +1,4 @@
-"""Work on many items in several processes, with the results in the items' order."""
+"""Work on many items in several processes or threads, with the results in the items' order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import TypeVar
@@ -37,9 +37,10 @@ def worker_count(asked: int | None, items: int) -> int:
 
 
 class Workers:
-    """Processes that share work; a context. Several maps may use them at the same time.
+    """Processes that share work, or threads; a context. Several maps may use them at the same time.
 
-    With a count of one everything happens in this process. The results are the same for any number of workers. An
+    Threads start at once and suit work that leaves Python free for others, like decoding; processes suit any. With
+    a count of one or less, everything happens in this process. The results are the same for any number of workers. An
     interrupt, or leaving the context by any other exception, ends the workers at once; what was yielded before is
     complete.
 
@@ -47,10 +48,12 @@ class Workers:
     `multiprocessing` needs it.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, threads: bool = False) -> None:
         self.count = count
-        self._pool: ProcessPoolExecutor | None = None
-        if count > 1:
+        self._pool: Executor | None = None
+        if count > 1 and threads:
+            self._pool = ThreadPoolExecutor(count, "lightdepth-worker")
+        elif count > 1:
             context = multiprocessing.get_context(_start_method())
             self._pool = ProcessPoolExecutor(count, context, initializer=_prepare_worker)
 
@@ -62,10 +65,11 @@ class Workers:
     ) -> None:
         if self._pool is None:
             return
-        if kind is not None:
+        is_ended = kind is not None and isinstance(self._pool, ProcessPoolExecutor)
+        if is_ended:
             for process in list((self._pool._processes or {}).values()):  # no public way to end a call under way
                 process.terminate()
-        self._pool.shutdown(wait=kind is None, cancel_futures=True)
+        self._pool.shutdown(wait=not is_ended, cancel_futures=True)
 
     def map(
         self, function: Callable[[Item], Result], items: Iterable[Item], *, name: Callable[[Item], str] = str
@@ -104,6 +108,8 @@ class Workers:
     def _submit(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
         """Hand out an item; where a worker died meanwhile, its turn tells it."""
         assert self._pool is not None
+        if isinstance(self._pool, ThreadPoolExecutor):
+            return self._pool.submit(function, item)
         try:
             return self._pool.submit(_run, function, item)
         except BrokenProcessPool as error:

@@ -23,6 +23,7 @@ from .options import (
     Split,
     Threads,
     Tta,
+    Workers,
 )
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def eval_command(
     sequence: Sequence = False,
     device: Device = "auto",
     threads: Threads = None,
+    workers: Workers = None,
     json: Json = None,
 ) -> None:
     """Score a model on RGB-D pairs with ground truth."""
@@ -70,6 +72,7 @@ def eval_command(
     from ..evaluation.sequence import SequenceResult, evaluate_sequence
     from ..evaluation.unit_suspects import warn_of_unit
     from ..pairs import load_pairs
+    from ..parallel import worker_count
 
     parts = ProtocolParts(align, tta, crop, max_depth, average, focal == "on")
     pairs = load_pairs(data, split, unit=depth_scale)
@@ -85,7 +88,15 @@ def eval_command(
         if sequence:
             result = evaluate_sequence(estimator, pairs, chosen, progress=progress)
         else:
-            result = evaluate(estimator, pairs, chosen, model=estimator.describe(), progress=progress)
+            result = evaluate(
+                estimator,
+                pairs,
+                chosen,
+                model=estimator.describe(),
+                batch_size=estimator.batch_size,
+                workers=worker_count(workers, len(pairs)),
+                progress=progress,
+            )
         if reserved:
             write_json(reserved, result.to_dict())
     _show_sequence(result) if isinstance(result, SequenceResult) else _show(result)

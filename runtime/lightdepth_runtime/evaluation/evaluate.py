@@ -1,9 +1,9 @@
 """Score a predictor on RGB-D pairs under one protocol."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from .. import __version__
 from ..errors import LightDepthError
 from ..estimator import DepthEstimator
 from ..pairs import FrameData, Pair, PairSet
-from ..pairs.read_ahead import read_ahead
+from ..parallel import Workers
 from .confidence import Confidence
 from .metrics import DepthMetrics
 from .protocol import Protocol
@@ -22,7 +22,7 @@ from .scores import Scorer, Scores
 __all__ = ["EvalResult", "Predictor", "evaluate", "predict_views", "score_pairs", "summarise"]
 
 SCHEMA = "lightdepth.eval/1"
-READERS = 2  # reading a 640x480 pair takes about as long as scoring it
+THREADS = 2  # of one process: reading a 640x480 pair takes about as long as scoring it
 NAMES_SHOWN = 2  # of a batch that fails
 
 # uint8 RGB (H, W, 3) -> float32 (h, w) metres of any size
@@ -86,7 +86,7 @@ def evaluate(
     *,
     model: str,
     batch_size: int = 1,
-    readers: int = READERS,
+    workers: int = 1,
     progress: Callable[[Sequence[Pair]], Iterable[Pair]] = iter,
 ) -> EvalResult:
     """Predict every pair once and average as the protocol says; pairs without a pixel that counts are left out.
@@ -95,7 +95,8 @@ def evaluate(
         predictor: takes uint8 RGB (H, W, 3), returns metres of any size; resized to the truth's.
         model: its name in the result.
         batch_size: frames that a `DepthEstimator` is given at a time; more than one pays on a GPU.
-        readers: threads that read ahead; 0 reads each pair when it is its turn.
+        workers: processes that read and score, while this one predicts; with one, threads do it. The result is the
+            same to the bit.
         progress: wraps the pairs to show progress.
 
     Raises:
@@ -103,7 +104,8 @@ def evaluate(
             the image is named.
     """
     scorer = Scorer(protocol)
-    score_pairs(predictor, pairs.pairs, scorer, batch_size=batch_size, readers=readers, progress=progress)
+    with Workers(workers) if workers > 1 else Workers(THREADS, threads=True) as pool:
+        score_pairs(predictor, pairs.pairs, scorer, pool, batch_size=batch_size, progress=progress)
     unknown = sum(_focal_factor(predictor, pair, (1, 1)) is None for pair in pairs.pairs) if protocol.focal else 0
     return replace(summarise(scorer, pairs, model=model), focal_unknown=unknown)
 
@@ -112,20 +114,17 @@ def score_pairs(
     predictor: Predictor,
     pairs: Sequence[Pair],
     scorer: Scorer,
+    pool: Workers,
     *,
     batch_size: int = 1,
-    readers: int = READERS,
     progress: Callable[[Sequence[Pair]], Iterable[Pair]] = iter,
 ) -> None:
-    """Predict pairs and have a scorer take them; arguments and errors are those of `evaluate`."""
-    with closing(read_ahead(pairs, readers)) as read:
-        waiting: list[tuple[Pair, FrameData]] = []
-        for pair, frame in zip(progress(pairs), read, strict=True):
-            waiting.append((pair, frame))
-            if len(waiting) == batch_size:
-                _score(predictor, waiting, scorer, batched=batch_size > 1)
-                waiting = []
-        _score(predictor, waiting, scorer, batched=batch_size > 1)
+    """Predict pairs and have a scorer take them; `pool` reads and scores, the rest is as for `evaluate`."""
+    read = pool.map(_read, pairs, name=_name)
+    frames = zip(progress(pairs), read, strict=True)
+    predicted = _predict_all(predictor, frames, scorer.protocol, batch_size)
+    for scored in pool.map(partial(_score, scorer.protocol), predicted, name=_name):
+        scorer.merge(scored)
 
 
 def summarise(scorer: Scorer, pairs: PairSet, *, model: str) -> EvalResult:
@@ -165,9 +164,49 @@ def predict_views(
     return _views([predictor(seen) for seen in _seen(image, protocol)], truth_m, protocol)
 
 
-def _score(predictor: Predictor, frames: Sequence[tuple[Pair, FrameData]], scorer: Scorer, *, batched: bool) -> None:
-    """Predict frames, several at a time where that can be, and score them."""
-    protocol = scorer.protocol
+@dataclass(frozen=True)
+class _Predicted:
+    """A frame's views, each a prediction with its truth, and sigma of the first one's prediction where there is one."""
+
+    name: str
+    scene: str
+    views: list[tuple[NDArray[np.float32], NDArray[np.float32]]]
+    sigma: NDArray[np.float32] | None
+
+
+def _name(item: Pair | _Predicted) -> str:
+    return item.name
+
+
+def _read(pair: Pair) -> FrameData:
+    return pair.read()
+
+
+def _score(protocol: Protocol, predicted: _Predicted) -> Scorer:
+    """Score one frame; a few numbers are all that comes back."""
+    scorer = Scorer(protocol)
+    scored = scorer.add_views(predicted.views, predicted.name, predicted.scene)
+    if predicted.sigma is not None and scored is not None:
+        scorer.add_sigma(predicted.views[0][0], predicted.sigma, predicted.views[0][1])
+    return scorer
+
+
+def _predict_all(
+    predictor: Predictor, frames: Iterable[tuple[Pair, FrameData]], protocol: Protocol, batch_size: int
+) -> Iterator[_Predicted]:
+    waiting: list[tuple[Pair, FrameData]] = []
+    for pair, frame in frames:
+        waiting.append((pair, frame))
+        if len(waiting) == batch_size:
+            yield from _predict(predictor, waiting, protocol, batched=batch_size > 1)
+            waiting = []
+    yield from _predict(predictor, waiting, protocol, batched=batch_size > 1)
+
+
+def _predict(
+    predictor: Predictor, frames: Sequence[tuple[Pair, FrameData]], protocol: Protocol, *, batched: bool
+) -> list[_Predicted]:
+    """Predict frames, several at a time where that can be."""
     names = ", ".join(pair.name for pair, _ in frames[:NAMES_SHOWN])
     sigmas: list[NDArray[np.float32]] = []
     try:
@@ -186,11 +225,15 @@ def _score(predictor: Predictor, frames: Sequence[tuple[Pair, FrameData]], score
     if protocol.focal:
         factors = [_focal_factor(predictor, pair, frame.depth_m.shape) or 1.0 for pair, frame in frames]
         predictions = [depth_m * np.float32(factors[number // each]) for number, depth_m in enumerate(predictions)]
-    for number, ((pair, _), (_, truth_m)) in enumerate(zip(frames, seen, strict=True)):
-        views = _views(predictions[number * each : (number + 1) * each], truth_m, protocol)
-        scored = scorer.add_views(views, pair.name, pair.scene)
-        if sigmas and scored is not None:
-            scorer.add_sigma(views[0][0], sigmas[number * each], truth_m)  # the frame's own, not its mirror image's
+    return [
+        _Predicted(
+            pair.name,
+            pair.scene,
+            _views(predictions[number * each : (number + 1) * each], truth_m, protocol),
+            sigmas[number * each] if sigmas else None,  # the frame's own, not its mirror image's
+        )
+        for number, ((pair, _), (_, truth_m)) in enumerate(zip(frames, seen, strict=True))
+    ]
 
 
 def _focal_factor(predictor: Predictor, pair: Pair, size: tuple[int, ...]) -> float | None:

@@ -115,12 +115,12 @@ def test_no_pairs_are_refused(tum):
         evaluate(brightness, load_pairs(tum, "test").subset([], "none"), get_protocol("none"), model="m")
 
 
-@pytest.mark.parametrize("readers", [0, 3])
-def test_a_frame_without_a_reading_is_left_out_and_counted(tum_copy, readers):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_frame_without_a_reading_is_left_out_and_counted(tum_copy, workers):
     whole = evaluate(brightness, load_pairs(tum_copy, "test").subset([0], "test"), get_protocol("none"), model="m")
     pairs = load_pairs(tum_copy, "test")
     cv2.imwrite(str(pairs.pairs[1].depth_path), np.zeros((120, 160), np.uint16))
-    result = evaluate(brightness, pairs, get_protocol("none"), model="m", readers=readers)
+    result = evaluate(brightness, pairs, get_protocol("none"), model="m", workers=workers)
     assert (result.samples, result.left_out) == (1, 1)
     assert result.metrics == whole.metrics
     assert result.to_dict()["left_out"] == 1
@@ -144,3 +144,10 @@ def test_batches_score_as_single_frames_do(tum, protocol):
         batched = evaluate(estimator, pairs, chosen, model="m", batch_size=3)
     assert batched.metrics == single.metrics
     assert max(backend.sizes) > 1
+
+
+@pytest.mark.parametrize("protocol", ["none", "densedepth"])
+def test_several_processes_score_as_one_to_the_bit(tum, protocol):
+    pairs, chosen = load_pairs(tum, "train"), get_protocol(protocol)
+    one, two = (evaluate(brightness, pairs, chosen, model="m", workers=workers) for workers in (1, 2))
+    assert one.to_dict() == two.to_dict()
