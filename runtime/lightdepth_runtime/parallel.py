@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TypeVar
 
@@ -54,7 +52,12 @@ class Workers:
         if count > 1 and threads:
             self._pool = ThreadPoolExecutor(count, "lightdepth-worker")
         elif count > 1:
-            context = multiprocessing.get_context(_start_method())
+            import multiprocessing  # here, since it is much to import for a program that starts no process
+            from concurrent.futures import ProcessPoolExecutor
+
+            # From a clean process where there is one; a fork of this one would hold its locks.
+            method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+            context = multiprocessing.get_context(method)
             self._pool = ProcessPoolExecutor(count, context, initializer=_prepare_worker)
 
     def __enter__(self) -> Workers:
@@ -65,11 +68,11 @@ class Workers:
     ) -> None:
         if self._pool is None:
             return
-        is_ended = kind is not None and isinstance(self._pool, ProcessPoolExecutor)
-        if is_ended:
-            for process in list((self._pool._processes or {}).values()):  # no public way to end a call under way
+        processes = getattr(self._pool, "_processes", None) or {}  # no public way to end a call that is under way
+        if kind is not None:
+            for process in list(processes.values()):
                 process.terminate()
-        self._pool.shutdown(wait=not is_ended, cancel_futures=True)
+        self._pool.shutdown(wait=kind is None or not processes, cancel_futures=True)
 
     def map(
         self, function: Callable[[Item], Result], items: Iterable[Item], *, name: Callable[[Item], str] = str
@@ -98,7 +101,7 @@ class Workers:
             item, future = pending.popleft()
             try:
                 result = future.result()
-            except BrokenProcessPool as error:
+            except BrokenExecutor as error:
                 raise LightDepthError(
                     f"A worker process was killed at or just after {name(item)}, probably for lack of memory; run it "
                     f"again with fewer --workers (now {self.count})."
@@ -112,15 +115,10 @@ class Workers:
             return self._pool.submit(function, item)
         try:
             return self._pool.submit(_run, function, item)
-        except BrokenProcessPool as error:
+        except BrokenExecutor as error:
             future: Future[Result] = Future()
             future.set_exception(error)
             return future
-
-
-def _start_method() -> str:
-    """Return how workers start: from a clean process where there is one; a fork of this one would hold its locks."""
-    return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
 _is_at_work = False  # in a worker: whether it is inside an item's function
