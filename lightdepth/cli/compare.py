@@ -18,6 +18,7 @@ from lightdepth_runtime.cli.options import (
     Split,
     Threads,
     Wide,
+    Workers,
 )
 from lightdepth_runtime.errors import LightDepthError
 
@@ -42,6 +43,7 @@ def compare_command(
     domain: Domain = None,
     device: AnyDevice = "auto",
     threads: Threads = None,
+    workers: Workers = None,
     protocol: ProtocolName = None,
     crop: CropName = None,
     max_depth: MaxDepth = None,
@@ -59,6 +61,7 @@ def compare_command(
     from lightdepth_runtime.estimator import DepthEstimator
     from lightdepth_runtime.evaluation.protocol import NYU_RANGE_M, ProtocolParts, choose_protocol
     from lightdepth_runtime.pairs import load_pairs, spread_indices
+    from lightdepth_runtime.parallel import worker_count
     from lightdepth_runtime.table import print_table
 
     from ..baselines.depth_anything import DEPTH_ANYTHING_SMALL
@@ -80,11 +83,12 @@ def compare_command(
             entrants.append(_open_baseline(stack, *baseline, device, threads))
         entrants += open_candidates(stack, models or [None], pairs, domain=domain, device=device, threads=threads)
         keep = spread_indices(len(pairs), visualize)
+        count = worker_count(workers, len(pairs))
         progress = tracker("Comparing", len(pairs))
         parts = ProtocolParts(crop=crop, max_depth_m=max_depth)
         ranges_m = [e.predictor.spec.max_depth_m for e in entrants if isinstance(e.predictor, DepthEstimator)]
         chosen = choose_protocol(protocol, parts, packaging=pairs.packaging, range_m=max(ranges_m, default=NYU_RANGE_M))
-        comparison, frames = compare(entrants, pairs, protocol=chosen, keep=keep, progress=progress)
+        comparison, frames = compare(entrants, pairs, protocol=chosen, keep=keep, workers=count, progress=progress)
     with result_folder(output, "compare") as folder:
         written = write_comparison(folder, comparison, frames, entrants, typed_command())
         if report:

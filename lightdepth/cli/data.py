@@ -140,6 +140,7 @@ def pseudo_label_command(
     ] = "lite0",
     device: Device = "auto",
     threads: Threads = None,
+    workers: Workers = None,
     focal_px: Annotated[
         float | None,
         option(CAMERA, metavar="PIXELS", help="Focal length of the images in pixels. Default: depth is not scaled."),
@@ -162,6 +163,7 @@ def pseudo_label_command(
             output,
             most_disagreement=most_disagreement,
             focal_px=focal_px,
+            workers=workers,
             progress=lambda jobs: track(jobs, "Labelling", len(jobs)),
         )
     kept = f", {labels.kept_share:.0%} of their pixels" if labels.written else ""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -14,20 +13,20 @@ from lightdepth_runtime import __version__
 from lightdepth_runtime.bench.machine import describe_machine
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.evaluation.alignment import Alignment
-from lightdepth_runtime.evaluation.evaluate import Predictor, predict_views
+from lightdepth_runtime.evaluation.evaluate import Predictor
 from lightdepth_runtime.evaluation.metrics import DepthMetrics
 from lightdepth_runtime.evaluation.protocol import PROTOCOLS, Protocol
-from lightdepth_runtime.evaluation.scores import Scorer, Scores
-from lightdepth_runtime.pairs import FrameData, Pair, PairSet
+from lightdepth_runtime.evaluation.scores import Scores
+from lightdepth_runtime.pairs import FrameData, PairSet
 from lightdepth_runtime.spec import DepthKind
+
+from .run import Run, Views, run_all
 
 __all__ = ["ComparedFrame", "Comparison", "Entrant", "Row", "compare", "rank"]
 
 SCHEMA = "lightdepth.compare/1"
 METRIC_ALIGNMENTS: tuple[Alignment, ...] = ("none", "median", "scale-shift")
 RELATIVE_ALIGNMENTS: tuple[Alignment, ...] = ("scale-shift",)
-# A model whose accuracy is not shown runs only to be timed; this many frames settle a median.
-FRAMES_FOR_LATENCY = 10
 HIGHER_IS_BETTER = frozenset({"delta1", "delta2", "delta3"})
 METRIC_NAMES = tuple(field.name for field in fields(DepthMetrics))
 
@@ -183,6 +182,7 @@ def compare(
     *,
     protocol: Protocol = PROTOCOLS["eigen"],
     keep: Sequence[int] = (),
+    workers: int = 1,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,  # Any: passes the pairs through
 ) -> tuple[Comparison, list[ComparedFrame]]:
     """Run every model on every pair once and score it under each alignment.
@@ -192,6 +192,8 @@ def compare(
         pairs: the same for all of them.
         protocol: whose crop and range count; its alignment is each model's own.
         keep: indices of the pairs whose predictions are returned for pictures.
+        workers: processes that read and score, while this one predicts; the result is the same to the bit, but for the
+            latency, which is taken before they start.
         progress: wraps the pairs to show progress.
 
     Raises:
@@ -199,66 +201,34 @@ def compare(
     """
     if not len(pairs):
         raise LightDepthError(f"{pairs.root} has no pairs to compare on.")
-    runs = [_Run(entrant, protocol) for entrant in entrants]
-    frames, left_out = [], 0
-    for index, pair in enumerate(progress(pairs.pairs)):
-        frame = pair.read()
-        image, truth_m = protocol.view(frame.image, frame.depth_m)
-        if not protocol.valid(truth_m).any():
-            left_out += 1
-            continue
-        for run in runs:
-            run.take(frame, pair, index)
-        if index in keep:
-            predictions = {run.entrant.name: run.latest for run in runs if run.latest is not None}
+    runs = [Run(entrant, protocol) for entrant in entrants]
+    frames: list[ComparedFrame] = []
+
+    def show(number: int, frame: FrameData, views: list[Views]) -> None:
+        if number in keep:
+            image, truth_m = protocol.view(frame.image, frame.depth_m)
+            shown = zip(runs, views, strict=True)
+            predictions = {run.entrant.name: seen[0][0] for run, seen in shown if seen}
+            pair = pairs.pairs[number]
             frames.append(ComparedFrame(pair.name, pair.scene, image, truth_m, predictions))
+
+    left_out = run_all(runs, pairs.pairs, protocol, workers, progress=progress, show=show)
     if left_out == len(pairs):
         raise LightDepthError(
             f"None of the {left_out} pairs of {pairs.name} has valid depth under protocol {protocol.describe()!r}; "
             "check the depth files' unit, or choose a protocol with their range."
         )
-    rows = tuple(row for run in runs for row in run.rows())
+    rows = tuple(row for run in runs for row in _rows(run))
     scored = len(pairs) - left_out
     return Comparison(pairs.name, pairs.packaging, pairs.split, scored, rows, left_out, protocol), frames
 
 
-class _Run:
-    """One model's way through the pairs."""
-
-    def __init__(self, entrant: Entrant, protocol: Protocol) -> None:
-        self.entrant = entrant
-        self.latest: NDArray[np.float32] | None = None
-        self._base = protocol  # alignments share its frames and flips, and so its predictions
-        protocols = [replace(protocol, alignment=alignment) for alignment in entrant.alignments]
-        self._scorers = [Scorer(aligned, entrant.kind) for aligned in protocols]
-        self._latencies_ms: list[float] = []
-
-    def take(self, frame: FrameData, pair: Pair, index: int) -> None:
-        """Predict one frame and score it under every alignment."""
-        if not self._scorers and index >= FRAMES_FOR_LATENCY:
-            return
-        views = predict_views(self._timed, frame.image, frame.depth_m, self._base)
-        for prediction, truth_m in views:
-            for scorer in self._scorers:
-                scorer.add(prediction, truth_m, pair.name, pair.scene)
-        self.latest = views[0][0] if self._scorers else None
-
-    def _timed(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        start = time.perf_counter()
-        prediction = self.entrant.predictor(image)
-        self._latencies_ms.append((time.perf_counter() - start) * 1e3)
-        return prediction
-
-    def rows(self) -> list[Row]:
-        """Return one row a protocol, or one without accuracy."""
-        if not self._scorers:
-            return [self._row(None, None)]
-        return [self._row(scorer.protocol, scorer.scores()) for scorer in self._scorers]
-
-    def _row(self, protocol: Protocol | None, scores: Scores | None) -> Row:
-        entrant = self.entrant
-        steady = self._latencies_ms[1:] or self._latencies_ms  # the first call allocates, and exports a baseline
-        return Row(
+def _rows(run: Run) -> list[Row]:
+    """Return one row a protocol, or one without accuracy."""
+    scored = [(scorer.protocol, scorer.scores()) for scorer in run.scorers] or [(None, None)]
+    entrant = run.entrant
+    return [
+        Row(
             model=entrant.name,
             kind=entrant.kind,
             domain=entrant.domain,
@@ -266,10 +236,12 @@ class _Run:
             weights=entrant.weights,
             parameters=entrant.parameters,
             backend=entrant.backend,
-            latency_ms_p50=float(np.median(steady)),
+            latency_ms_p50=run.latency_ms_p50,
             protocol=protocol,
             scores=scores,
         )
+        for protocol, scores in scored
+    ]
 
 
 def rank(rows: Sequence[Row], metric: str) -> list[Row]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from lightdepth_runtime.images.preprocess import resize_depth
 from lightdepth_runtime.infer.inputs import plan_jobs
 from lightdepth_runtime.pairs.list_comments import describe_camera
 from lightdepth_runtime.pairs.rows import format_row
+from lightdepth_runtime.parallel import Workers, worker_count
 from lightdepth_runtime.sinks.open import encode_png
 from lightdepth_runtime.spec import Intrinsics
 
@@ -50,6 +52,7 @@ def write_pseudo_labels(
     *,
     most_disagreement: float = 0.1,
     focal_px: float | None = None,
+    workers: int | None = 1,
     progress: Callable[[Sequence[ImageJob]], Iterable[ImageJob]] = iter,
 ) -> PseudoLabels:
     """Write `output/NAME_depth.png` for each image, and the pair list `output/train.txt`; images stay where they are.
@@ -62,6 +65,8 @@ def write_pseudo_labels(
         output: a folder, created.
         most_disagreement: see `label_image`.
         focal_px: the images' focal length in pixels; depth is scaled to it, and the list says it.
+        workers: processes that read and write, while this one asks the teacher; None for as many as the cores and the
+            number of images ask for.
         progress: wraps the images to show progress.
 
     Raises:
@@ -76,20 +81,17 @@ def write_pseudo_labels(
     jobs = plan_jobs(images, output)
     _claim(output, {"teacher": teacher.id, "most_disagreement": most_disagreement, "focal_px": focal_px})
     lines, shares, sizes, failures = [], [], set(), []
-    for job in progress(jobs):
-        depth_path = output / f"{job.stem}_depth.png"
-        try:
-            image = read_image(job.path)
-            sizes.add(image.shape[:2])
-            if not depth_path.exists():
-                depth_m = label_image(teacher, image, most_disagreement=most_disagreement, focal_px=focal_px)
-                write_bytes(depth_path, encode_png(depth_as_mm(depth_m)))
-                shares.append(float((depth_m > 0).mean()))
-        except LightDepthError as error:
-            failures.append(f"{job.path}: {error}")
-            continue
-        color = os.path.relpath(job.path, output.resolve())
-        lines.append(format_row(color, depth_path.name))
+    with Workers(worker_count(workers, len(jobs))) as pool:
+        read = pool.map(partial(_read, output), jobs, name=_name)
+        predicted = (_predict(teacher, focal_px, seen) for _, seen in zip(progress(jobs), read, strict=True))
+        for written in pool.map(partial(_write, output, most_disagreement), predicted, name=_name):
+            if written.fault is not None:
+                failures.append(f"{written.job.path}: {written.fault}")
+                continue
+            sizes.add(written.size)
+            if written.share is not None:
+                shares.append(written.share)
+            lines.append(format_row(os.path.relpath(written.job.path, output.resolve()), _depth_name(written.job)))
     if lines:
         write_text(output / LIST_NAME, "\n".join([*_camera_line(focal_px, sizes), *lines]) + "\n")
     if failures:
@@ -110,15 +112,87 @@ def label_image(
     Raises:
         LightDepthError: a focal length, and a teacher that doesn't know its own.
     """
-    height, width = image.shape[:2]
-    factor = np.float32(1.0 if focal_px is None else teacher.depth_factor(focal_px, height, width))
-    seen = resize_depth(teacher(image), height, width)
-    mirrored = resize_depth(teacher(np.ascontiguousarray(image[:, ::-1])), height, width)[:, ::-1]
+    factor = _factor(teacher, focal_px, image.shape[:2])
+    return _agreed(teacher(image), teacher(_mirror(image)), image.shape[:2], factor, most_disagreement)
+
+
+def _agreed(
+    seen: NDArray[np.float32],
+    mirrored: NDArray[np.float32],
+    size: tuple[int, int],
+    factor: float,
+    most_disagreement: float,
+) -> NDArray[np.float32]:
+    """Return the mean (H, W) of an image's and its mirror image's depth (h, w), 0 where they differ."""
+    seen, mirrored = resize_depth(seen, *size), resize_depth(mirrored, *size)[:, ::-1]
     with np.errstate(divide="ignore", invalid="ignore"):
         disagreement = np.abs(np.log(seen / mirrored))  # NaN and infinity are no agreement
-    depth_m = (seen + mirrored) * (factor / 2)
+    depth_m = (seen + mirrored) * (np.float32(factor) / 2)
     sure = (disagreement <= most_disagreement) & (depth_as_mm(depth_m) > 0)
     return np.where(sure, depth_m, np.float32(0))
+
+
+def _mirror(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(image[:, ::-1])
+
+
+def _factor(teacher: Teacher, focal_px: float | None, size: tuple[int, int]) -> float:
+    return 1.0 if focal_px is None else teacher.depth_factor(focal_px, *size)
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """How far an image has come: read, predicted, written; or the fault that ended it. None is what isn't needed."""
+
+    job: ImageJob
+    size: tuple[int, int] = (0, 0)
+    image: NDArray[np.uint8] | None = None
+    predicted: tuple[NDArray[np.float32], NDArray[np.float32], float] | None = None  # two depths (h, w), the factor
+    share: float | None = None  # of the pixels, that are labelled
+    fault: str | None = None
+
+
+def _name(item: ImageJob | _Labelled) -> str:
+    return str(item.path if isinstance(item, ImageJob) else item.job.path)
+
+
+def _depth_name(job: ImageJob) -> str:
+    return f"{job.stem}_depth.png"
+
+
+def _read(output: Path, job: ImageJob) -> _Labelled:
+    """Read an image, in a worker; one that has its label is not handed on."""
+    try:
+        image = read_image(job.path)
+    except LightDepthError as error:
+        return _Labelled(job, fault=str(error))
+    height, width = image.shape[:2]
+    return _Labelled(job, (height, width), None if (output / _depth_name(job)).exists() else image)
+
+
+def _predict(teacher: Teacher, focal_px: float | None, seen: _Labelled) -> _Labelled:
+    """Ask the teacher, in the main process."""
+    if seen.image is None:
+        return seen
+    try:
+        depths = teacher(seen.image), teacher(_mirror(seen.image))
+        return replace(seen, image=None, predicted=(*depths, _factor(teacher, focal_px, seen.size)))
+    except LightDepthError as error:
+        return replace(seen, image=None, fault=str(error))
+
+
+def _write(output: Path, most_disagreement: float, seen: _Labelled) -> _Labelled:
+    """Write a label, in a worker; only what it says of itself comes back."""
+    if seen.predicted is None:
+        return seen
+    first, mirrored, factor = seen.predicted
+    depth_m = _agreed(first, mirrored, seen.size, factor, most_disagreement)
+    done = replace(seen, predicted=None, share=float((depth_m > 0).mean()))
+    try:
+        write_bytes(output / _depth_name(seen.job), encode_png(depth_as_mm(depth_m)))
+    except LightDepthError as error:
+        return replace(done, fault=str(error))
+    return done
 
 
 def _claim(output: Path, settings: dict[str, Any]) -> None:

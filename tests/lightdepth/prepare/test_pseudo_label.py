@@ -140,3 +140,10 @@ def test_the_command_labels_with_the_shipped_model(photos, tmp_path):
     labelled = frame.depth_m > 0
     assert labelled.any()
     np.testing.assert_allclose(frame.depth_m[labelled], ((seen + mirrored) / 2)[labelled], atol=0.02)
+
+
+def test_several_processes_write_what_one_writes(photos, tmp_path):
+    for workers in (1, 2):
+        write_pseudo_labels(Ramp(), [photos], tmp_path / str(workers), workers=workers)
+    one, two = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in "12")
+    assert one == two

@@ -1,0 +1,144 @@
+"""One model's way through the pairs of a comparison: predictions here, scores in worker processes, latency first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightdepth_runtime.evaluation.evaluate import predict_views
+from lightdepth_runtime.evaluation.protocol import Protocol
+from lightdepth_runtime.evaluation.scores import Scorer
+from lightdepth_runtime.pairs import FrameData, Pair
+from lightdepth_runtime.parallel import Workers
+from lightdepth_runtime.spec import DepthKind
+
+if TYPE_CHECKING:
+    from .compare import Entrant
+
+__all__ = ["Run", "run_all"]
+
+# So many frames settle a median. They are timed while no worker takes a core; a model whose accuracy is not shown runs
+# on no others.
+FRAMES_FOR_LATENCY = 10
+
+Views = list[tuple[NDArray[np.float32], NDArray[np.float32]]]  # each a prediction (h, w) with its truth (H, W)
+
+
+class Run:
+    """What one model scored and how long it took."""
+
+    def __init__(self, entrant: Entrant, protocol: Protocol) -> None:
+        self.entrant = entrant
+        self.scorers = [Scorer(replace(protocol, alignment=kind), entrant.kind) for kind in entrant.alignments]
+        self._base = protocol  # alignments share its frames and flips, and so its predictions
+        self._latencies_ms: list[float] = []
+
+    @property
+    def latency_ms_p50(self) -> float:
+        """The median; the first call allocates, and exports a baseline, so it doesn't count."""
+        return float(np.median(self._latencies_ms[1:] or self._latencies_ms))
+
+    def predict(self, frame: FrameData, *, timed: bool) -> Views:
+        """Predict one frame; nothing where the model is only timed."""
+        if not self.scorers and not timed:
+            return []
+        views = predict_views(self._timed if timed else self.entrant.predictor, frame.image, frame.depth_m, self._base)
+        return views if self.scorers else []
+
+    def _timed(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        start = time.perf_counter()
+        prediction = self.entrant.predictor(image)
+        self._latencies_ms.append((time.perf_counter() - start) * 1e3)
+        return prediction
+
+
+@dataclass(frozen=True)
+class _Predicted:
+    """All models' predictions of one pair, and how each is scored."""
+
+    name: str
+    scene: str
+    views: list[Views]
+    protocols: list[list[tuple[Protocol, DepthKind]]]
+
+
+def run_all(
+    runs: Sequence[Run],
+    pairs: Sequence[Pair],
+    protocol: Protocol,
+    workers: int,
+    *,
+    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,  # Any: passes the pairs through
+    show: Callable[[int, FrameData, list[Views]], None] = lambda _number, _frame, _views: None,
+) -> int:
+    """Run every model on every pair that has valid depth; return how many have none.
+
+    Args:
+        runs: take their scores.
+        pairs: what to run on.
+        protocol: whose crop and range count.
+        workers: processes that read and score; with one, everything happens here.
+        progress: wraps the pairs.
+        show: told each scored pair's number, its frame, and each model's views.
+    """
+    left_out = 0
+    how = [[(scorer.protocol, scorer.kind) for scorer in run.scorers] for run in runs]
+
+    def predict(frames: Iterable[tuple[int, Pair, FrameData]], *, timed: bool) -> Iterator[_Predicted]:
+        nonlocal left_out
+        for number, pair, frame in frames:
+            if not protocol.valid(protocol.view(frame.image, frame.depth_m)[1]).any():
+                left_out += 1
+                continue
+            views = [run.predict(frame, timed=timed) for run in runs]
+            show(number, frame, views)
+            yield _Predicted(pair.name, pair.scene, views, how)
+
+    def take(scored: list[list[Scorer]]) -> None:
+        for run, scorers in zip(runs, scored, strict=True):
+            for own, scorer in zip(run.scorers, scorers, strict=True):
+                own.merge(scorer)
+
+    numbered = enumerate(progress(pairs))
+    begun = 0
+
+    def first() -> Iterator[tuple[int, Pair, FrameData]]:
+        nonlocal begun
+        for number, pair in numbered:
+            begun = number + 1
+            yield number, pair, pair.read()
+
+    for predicted in islice(predict(first(), timed=True), FRAMES_FOR_LATENCY):
+        take(_score(predicted))
+    with Workers(workers) as pool:
+        read = pool.map(_read, pairs[begun:], name=_name)
+        rest = ((number, pair, frame) for (number, pair), frame in zip(numbered, read, strict=True))
+        for scored in pool.map(_score, predict(rest, timed=False), name=_name):
+            take(scored)
+    return left_out
+
+
+def _name(item: Pair | _Predicted) -> str:
+    return item.name
+
+
+def _read(pair: Pair) -> FrameData:
+    return pair.read()
+
+
+def _score(predicted: _Predicted) -> list[list[Scorer]]:
+    """Score one pair: for each model a scorer for each alignment, with this pair alone."""
+    scored = []
+    for views, protocols in zip(predicted.views, predicted.protocols, strict=True):
+        scorers = [Scorer(protocol, kind) for protocol, kind in protocols]
+        for scorer in scorers:
+            for prediction, truth_m in views:
+                scorer.add(prediction, truth_m, predicted.name, predicted.scene)
+        scored.append(scorers)
+    return scored
