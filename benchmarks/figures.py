@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from matplotlib.figure import Figure
 
-from lightdepth.compare.panels import draw_panels, error_panel
+from lightdepth.compare.panels import draw_panels, estimated_panel
 from lightdepth.runs.folder import RunFolder
 from lightdepth_runtime.atomic import atomic_path
 from lightdepth_runtime.errors import LightDepthError
@@ -64,11 +64,11 @@ def panels(
     output: Annotated[Path, typer.Option()] = Path("panels.png"),
     count: Annotated[int, typer.Option(min=1)] = 4,
 ) -> None:
-    """Draw input, ground truth, prediction and error of a few test pairs."""
+    """Draw input, ground truth, prediction, error, and sigma of models that have it, of a few test pairs."""
     pairs = load_pairs(data, "test").spread(count).pairs
     with DepthEstimator.load(model, device="cpu") as estimator:
         frames = [(pair.name, pair.read()) for pair in pairs]
-        rows = [error_panel(frame.image, frame.depth_m, estimator(frame.image), name) for name, frame in frames]
+        rows = [estimated_panel(estimator, frame.image, frame.depth_m, name) for name, frame in frames]
     draw_panels(rows, output)
 
 

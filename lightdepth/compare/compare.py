@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from lightdepth_runtime import __version__
 from lightdepth_runtime.bench.machine import describe_machine
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.evaluation.alignment import Alignment
-from lightdepth_runtime.evaluation.evaluate import Predictor
+from lightdepth_runtime.evaluation.evaluate import Predictor, sigma_of
 from lightdepth_runtime.evaluation.metrics import DepthMetrics
 from lightdepth_runtime.evaluation.protocol import PROTOCOLS, Protocol
 from lightdepth_runtime.evaluation.scores import Scores
@@ -28,7 +28,7 @@ SCHEMA = "lightdepth.compare/1"
 METRIC_ALIGNMENTS: tuple[Alignment, ...] = ("none", "median", "scale-shift")
 RELATIVE_ALIGNMENTS: tuple[Alignment, ...] = ("scale-shift",)
 HIGHER_IS_BETTER = frozenset({"delta1", "delta2", "delta3"})
-METRIC_NAMES = tuple(field.name for field in fields(DepthMetrics))
+METRIC_NAMES = tuple(metric.name for metric in fields(DepthMetrics))
 
 
 @dataclass(frozen=True)
@@ -96,13 +96,14 @@ class Row:
 
 @dataclass(frozen=True)
 class ComparedFrame:
-    """One pair with every model's prediction as it came out, for pictures."""
+    """One pair with every model's prediction and sigma as they came out, for pictures."""
 
     name: str
     scene: str
     image: NDArray[np.uint8]
     truth_m: NDArray[np.float32]
     predictions: dict[str, NDArray[np.float32]]
+    sigmas: dict[str, NDArray[np.float32] | None] = field(default_factory=dict)  # None of models without
 
 
 @dataclass(frozen=True)
@@ -209,8 +210,9 @@ def compare(
             image, truth_m = protocol.view(frame.image, frame.depth_m)
             shown = zip(runs, views, strict=True)
             predictions = {run.entrant.name: seen[0][0] for run, seen in shown if seen}
+            sigmas = {run.entrant.name: sigma_of(run.entrant.predictor, image) for run in runs}
             pair = pairs.pairs[number]
-            frames.append(ComparedFrame(pair.name, pair.scene, image, truth_m, predictions))
+            frames.append(ComparedFrame(pair.name, pair.scene, image, truth_m, predictions, sigmas))
 
     left_out = run_all(runs, pairs.pairs, protocol, workers, progress=progress, show=show)
     if left_out == len(pairs):

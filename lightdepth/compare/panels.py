@@ -1,4 +1,4 @@
-"""Pictures that people look at: photographs, depth on one scale in metres, signed errors."""
+"""Pictures that people look at: photographs, depth on one scale in metres, signed errors, sigma."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
 
+    from lightdepth_runtime.estimator import DepthEstimator
+
 __all__ = [
     "Depth",
     "DepthError",
@@ -26,14 +28,17 @@ __all__ = [
     "Panel",
     "Photo",
     "Picture",
+    "Sigma",
     "draw_panels",
     "error_panel",
+    "estimated_panel",
     "photo_title",
     "signed_error",
 ]
 
 DEPTH_COLORS = "plasma_r"  # near is bright
 ERROR_COLORS = "RdBu_r"  # red: predicted too far
+SIGMA_COLORS = "viridis_r"  # sure is bright
 NO_READING_COLOR = "0.82"
 WIDTH_INCHES = 3.0  # of one picture
 DPI = 110
@@ -69,33 +74,47 @@ class DepthError:
 
 
 @dataclass(frozen=True)
+class Sigma:
+    """A model's sigma (h, w), relative."""
+
+    title: str
+    sigma: NDArray[np.floating]
+
+
+@dataclass(frozen=True)
 class Note:
     """Words in a picture's place."""
 
     text: str
 
 
-Picture = Photo | Depth | DepthError | Note
+Picture = Photo | Depth | DepthError | Sigma | Note
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One row: all its depth shares one scale, taken from its first depth, and all its errors another."""
+    """One row: its depth shares one scale, taken from its first depth, its errors another, and its sigma a third."""
 
     pictures: tuple[Picture, ...]
     scale_m: tuple[float, float] | None = None  # overrides the first depth's
 
 
 def error_panel(
-    image: NDArray[np.uint8], truth_m: NDArray[np.float32], prediction_m: NDArray[np.float32], name: str = ""
+    image: NDArray[np.uint8],
+    truth_m: NDArray[np.float32],
+    prediction_m: NDArray[np.float32],
+    name: str = "",
+    *,
+    sigma: NDArray[np.float32] | None = None,
 ) -> Panel:
-    """Build the row input, ground truth, prediction, error.
+    """Build the row input, ground truth, prediction, error, and sigma where there is one.
 
     Args:
         image: uint8 RGB (H, W, 3).
         truth_m: (H, W), 0 where there is no reading.
         prediction_m: (h, w), resized to the truth's size.
         name: the frame's, shown over the photograph.
+        sigma: the model's, of any size.
     """
     prediction_m = resize_depth(prediction_m, truth_m.shape[0], truth_m.shape[1])
     return Panel(
@@ -104,8 +123,19 @@ def error_panel(
             Depth("Ground truth", truth_m),
             Depth("Prediction", prediction_m),
             DepthError("Prediction - truth", signed_error(prediction_m, truth_m)),
+            *([] if sigma is None else [Sigma("Sigma", sigma)]),
         )
     )
+
+
+def estimated_panel(
+    estimator: DepthEstimator, image: NDArray[np.uint8], truth_m: NDArray[np.float32], name: str = ""
+) -> Panel:
+    """Estimate depth of an image, and sigma where the model has it, and build the row that `error_panel` does."""
+    if estimator.spec.sigma_tensor is None:
+        return error_panel(image, truth_m, estimator(image), name)
+    predicted = estimator.predict(image)
+    return error_panel(image, truth_m, predicted.depth_m, name, sigma=predicted.sigma)
 
 
 def photo_title(name: str) -> str:
@@ -140,7 +170,7 @@ def draw_panels(panels: Sequence[Panel], path: Path | str) -> None:
 def _draw_row(figure: Figure, axes: list[Axes], panel: Panel) -> None:
     low_m, high_m = panel.scale_m or _depth_scale(panel)
     error_limit_m = _error_limit(panel)
-    depths, errors = None, None
+    depths, errors, sigmas = None, None, None
     for axis in axes:
         axis.set_axis_off()
     for axis, picture in zip(axes, panel.pictures, strict=False):
@@ -152,13 +182,16 @@ def _draw_row(figure: Figure, axes: list[Axes], panel: Panel) -> None:
         elif isinstance(picture, DepthError):
             shown = np.ma.masked_invalid(picture.error_m)
             errors = _show(axis, shown, ERROR_COLORS, -error_limit_m, error_limit_m)
+        elif isinstance(picture, Sigma):
+            sigmas = _show(axis, np.ma.masked_invalid(100 * picture.sigma), SIGMA_COLORS, 0, _sigma_limit(panel))
         else:
             axis.text(0.5, 0.5, picture.text, ha="center", va="center", fontsize=9, transform=axis.transAxes)
             continue
         axis.set_title(picture.title, fontsize=9)
-    for shown, label in ((depths, "depth, m"), (errors, "error, m")):
+    bars = ((depths, "depth, m", "both"), (errors, "error, m", "both"), (sigmas, "sigma, %", "max"))
+    for shown, label, beyond in bars:
         if shown is not None:
-            bar = figure.colorbar(shown, ax=axes, fraction=0.02, pad=0.01, extend="both")
+            bar = figure.colorbar(shown, ax=axes, fraction=0.02, pad=0.01, extend=beyond)
             bar.set_label(label, fontsize=8)
             bar.ax.tick_params(labelsize=8)
 
@@ -189,6 +222,12 @@ def _error_limit(panel: Panel) -> float:
     if errors.size == 0:
         return MIN_ERROR_SCALE_M
     return max(MIN_ERROR_SCALE_M, float(np.ceil(np.percentile(errors, ERROR_PERCENTILE) * 10) / 10))
+
+
+def _sigma_limit(panel: Panel) -> float:
+    """Return the row's largest sigma but for single pixels, in per cent, as a multiple of 5."""
+    values = np.concatenate([100 * p.sigma.ravel() for p in panel.pictures if isinstance(p, Sigma)])
+    return max(5.0, 5 * float(np.ceil(np.percentile(values, DEPTH_PERCENTILES[1]) / 5)))
 
 
 def _aspect(panels: Sequence[Panel]) -> float:

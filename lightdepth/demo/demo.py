@@ -22,7 +22,7 @@ from ..baselines.depth_anything import DEPTH_ANYTHING_SMALL
 from ..bench import Against, bench_models
 from ..checkpoints.backend import TorchBackend
 from ..checkpoints.checkpoint import build_model
-from ..compare.panels import draw_panels, error_panel
+from ..compare.panels import draw_panels, estimated_panel
 from ..config import TrainConfig, load_config
 from ..export import DEMO_DATA, export_checkpoint
 from ..report.demo import DemoResult, write_report
@@ -115,7 +115,7 @@ def _draw(estimator: DepthEstimator, test: PairSet, output: Path) -> None:
     images = [DEMO_DATA / pair.name for pair in test.pairs]
     infer_files(estimator, plan_jobs(images), output / "depth")
     frames = [(pair.name, pair.read()) for pair in test.spread(PICTURED).pairs]
-    panels = [error_panel(frame.image, frame.depth_m, estimator(frame.image), name) for name, frame in frames]
+    panels = [estimated_panel(estimator, frame.image, frame.depth_m, name) for name, frame in frames]
     draw_panels(panels, output / "panels.png")
 
 

@@ -16,7 +16,7 @@ from lightdepth_runtime.evaluation.protocol import Protocol
 from lightdepth_runtime.images.preprocess import resize_depth
 
 from ..compare.compare import ComparedFrame, Comparison, Entrant
-from ..compare.panels import Depth, DepthError, Note, Panel, Photo, draw_panels, photo_title, signed_error
+from ..compare.panels import Depth, DepthError, Note, Panel, Photo, Sigma, draw_panels, photo_title, signed_error
 from .compare_tables import ALIGNMENTS, accuracy_table, error_tables, interval_note, models_table, other_average_table
 from .table import markdown_table
 
@@ -80,22 +80,30 @@ def compare_markdown(comparison: Comparison, pictures: Sequence[str] = (), comma
 
 
 def compare_panel(frame: ComparedFrame, entrants: Sequence[Entrant], base: Protocol) -> list[Panel]:
-    """Build two rows: input, truth and every model on one scale in metres; below, the models' errors."""
+    """Build two rows: input, truth and every model on one scale in metres; below, the models' errors.
+
+    Where a model has sigma, a third row shows it.
+    """
     top: list[Photo | Depth | Note] = [
         Photo(photo_title(frame.name), frame.image),
         Depth("Ground truth", frame.truth_m),
     ]
     below: list[Note | DepthError] = [Note(""), Note(f"{frame.scene}\n\nprediction - truth")]
+    sure: list[Note | Sigma] = [Note(""), Note("sigma: what the model\ntakes its own error for")]
     for entrant in entrants:
         prediction = frame.predictions.get(entrant.name)
         if prediction is None:
             top.append(Note(f"{entrant.name}\n\nrandom weights:\nno depth to show"))
             below.append(Note(""))
+            sure.append(Note(""))
             continue
         metres, how = _in_metres(prediction, frame.truth_m, entrant, base)
         top.append(Depth(f"{entrant.name}\n{how}", metres))
         below.append(DepthError(f"Error, {how}", signed_error(metres, frame.truth_m)))
-    return [Panel(tuple(top)), Panel(tuple(below))]
+        sigma = frame.sigmas.get(entrant.name)
+        sure.append(Note("without sigma") if sigma is None else Sigma(f"Sigma, {entrant.name}", sigma))
+    rows = (top, below, sure) if any(isinstance(picture, Sigma) for picture in sure) else (top, below)
+    return [Panel(tuple(row)) for row in rows]
 
 
 def _in_metres(

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from .metrics import DepthMetrics
 from .protocol import Protocol
 from .scores import Scorer, Scores
 
-__all__ = ["EvalResult", "Predictor", "evaluate", "predict_views", "score_pairs", "summarise"]
+__all__ = ["EvalResult", "Predictor", "evaluate", "predict_views", "score_pairs", "sigma_of", "summarise"]
 
 SCHEMA = "lightdepth.eval/1"
 THREADS = 2  # of one process: reading a 640x480 pair takes about as long as scoring it
@@ -164,6 +164,15 @@ def predict_views(
     return _views([predictor(seen) for seen in _seen(image, protocol)], truth_m, protocol)
 
 
+def sigma_of(predictor: Predictor, image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    """Predict sigma of an image (H, W, 3), at its size; None where the predictor has none."""
+    return predictor.predict(image).sigma if _has_sigma(predictor) else None
+
+
+def _has_sigma(predictor: Predictor) -> TypeGuard[DepthEstimator]:
+    return isinstance(predictor, DepthEstimator) and predictor.spec.sigma_tensor is not None
+
+
 @dataclass(frozen=True)
 class _Predicted:
     """A frame's views, each a prediction with its truth, and sigma of the first one's prediction where there is one."""
@@ -212,7 +221,7 @@ def _predict(
     try:
         seen = [protocol.view(frame.image, frame.depth_m) for _, frame in frames]
         images = [view for image, _ in seen for view in _seen(image, protocol)]
-        if isinstance(predictor, DepthEstimator) and predictor.spec.sigma_tensor is not None:
+        if _has_sigma(predictor):
             both = [predictor.predict(image) for image in images]
             predictions, sigmas = [b.depth_m for b in both], [b.sigma for b in both]
         elif batched and isinstance(predictor, DepthEstimator):

@@ -12,9 +12,11 @@ from lightdepth.checkpoints.checkpoint import build_model, count_parameters, sav
 from lightdepth.cli.app import app
 from lightdepth.compare.candidates import baseline_entrant, domain_of, open_named_baseline
 from lightdepth.compare.compare import Entrant, compare, rank
+from lightdepth.compare.panels import Note, Sigma
 from lightdepth.config import check_config
-from lightdepth.report.compare import compare_markdown
-from lightdepth_runtime import LightDepthError, ModelSpec
+from lightdepth.report.compare import compare_markdown, compare_panel
+from lightdepth_runtime import DepthEstimator, LightDepthError, ModelSpec
+from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.evaluation.protocol import get_protocol
 from lightdepth_runtime.pairs import load_pairs, spread_indices
 
@@ -44,6 +46,21 @@ def checkpoint(tmp_path):
     spec = ModelSpec("tiny", 32, 64, count_parameters(network), training_data="rooms (pair list, 4 pairs)")
     save_checkpoint(tmp_path / "model.safetensors", network, spec, config)
     return tmp_path / "model.safetensors"
+
+
+def test_pictures_show_sigma_where_a_model_has_it(test_pairs):
+    spec = ModelSpec("fake", 64, 96, 0)
+    plain, sure = (
+        entrant(name, DepthEstimator(FakeBackend(s)))
+        for name, s in (("plain", spec), ("sure", spec.with_changes(sigma_tensor="sigma")))
+    )
+    for entrants, kinds in (([plain], None), ([plain, sure], [Note, Note, Note, Sigma])):
+        comparison, [frame] = compare(entrants, test_pairs, protocol=get_protocol("none"), keep=[1])
+        rows = compare_panel(frame, entrants, comparison.base)
+        assert len(rows) == (2 if kinds is None else 3)
+        if kinds:
+            assert [type(picture) for picture in rows[2].pictures] == kinds
+            np.testing.assert_allclose(rows[2].pictures[3].sigma, 0.1 * frame.predictions["sure"], rtol=1e-5)
 
 
 def test_a_metric_model_is_scored_under_three_alignments_in_one_pass(test_pairs, truth_by_image):

@@ -8,12 +8,15 @@ from lightdepth.compare.panels import (
     Note,
     Panel,
     Photo,
+    Sigma,
     draw_panels,
     error_panel,
+    estimated_panel,
     photo_title,
     signed_error,
 )
-from lightdepth_runtime import LightDepthError
+from lightdepth_runtime import DepthEstimator, LightDepthError, ModelSpec
+from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.pairs import load_pairs
 
 
@@ -28,6 +31,22 @@ def test_a_row_shows_input_truth_prediction_and_error(frame):
     error = panel.pictures[3].error_m
     assert np.allclose(error[frame.depth_m > 0], 1)
     assert np.isnan(error[frame.depth_m == 0]).all()
+
+
+def test_a_model_with_sigma_has_one_more_picture_and_one_without_has_not(frame, tmp_path):
+    spec = ModelSpec("fake", 64, 96, 0)
+    plain, sure = (
+        estimated_panel(DepthEstimator(FakeBackend(s)), frame.image, frame.depth_m, "a")
+        for s in (spec, spec.with_changes(sigma_tensor="sigma"))
+    )
+    assert [type(p) for p in plain.pictures] == [Photo, Depth, Depth, DepthError]
+    assert [type(p) for p in sure.pictures] == [Photo, Depth, Depth, DepthError, Sigma]
+    np.testing.assert_allclose(sure.pictures[4].sigma, 0.1 * sure.pictures[2].depth_m, rtol=1e-5)
+    widths = []
+    for panel in (plain, sure):
+        draw_panels([panel], tmp_path / "row.png")
+        widths.append(cv2.imread(str(tmp_path / "row.png")).shape[1])
+    assert widths[1] > widths[0] + 200
 
 
 def test_errors_are_prediction_minus_truth_and_absent_without_truth():
