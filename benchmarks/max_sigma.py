@@ -1,6 +1,6 @@
 """What `--max-sigma` leaves out: how much of the depth, and how wrong that is.
 
-Usage: python benchmarks/max_sigma.py MODEL --data DIR|LIST [--split test] [--protocol eigen] [--json FILE]
+Usage: python benchmarks/max_sigma.py MODEL --data DIR|LIST [--split test] [--protocol eigen] [--most 100] [--json FILE]
 
 MODEL gives sigma. For each threshold: the share of the pixels past it, delta1 of what is kept and of what is left out,
 and for both the share that is off by a factor of more than 1.5. Every pixel with a reading counts the same.
@@ -29,11 +29,13 @@ def main(
     data: Annotated[Path, typer.Option()],
     split: Annotated[str, typer.Option()] = "test",
     protocol: Annotated[str, typer.Option()] = "eigen",
+    most: Annotated[int | None, typer.Option(min=1, help="Of the pairs, evenly spread; all by default.")] = None,
     threads: Annotated[int | None, typer.Option(min=1)] = None,
     json: Annotated[Path | None, typer.Option()] = None,
 ) -> None:
     """Print the table; write the JSON where asked."""
     pairs, rules = load_pairs(data, split), get_protocol(protocol)
+    pairs = pairs.spread(most) if most else pairs
     # Pixels within each factor, or all (last), by whether the threshold keeps them.
     counts = np.zeros((len(THRESHOLDS), 2, len(FACTORS) + 1), np.int64)
     sigmas: list[NDArray[np.float32]] = []

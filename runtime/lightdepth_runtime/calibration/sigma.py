@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..sigma import laplace_quantile
+from ..sigma import MAX_SIGMA, laplace_quantile
 
 __all__ = ["INTERVAL", "Miss", "SigmaFit", "fit_sigma_factor"]
 
@@ -34,18 +34,26 @@ class SigmaFit:
     """The factor, and which part of the pixels has its truth inside the 95 % interval, before and after.
 
     The groups that judge it are those that judge depth. `kept_before` says that the fitted factor came no nearer to
-    95 % there, so that the model's own stays.
+    95 % there, so that the model's own stays. `median` is the middle sigma of the pixels that judge, with the factor.
     """
 
     factor: float
     coverage_before: float
     coverage_after: float
     kept_before: bool
+    median: float
 
     def describe(self) -> str:
         """Say in a few words what became of the 95 % interval."""
         text = f"the 95 % interval holds {self.coverage_before:.1%} before, {self.coverage_after:.1%} after"
-        return f"{text} (sigma keeps its factor: no other came nearer)" if self.kept_before else text
+        if self.kept_before:
+            text = f"{text} (sigma keeps its factor: no other came nearer)"
+        if self.median > MAX_SIGMA:
+            text = (
+                f"{text}; half of the pixels have a sigma over {MAX_SIGMA}, so infer leaves them out of points: give "
+                "it a larger --max-sigma"
+            )
+        return text
 
 
 def fit_sigma_factor(
@@ -63,7 +71,8 @@ def fit_sigma_factor(
     fitted = max(SMALLEST_FACTOR, _quantile(fitting) / laplace_quantile(INTERVAL))
     candidates = {factor: _coverage(judges, factor) for factor in (fitted, previous)}
     factor = min(candidates, key=lambda factor: abs(candidates[factor] - INTERVAL))
-    return SigmaFit(factor, before, candidates[factor], kept_before=factor != fitted)
+    middle = float(np.median(np.concatenate([group.sigma for group in judges])))
+    return SigmaFit(factor, before, candidates[factor], kept_before=factor != fitted, median=factor * middle)
 
 
 def _quantile(groups: Sequence[Miss]) -> float:

@@ -48,6 +48,16 @@ def test_a_factor_that_comes_no_nearer_on_what_was_kept_aside_is_not_taken():
     assert "keeps its factor" in report.describe()
 
 
+def test_it_says_so_where_the_default_threshold_would_leave_out_half_of_the_pixels():
+    for too_sure, is_said in ((1.0, False), (5.0, True)):
+        data = [replace(group, sigma=np.full_like(group.predicted_m, 0.2)) for group in groups()]
+        for group in data:
+            group.truth_m[:] = group.predicted_m * (group.truth_m / group.predicted_m) ** too_sure
+        report = calibrate(data, None, "")
+        assert (report.sigma.median > 0.4) == is_said
+        assert ("--max-sigma" in report.describe()) == is_said
+
+
 def test_distances_without_sigma_leave_the_factor_that_the_model_has():
     data = [replace(group, sigma=None) for group in groups(scale=1.3)]
     report = calibrate(data, DepthCalibration(1.0, sigma_factor=1.7), "")
