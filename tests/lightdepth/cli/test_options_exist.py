@@ -16,6 +16,7 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 OTHERS = {
     "--nproc_per_node", "--standalone", "--num_processes",  # torchrun, accelerate
     "--query-gpu", "--format", "--interval", "--shm-size", "--ipc",  # nvidia-smi, tegrastats, docker
+    "--packages-select",  # colcon
     "--debug", "--version", "--help", "--install-completion", "--show-completion",
 }  # fmt: skip
 
