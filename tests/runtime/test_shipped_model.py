@@ -6,12 +6,14 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from lightdepth_runtime import DepthEstimator
 from lightdepth_runtime.estimator import SHIPPED_MODEL
 from lightdepth_runtime.evaluation.evaluate import evaluate
 from lightdepth_runtime.evaluation.protocol import get_protocol
 from lightdepth_runtime.images.decode import read_image
+from lightdepth_runtime.models import find_model
 from lightdepth_runtime.pairs import load_pairs
 
 ROOT = Path(__file__).parents[2]
@@ -22,10 +24,35 @@ def test_it_is_under_four_million_parameters_and_18_mb_and_says_how_it_was_score
     assert SHIPPED_MODEL.stat().st_size < 18e6
     with DepthEstimator.load(device="cpu") as estimator:
         spec = estimator.spec
-    assert spec.parameters == 3_614_161
+    assert spec.parameters == 3_614_186
+    assert spec.sigma_tensor == "sigma"
     assert (spec.unit, spec.max_depth_m) == ("m", 10.0)
     assert spec.scores["protocol"] == get_protocol("eigen").id
     assert spec.scores["samples"] == 317
+
+
+def test_the_larger_network_ships_in_8_bits_with_its_scores():
+    with DepthEstimator.load("resnet18", device="cpu") as estimator:
+        spec = estimator.spec
+    assert (spec.name, spec.parameters, spec.precision, spec.sigma_tensor) == ("resnet18", 14_330_402, "int8", "sigma")
+    assert find_model("resnet18").stat().st_size < 15e6
+    assert spec.scores["samples"] == 317
+
+
+@pytest.mark.parametrize("name", ["lite0", "resnet18"])
+def test_no_blob_stands_in_the_corners(name):
+    """NYU's white border once taught networks that corners are far: up to 1.24 times what stood beside them."""
+    images = [read_image(path) for path in sorted(DEMO_DATA.glob("*/*_rgb.jpg"))[::4]]
+    with DepthEstimator.load(name, device="cpu") as estimator:
+        depths = [estimator(image, resolution="model") for image in images]
+    for rows, columns, inner in (
+        (slice(0, 5), slice(0, 5), (slice(12, 20), slice(12, 20))),
+        (slice(0, 5), slice(-5, None), (slice(12, 20), slice(-20, -12))),
+        (slice(-5, None), slice(0, 5), (slice(-20, -12), slice(12, 20))),
+        (slice(-5, None), slice(-5, None), (slice(-20, -12), slice(-20, -12))),
+    ):
+        ratio = np.median([depth_m[rows, columns].mean() / depth_m[inner].mean() for depth_m in depths])
+        assert ratio < 1.1
 
 
 def test_it_gives_metres_in_rooms_and_from_a_camera_it_never_saw():
@@ -47,15 +74,16 @@ def test_infer_needs_no_model_argument(tmp_path):
     assert 0.3 < np.median(depth_m) < 10
 
 
-def test_the_wheel_holds_it_with_its_card_and_licence_under_20_mb(tmp_path):
+def test_the_wheel_holds_both_with_cards_and_licence_under_30_mb(tmp_path):
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT / "runtime", check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
-    assert wheel.stat().st_size < 20e6
+    assert wheel.stat().st_size < 30e6
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
         text = archive.read(metadata).decode()
-    assert {f"lightdepth_runtime/models/{name}" for name in ("lite0.onnx", "lite0.md", "LICENSE-WEIGHTS.txt")} <= names
+    models = ("lite0.onnx", "lite0.md", "resnet18.onnx", "resnet18.md", "LICENSE-WEIGHTS.txt")
+    assert {f"lightdepth_runtime/models/{name}" for name in models} <= names
     assert "License-Expression: MIT AND LicenseRef-LightDepth-Weights" in text
     assert any(name.endswith("licenses/lightdepth_runtime/models/LICENSE-WEIGHTS.txt") for name in names)
