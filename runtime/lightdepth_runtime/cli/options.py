@@ -85,7 +85,7 @@ def _parse_known_distance(text: str) -> Any:  # Any: a KnownDistance, whose modu
         raise typer.BadParameter(f"{text!r} is not IMAGE,x,y,METRES, like shelf.jpg,320,240,2.15.") from error
 
 
-MODEL_HELP = "A model: a file, the folder of a training run (its best checkpoint), or the name of the shipped model."
+MODEL_HELP = "A model: a file, a training run's folder (its best checkpoint), or a shipped one's name: lite0, resnet18."
 Model = Annotated[str | None, typer.Argument(metavar="MODEL", help=f"{MODEL_HELP} Default: lite0.")]
 Models = Annotated[
     list[str] | None,
