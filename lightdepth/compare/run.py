@@ -88,7 +88,7 @@ def run_all(
         show: told each scored pair's number, its frame, and each model's views.
     """
     left_out = 0
-    how = [[(scorer.protocol, scorer.kind) for scorer in run.scorers] for run in runs]
+    how: list[list[tuple[Protocol, DepthKind]]] = [[(s.protocol, s.kind) for s in run.scorers] for run in runs]
 
     def predict(frames: Iterable[tuple[int, Pair, FrameData]], *, timed: bool) -> Iterator[_Predicted]:
         nonlocal left_out

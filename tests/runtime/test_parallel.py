@@ -58,7 +58,7 @@ def test_items_are_read_only_a_little_ahead():
 
 
 def test_a_killed_worker_is_named():
-    with pytest.raises(LightDepthError, match=r"picture 7.*--workers"):
+    with pytest.raises(LightDepthError, match=r"picture 7.*fewer worker processes"):
         list(ordered_map(os._exit, [7], 2, name=lambda code: f"picture {code}"))
 
 

@@ -14,9 +14,10 @@ __all__ = ["completed"]
 
 _JPEG_START, _PNG_START = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 _END_OF_IMAGE, _PROGRESSIVE = 0xD9, 0xC2
-_STANDALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length: TEM, RST0-7, SOI
+_RESTARTS = range(0xD0, 0xD8)  # RST0-7, counted round and round
+_STANDALONE = {0x01, 0xD8, *_RESTARTS}  # markers without a length: TEM, SOI, RST
 _JPEG_END = b"\xff\xd9"
-_TAILS = (b"", b"\x55" * 64, b"\xaa" * 64)  # what a decoder would take for more of the picture, if it missed some
+_MORE = (b"\x55" * 64, b"\xaa" * 64)  # what a decoder takes for more of the picture, if it misses some
 
 
 def completed(content: bytes, path: Path) -> bytes:
@@ -57,10 +58,13 @@ def _jpeg_markers(content: bytes) -> list[int]:
         marker = content[position + 1]
         if marker == _END_OF_IMAGE:
             return [*markers, marker]
-        if marker in (0x00, 0xFF) or marker in _STANDALONE:  # a stuffed or fill byte, or a marker alone
+        if marker in (0x00, 0xFF):  # a stuffed or a fill byte
             position += 1 if marker == 0xFF else 2
             continue
         markers.append(marker)
+        if marker in _STANDALONE:
+            position += 2
+            continue
         # Every other marker, start of scan included, has a length; coded data follows a scan's header.
         position += 2 + int.from_bytes(content[position + 2 : position + 4], "big")
 
@@ -70,12 +74,17 @@ def _lacks_only_its_end(body: bytes) -> bool:
 
     A progressive one may lack whole scans, which nothing would show, so it never counts as whole.
     """
-    if _PROGRESSIVE in _jpeg_markers(body):
+    markers = _jpeg_markers(body)
+    if _PROGRESSIVE in markers:
         return False
+    # Where a restart marker is due, a decoder reads on at that one alone.
+    restarts = [marker for marker in markers if marker in _RESTARTS]
+    due = _RESTARTS[(_RESTARTS.index(restarts[-1]) + 1) % len(_RESTARTS) if restarts else 0]
+    tails = (b"", *_MORE, bytes((0xFF, due)) + _MORE[0])
     cv2 = import_cv2()
     with quiet_cv2(), quiet_stderr():
         pictures = [
-            cv2.imdecode(np.frombuffer(body + tail + _JPEG_END, np.uint8), cv2.IMREAD_UNCHANGED) for tail in _TAILS
+            cv2.imdecode(np.frombuffer(body + tail + _JPEG_END, np.uint8), cv2.IMREAD_UNCHANGED) for tail in tails
         ]
     first = pictures[0]
     return first is not None and all(other is not None and np.array_equal(first, other) for other in pictures[1:])

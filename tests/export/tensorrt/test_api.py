@@ -32,12 +32,11 @@ CLASSES = {
     "profile": "IOptimizationProfile.",
     "timing_cache": "ITimingCache.",
     "runtime": "Runtime.",
-    "_runtime": "Runtime.",
     "engine": "ICudaEngine.",
-    "_engine": "ICudaEngine.",
     "inspector": "EngineInspector.",
-    "_context": "IExecutionContext.",
+    "context": "IExecutionContext.",
 }
+HOLDERS = {"self", "_loaded", "loaded"}  # `self._loaded.context` is a context as `context` is
 # Of TensorRT-RTX alone, and reached only where `trt.ComputeCapability` is there.
 RTX_ONLY = {"ComputeCapability", "IBuilderConfig.num_compute_capabilities", "IBuilderConfig.set_compute_capability"}
 EXPORT, RUNTIME = Path(lightdepth_export.__file__).parent, Path(lightdepth_runtime.backends.__file__).parent
@@ -84,7 +83,7 @@ def names_used():
                 node = node.value
             if isinstance(node, ast.Name):
                 parts.insert(0, node.id)
-            if parts[:1] == ["self"]:
+            while parts and parts[0] in HOLDERS:
                 del parts[0]
             if len(parts) > 1 and parts[0] in CLASSES:
                 found.add(CLASSES[parts[0]] + ".".join(parts[1:]))

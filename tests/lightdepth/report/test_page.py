@@ -115,6 +115,6 @@ def test_a_gpus_throttling_stands_in_the_report(monkeypatch):
     backend = FakeBackend()
     backend.device = "cuda"
     frame = np.zeros((60, 80, 3), np.uint8)
-    schedule = Schedule(rounds=1, turn_ms=1.0, warm_up_ms=1.0)
+    schedule = Schedule(rounds=1, turn_ms=1.0, warm_up_calls=1)
     result = bench([Contestant(backend, 1000, None)], frame, schedule, open_probe=FakeProbe)
     assert "SwPowerCap" in bench_html(result, COMMAND)

@@ -56,5 +56,6 @@ def test_a_file_newer_than_the_runtime_names_both_versions_and_the_package(tmp_p
 )
 def test_any_numbered_nvidia_device_is_a_gpu_and_the_control_files_alone_are_none(tmp_path, monkeypatch, name, is_gpu):
     monkeypatch.setattr(onnx_session, "DEVICES", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     (tmp_path / name).touch()
     assert has_nvidia_device() is is_gpu

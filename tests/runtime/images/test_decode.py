@@ -39,14 +39,12 @@ def test_whole_files_pass(name):
 
 
 @pytest.mark.parametrize("name", FILES)
-@given(share=st.floats(0, 1, exclude_max=True))
-@settings(deadline=None)
-def test_files_cut_anywhere_are_refused(name, share):
+def test_files_cut_anywhere_are_refused(name):
     content = FILES[name]
     content = content[:-2] if name in ("jpeg", "jpeg with restart markers") else content  # those are given an end
-    cut = 8 + int(share * (len(content) - 8))  # after the signature, by which a format is known
-    with pytest.raises(LightDepthError, match="frame is truncated"):
-        completed(content[:cut], PATH)
+    for cut in range(8, len(content)):  # after the signature, by which a format is known
+        with pytest.raises(LightDepthError, match="frame is truncated"):
+            completed(content[:cut], PATH)
 
 
 @pytest.mark.parametrize("name", ["jpeg", "jpeg with restart markers"])
