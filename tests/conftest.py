@@ -8,8 +8,7 @@ from pathlib import Path
 import packagings
 import pytest
 
-
-# What may be missing on a machine that has what the `dev` extras bring. Any other skip fails the run: a test that nobody
+# What may be missing on a machine that has what the `dev` extras bring. Any other skip fails the run: a test that never
 # runs proves nothing.
 EXPECTED_SKIPS = (
     "GPU",
