@@ -16,7 +16,8 @@ from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.parallel import IN_FLIGHT, Workers, worker_count
 
 SLEEPS = """
-import time
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background ignores interrupts
 from lightdepth_runtime.parallel import Workers
 if __name__ == "__main__":
     with Workers(2) as pool:
@@ -58,7 +59,7 @@ def test_items_are_read_only_a_little_ahead():
 
 
 def test_a_killed_worker_is_named():
-    with pytest.raises(LightDepthError, match=r"picture 7.*fewer worker processes"):
+    with pytest.raises(LightDepthError, match=r"picture 7.*--workers"):
         list(ordered_map(os._exit, [7], 2, name=lambda code: f"picture {code}"))
 
 
@@ -90,7 +91,9 @@ def test_an_interrupt_ends_workers_that_are_busy(tmp_path):
     pytest.fail("a worker outlived the command")
 
 
-def test_an_ended_worker_leaves_nothing_half_written(tmp_path):
+def test_an_ended_worker_leaves_nothing_half_written(tmp_path, request):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background ignores interrupts
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     threading.Timer(3, os.kill, [os.getpid(), signal.SIGINT]).start()
     with pytest.raises(KeyboardInterrupt):
         list(ordered_map(hold_half_written, [tmp_path / name for name in ("a.bin", "b.bin")], 2))
