@@ -35,7 +35,7 @@ from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.backends import Backend, open_backend
 from lightdepth_runtime.backends.device_buffers import open_cuda
 from lightdepth_runtime.backends.tensorrt_module import Flavour
-from lightdepth_runtime.bench.bench import Contestant, bench, open_contestant
+from lightdepth_runtime.bench.bench import Candidate, bench, open_candidate
 from lightdepth_runtime.bench.machine import describe_machine
 from lightdepth_runtime.bench.run import read_frame
 from lightdepth_runtime.bench.timing import Schedule, time_interleaved
@@ -115,38 +115,36 @@ def files(setting: Setting) -> Values:
 def latency(setting: Setting) -> Values:
     """Time every network on every backend of this machine, in one interleaved run."""
     frame, frame_name = read_frame(None)
-    contestants, missing = [], {}
-    for label, make in _contestants(setting).items():
+    candidates, missing = [], {}
+    for label, make in _candidates(setting).items():
         try:
-            contestants.append((label, make()))
+            candidates.append((label, make()))
         except Exception as error:  # whatever a driver or library raises: the others are still timed
             missing[label] = _first_line(error)
     schedule = Schedule(rounds=3 if setting.smoke else 15, turn_ms=20 if setting.smoke else 60)
-    result = bench([c for _, c in contestants], frame, schedule, frame_name=frame_name).to_dict()
-    for row, (label, contestant) in zip(result["rows"], contestants, strict=True):
+    result = bench([c for _, c in candidates], frame, schedule, frame_name=frame_name).to_dict()
+    for row, (label, candidate) in zip(result["rows"], candidates, strict=True):
         row["label"] = label
-        row["device_reason"] = getattr(contestant.backend, "device_reason", None)
+        row["device_reason"] = getattr(candidate.backend, "device_reason", None)
     return {"bench": result, "missing": missing}
 
 
-def _contestants(setting: Setting) -> dict[str, Callable[[], Contestant]]:
+def _candidates(setting: Setting) -> dict[str, Callable[[], Candidate]]:
     """Name what is timed; the baseline first, so that ratios compare with it."""
-    made: dict[str, Callable[[], Contestant]] = {}
+    made: dict[str, Callable[[], Candidate]] = {}
     for stem in ("baseline", "resnet18", "lite0"):
         for suffix in (".onnx", ".fp16.onnx"):
             path = setting.files / f"{stem}{suffix}"
             if path.is_file():
-                made[f"{path.stem} ONNX Runtime"] = lambda path=path: open_contestant(
-                    path, setting.device, memory=False
-                )
+                made[f"{path.stem} ONNX Runtime"] = lambda path=path: open_candidate(path, setting.device, memory=False)
         checkpoint = setting.files / f"{stem}.safetensors"
         if checkpoint.is_file():
             for half in (False,) if setting.smoke else (False, True):
-                made[f"{stem} torch{' fp16' * half}"] = lambda path=checkpoint, half=half: Contestant(
+                made[f"{stem} torch{' fp16' * half}"] = lambda path=checkpoint, half=half: Candidate(
                     open_checkpoint(path, setting.device, None, half=half), path.stat().st_size, None
                 )
     for path in sorted(setting.files.glob("*.engine")):
-        made[f"{path.stem} engine"] = lambda path=path: open_contestant(path, "auto", memory=False)
+        made[f"{path.stem} engine"] = lambda path=path: open_candidate(path, "auto", memory=False)
     return made
 
 

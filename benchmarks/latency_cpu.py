@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from lightdepth.baselines.baseline import Baseline, export_baseline
 from lightdepth.bench import export_untrained
 from lightdepth_runtime.atomic import write_json
-from lightdepth_runtime.bench.bench import BenchResult, BenchRow, bench, open_contestant
+from lightdepth_runtime.bench.bench import BenchResult, BenchRow, bench, open_candidate
 from lightdepth_runtime.bench.machine import usable_cores
 from lightdepth_runtime.bench.run import read_frame
 from lightdepth_runtime.bench.table import bench_table
@@ -86,9 +86,9 @@ def _export(folder: Path) -> list[Path]:
 
 
 def _measure(paths: list[Path], frame: NDArray[np.uint8], frame_name: str, threads: int, rounds: int) -> BenchResult:
-    contestants = [open_contestant(path, "cpu", threads) for path in track(paths, "Loading", len(paths))]
+    candidates = [open_candidate(path, "cpu", threads) for path in track(paths, "Loading", len(paths))]
     if importlib.util.find_spec("openvino"):
-        contestants += [open_contestant(path, "openvino", threads, memory=False) for path in paths]
+        candidates += [open_candidate(path, "openvino", threads, memory=False) for path in paths]
     else:
         print("OpenVINO is not installed, so only ONNX Runtime is measured (pip install openvino).")
 
@@ -96,9 +96,9 @@ def _measure(paths: list[Path], frame: NDArray[np.uint8], frame_name: str, threa
         return track(numbers, "Timing rounds", len(numbers))
 
     schedule = Schedule(rounds=rounds)
-    result = bench(contestants, frame, schedule, threads=threads, frame_name=frame_name, progress=progress)
-    for contestant in contestants:
-        contestant.backend.close()
+    result = bench(candidates, frame, schedule, threads=threads, frame_name=frame_name, progress=progress)
+    for candidate in candidates:
+        candidate.backend.close()
     return result
 
 

@@ -26,7 +26,7 @@ from .bench import typed_command
 from .options import AgainstWeights, Baseline, BaselineSpecFile, ComparedModels, ComparedWith, Domain, Report, Visualize
 
 if TYPE_CHECKING:
-    from ..compare.compare import Entrant
+    from ..compare.compare import Candidate
 
 __all__ = ["compare_command"]
 
@@ -76,21 +76,21 @@ def compare_command(
     if against is None and (against_weights or len(models or []) < 2):
         against = DEPTH_ANYTHING_SMALL
     with ExitStack() as stack:
-        entrants = []
+        candidates = []
         if against or baseline_file or baseline_spec:
             weights = against_weights or "hub"
             baseline = str(against), weights, baseline_file, baseline_spec
-            entrants.append(_open_baseline(stack, *baseline, device, threads))
-        entrants += open_candidates(stack, models or [None], pairs, domain=domain, device=device, threads=threads)
+            candidates.append(_open_baseline(stack, *baseline, device, threads))
+        candidates += open_candidates(stack, models or [None], pairs, domain=domain, device=device, threads=threads)
         keep = spread_indices(len(pairs), visualize)
         count = worker_count(workers, len(pairs))
         progress = tracker("Comparing", len(pairs))
         parts = ProtocolParts(crop=crop, max_depth_m=max_depth)
-        ranges_m = [e.predictor.spec.max_depth_m for e in entrants if isinstance(e.predictor, DepthEstimator)]
+        ranges_m = [e.predictor.spec.max_depth_m for e in candidates if isinstance(e.predictor, DepthEstimator)]
         chosen = choose_protocol(protocol, parts, packaging=pairs.packaging, range_m=max(ranges_m, default=NYU_RANGE_M))
-        comparison, frames = compare(entrants, pairs, protocol=chosen, keep=keep, workers=count, progress=progress)
+        comparison, frames = compare(candidates, pairs, protocol=chosen, keep=keep, workers=count, progress=progress)
     with result_folder(output, "compare") as folder:
-        written = write_comparison(folder, comparison, frames, entrants, typed_command())
+        written = write_comparison(folder, comparison, frames, candidates, typed_command())
         if report:
             pictures = written[2:]
             written.insert(2, write_compare_report(make_folder(report), comparison, pictures, typed_command(), threads))
@@ -106,12 +106,12 @@ def compare_command(
 
 def _open_baseline(
     stack: ExitStack, against: str, weights: str, file: Path | None, spec: Path | None, device: str, threads: int
-) -> Entrant:
+) -> Candidate:
     """Open the baseline: a file with its spec, or one that is known by name."""
     from lightdepth_runtime.backends.baseline import open_baseline, open_foreign
 
     from ..baselines.baseline import check_baseline_name
-    from ..compare.candidates import foreign_entrant, open_named_baseline
+    from ..compare.candidates import open_named_baseline, other_candidate
 
     if file is None:
         if spec is not None:
@@ -120,4 +120,4 @@ def _open_baseline(
         return open_named_baseline(stack, against, weights, device, threads)
     spec = spec or (beside if (beside := file.with_suffix(".json")).is_file() else None)
     opened = open_foreign(file, spec, device, threads) if spec else open_baseline(file, device, threads)
-    return foreign_entrant(stack.enter_context(closing(opened)))
+    return other_candidate(stack.enter_context(closing(opened)))

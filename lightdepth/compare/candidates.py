@@ -18,15 +18,15 @@ from lightdepth_runtime.spec import ModelSpec
 
 from ..baselines.depth_anything import HUB_REPOSITORIES
 from ..bench import export_for_timing
-from .compare import Entrant
+from .compare import Candidate
 
 __all__ = [
-    "baseline_entrant",
+    "baseline_candidate",
     "domain_of",
-    "foreign_entrant",
-    "lightdepth_entrant",
+    "lightdepth_candidate",
     "open_candidates",
     "open_named_baseline",
+    "other_candidate",
 ]
 
 NYU_PACKAGINGS = frozenset({"kaggle", "labelled mat"})  # two packagings of NYU Depth V2
@@ -40,7 +40,7 @@ def open_candidates(
     domain: str | None = None,
     device: str = "auto",
     threads: int | None = None,
-) -> list[Entrant]:
+) -> list[Candidate]:
     """Open models for a comparison; the stack closes them.
 
     Args:
@@ -55,48 +55,48 @@ def open_candidates(
     Raises:
         LightDepthError: no such model, or it can't be opened.
     """
-    entrants: list[Entrant] = []
+    candidates: list[Candidate] = []
     for model in models:
-        entrant = _open_candidate(stack, model, pairs, domain, device, threads)
-        if any(entrant.name == other.name for other in entrants):  # two runs of one network
-            entrant = replace(entrant, name=f"{entrant.name} ({model})")
-        if any(entrant.name == other.name for other in entrants):
+        candidate = _open_candidate(stack, model, pairs, domain, device, threads)
+        if any(candidate.name == other.name for other in candidates):  # two runs of one network
+            candidate = replace(candidate, name=f"{candidate.name} ({model})")
+        if any(candidate.name == other.name for other in candidates):
             raise LightDepthError(f"{model} is named twice; compare different models.")
-        entrants.append(entrant)
-    return entrants
+        candidates.append(candidate)
+    return candidates
 
 
 def _open_candidate(
     stack: ExitStack, model: str | None, pairs: PairSet, domain: str | None, device: str, threads: int | None
-) -> Entrant:
+) -> Candidate:
     if model in HUB_REPOSITORIES:
         return open_named_baseline(stack, str(model), "hub", device, threads)
     path = find_model(model, also=HUB_REPOSITORIES)
     if is_baseline(path):
-        return foreign_entrant(stack.enter_context(closing(open_baseline(path, device, threads))))
+        return other_candidate(stack.enter_context(closing(open_baseline(path, device, threads))))
     if (spec := path.with_suffix(".json")).is_file() and path.suffix == ".onnx":
-        return foreign_entrant(stack.enter_context(closing(open_foreign(path, spec, device, threads))))
+        return other_candidate(stack.enter_context(closing(open_foreign(path, spec, device, threads))))
     if path.suffix == ".safetensors":  # timed in the runtime that the others run in
         folder = stack.enter_context(TemporaryDirectory(prefix="lightdepth-"))
         path = export_for_timing(path, Path(folder))
-    return lightdepth_entrant(stack.enter_context(DepthEstimator.load(path, device, threads)), pairs, domain)
+    return lightdepth_candidate(stack.enter_context(DepthEstimator.load(path, device, threads)), pairs, domain)
 
 
-def open_named_baseline(stack: ExitStack, name: str, weights: str, device: str, threads: int | None) -> Entrant:
+def open_named_baseline(stack: ExitStack, name: str, weights: str, device: str, threads: int | None) -> Candidate:
     """Open one of the baselines that are known by name."""
     from ..baselines.baseline import Baseline  # here: it brings transformers
 
-    return baseline_entrant(stack.enter_context(Baseline(weights, name, device=device, threads=threads)))
+    return baseline_candidate(stack.enter_context(Baseline(weights, name, device=device, threads=threads)))
 
 
-def foreign_entrant(backend: BaselineBackend) -> Entrant:
+def other_candidate(backend: BaselineBackend) -> Candidate:
     """Enter a network that a spec file describes; nothing is known of its training data."""
     spec = backend.spec
     domain = "untrained" if spec.is_random else "other data"
-    return Entrant(spec.name, backend, spec.kind, spec.parameters, spec.weights, "not stated", domain)
+    return Candidate(spec.name, backend, spec.kind, spec.parameters, spec.weights, "not stated", domain)
 
 
-def lightdepth_entrant(estimator: DepthEstimator, pairs: PairSet, stated_domain: str | None = None) -> Entrant:
+def lightdepth_candidate(estimator: DepthEstimator, pairs: PairSet, stated_domain: str | None = None) -> Candidate:
     """Enter a LightDepth model; its spec says what it was trained on.
 
     Raises:
@@ -109,17 +109,17 @@ def lightdepth_entrant(estimator: DepthEstimator, pairs: PairSet, stated_domain:
     if stated_domain and domain != "untrained":
         domain = stated_domain
     weights = "random" if domain == "untrained" else "trained"
-    return Entrant(spec.name, estimator, "metric", spec.parameters, weights, spec.training_data, domain)
+    return Candidate(spec.name, estimator, "metric", spec.parameters, weights, spec.training_data, domain)
 
 
-def baseline_entrant(baseline: Any) -> Entrant:  # Any: a Baseline, whose module is only imported to run one
+def baseline_candidate(baseline: Any) -> Candidate:  # Any: a Baseline, whose module is only imported to run one
     """Enter a baseline: as released it never saw the pairs' training set, of other weights nothing is known."""
     model = baseline.model
     training, domain = {
         "hub": ("its authors' mixture", "zero-shot"),
         "random": ("nothing", "untrained"),
     }.get(model.weights, (f"unknown ({model.weights})", "other data"))
-    return Entrant(model.name, baseline, model.kind, model.parameters, model.weights, training, domain)
+    return Candidate(model.name, baseline, model.kind, model.parameters, model.weights, training, domain)
 
 
 def domain_of(spec: ModelSpec, pairs: PairSet) -> str:

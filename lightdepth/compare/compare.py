@@ -22,7 +22,7 @@ from lightdepth_runtime.spec import DepthKind
 
 from .run import Run, Views, run_all
 
-__all__ = ["ComparedFrame", "Comparison", "Entrant", "Row", "compare", "rank"]
+__all__ = ["Candidate", "ComparedFrame", "Comparison", "Row", "compare", "rank"]
 
 SCHEMA = "lightdepth.compare/1"
 METRIC_ALIGNMENTS: tuple[Alignment, ...] = ("none", "median", "scale-shift")
@@ -32,7 +32,7 @@ METRIC_NAMES = tuple(metric.name for metric in fields(DepthMetrics))
 
 
 @dataclass(frozen=True)
-class Entrant:
+class Candidate:
     """A model in the comparison.
 
     `training` says what it was trained on and `domain` how that relates to the pairs: "in-domain", "zero-shot",
@@ -178,7 +178,7 @@ class Comparison:
 
 
 def compare(
-    entrants: Sequence[Entrant],
+    candidates: Sequence[Candidate],
     pairs: PairSet,
     *,
     protocol: Protocol = PROTOCOLS["eigen"],
@@ -189,7 +189,7 @@ def compare(
     """Run every model on every pair once and score it under each alignment.
 
     Args:
-        entrants: the models, with distinct names.
+        candidates: the models, with distinct names.
         pairs: the same for all of them.
         protocol: whose crop and range count; its alignment is each model's own.
         keep: indices of the pairs whose predictions are returned for pictures.
@@ -202,15 +202,15 @@ def compare(
     """
     if not len(pairs):
         raise LightDepthError(f"{pairs.root} has no pairs to compare on.")
-    runs = [Run(entrant, protocol) for entrant in entrants]
+    runs = [Run(candidate, protocol) for candidate in candidates]
     frames: list[ComparedFrame] = []
 
     def show(number: int, frame: FrameData, views: list[Views]) -> None:
         if number in keep:
             image, truth_m = protocol.view(frame.image, frame.depth_m)
             shown = zip(runs, views, strict=True)
-            predictions = {run.entrant.name: seen[0][0] for run, seen in shown if seen}
-            sigmas = {run.entrant.name: sigma_of(run.entrant.predictor, image) for run in runs}
+            predictions = {run.candidate.name: seen[0][0] for run, seen in shown if seen}
+            sigmas = {run.candidate.name: sigma_of(run.candidate.predictor, image) for run in runs}
             pair = pairs.pairs[number]
             frames.append(ComparedFrame(pair.name, pair.scene, image, truth_m, predictions, sigmas))
 
@@ -228,16 +228,16 @@ def compare(
 def _rows(run: Run) -> list[Row]:
     """Return one row a protocol, or one without accuracy."""
     scored = [(scorer.protocol, scorer.scores()) for scorer in run.scorers] or [(None, None)]
-    entrant = run.entrant
+    candidate = run.candidate
     return [
         Row(
-            model=entrant.name,
-            kind=entrant.kind,
-            domain=entrant.domain,
-            training=entrant.training,
-            weights=entrant.weights,
-            parameters=entrant.parameters,
-            backend=entrant.backend,
+            model=candidate.name,
+            kind=candidate.kind,
+            domain=candidate.domain,
+            training=candidate.training,
+            weights=candidate.weights,
+            parameters=candidate.parameters,
+            backend=candidate.backend,
             latency_ms_p50=run.latency_ms_p50,
             protocol=protocol,
             scores=scores,

@@ -19,7 +19,7 @@ from lightdepth_runtime.parallel import Workers
 from lightdepth_runtime.spec import DepthKind
 
 if TYPE_CHECKING:
-    from .compare import Entrant
+    from .compare import Candidate
 
 __all__ = ["Run", "run_all"]
 
@@ -33,9 +33,9 @@ Views = list[tuple[NDArray[np.float32], NDArray[np.float32]]]  # each a predicti
 class Run:
     """What one model scored and how long it took."""
 
-    def __init__(self, entrant: Entrant, protocol: Protocol) -> None:
-        self.entrant = entrant
-        self.scorers = [Scorer(replace(protocol, alignment=kind), entrant.kind) for kind in entrant.alignments]
+    def __init__(self, candidate: Candidate, protocol: Protocol) -> None:
+        self.candidate = candidate
+        self.scorers = [Scorer(replace(protocol, alignment=kind), candidate.kind) for kind in candidate.alignments]
         self._base = protocol  # alignments share its frames and flips, and so its predictions
         self._latencies_ms: list[float] = []
 
@@ -48,12 +48,14 @@ class Run:
         """Predict one frame; nothing where the model is only timed."""
         if not self.scorers and not timed:
             return []
-        views = predict_views(self._timed if timed else self.entrant.predictor, frame.image, frame.depth_m, self._base)
+        views = predict_views(
+            self._timed if timed else self.candidate.predictor, frame.image, frame.depth_m, self._base
+        )
         return views if self.scorers else []
 
     def _timed(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         start = time.perf_counter()
-        prediction = self.entrant.predictor(image)
+        prediction = self.candidate.predictor(image)
         self._latencies_ms.append((time.perf_counter() - start) * 1e3)
         return prediction
 

@@ -15,7 +15,7 @@ from lightdepth_runtime.evaluation.alignment import fit_alignment
 from lightdepth_runtime.evaluation.protocol import Protocol
 from lightdepth_runtime.images.preprocess import resize_depth
 
-from ..compare.compare import ComparedFrame, Comparison, Entrant
+from ..compare.compare import Candidate, ComparedFrame, Comparison
 from ..compare.panels import Depth, DepthError, Note, Panel, Photo, Sigma, draw_panels, photo_title, signed_error
 from .compare_tables import ALIGNMENTS, accuracy_table, error_tables, interval_note, models_table, other_average_table
 from .table import markdown_table
@@ -29,7 +29,7 @@ def write_comparison(
     folder: Path,
     comparison: Comparison,
     frames: Sequence[ComparedFrame],
-    entrants: Sequence[Entrant],
+    candidates: Sequence[Candidate],
     command: Sequence[str] = (),
 ) -> list[Path]:
     """Write `panel_NN.png`, `compare.json` and `compare.md`; the tables come last, when all they name is there.
@@ -40,7 +40,7 @@ def write_comparison(
     make_folder(folder)
     pictures = [folder / f"panel_{number:02d}.png" for number in range(1, len(frames) + 1)]
     for path, frame in zip(pictures, frames, strict=True):
-        draw_panels(compare_panel(frame, entrants, comparison.base), path)
+        draw_panels(compare_panel(frame, candidates, comparison.base), path)
     names = [path.name for path in pictures]
     write_json(folder / "compare.json", {**comparison.to_dict(), "panels": names})
     write_text(folder / "compare.md", compare_markdown(comparison, names, command))
@@ -79,7 +79,7 @@ def compare_markdown(comparison: Comparison, pictures: Sequence[str] = (), comma
     return "\n".join(lines).rstrip() + "\n"
 
 
-def compare_panel(frame: ComparedFrame, entrants: Sequence[Entrant], base: Protocol) -> list[Panel]:
+def compare_panel(frame: ComparedFrame, candidates: Sequence[Candidate], base: Protocol) -> list[Panel]:
     """Build two rows: input, truth and every model on one scale in metres; below, the models' errors.
 
     Where a model has sigma, a third row shows it.
@@ -90,29 +90,29 @@ def compare_panel(frame: ComparedFrame, entrants: Sequence[Entrant], base: Proto
     ]
     below: list[Note | DepthError] = [Note(""), Note(f"{frame.scene}\n\nprediction - truth")]
     sure: list[Note | Sigma] = [Note(""), Note("sigma: what the model\ntakes its own error for")]
-    for entrant in entrants:
-        prediction = frame.predictions.get(entrant.name)
+    for candidate in candidates:
+        prediction = frame.predictions.get(candidate.name)
         if prediction is None:
-            top.append(Note(f"{entrant.name}\n\nrandom weights:\nno depth to show"))
+            top.append(Note(f"{candidate.name}\n\nrandom weights:\nno depth to show"))
             below.append(Note(""))
             sure.append(Note(""))
             continue
-        metres, how = _in_metres(prediction, frame.truth_m, entrant, base)
-        top.append(Depth(f"{entrant.name}\n{how}", metres))
+        metres, how = _in_metres(prediction, frame.truth_m, candidate, base)
+        top.append(Depth(f"{candidate.name}\n{how}", metres))
         below.append(DepthError(f"Error, {how}", signed_error(metres, frame.truth_m)))
-        sigma = frame.sigmas.get(entrant.name)
-        sure.append(Note("without sigma") if sigma is None else Sigma(f"Sigma, {entrant.name}", sigma))
+        sigma = frame.sigmas.get(candidate.name)
+        sure.append(Note("without sigma") if sigma is None else Sigma(f"Sigma, {candidate.name}", sigma))
     rows = (top, below, sure) if any(isinstance(picture, Sigma) for picture in sure) else (top, below)
     return [Panel(tuple(row)) for row in rows]
 
 
 def _in_metres(
-    prediction: NDArray[np.float32], truth_m: NDArray[np.float32], entrant: Entrant, base: Protocol
+    prediction: NDArray[np.float32], truth_m: NDArray[np.float32], candidate: Candidate, base: Protocol
 ) -> tuple[NDArray[np.floating], str]:
     """Bring a prediction to metres of the truth's size: raw where it is metric, else by its own alignment."""
-    protocol = replace(base, alignment=entrant.alignments[0])
+    protocol = replace(base, alignment=candidate.alignments[0])
     resized = resize_depth(prediction, truth_m.shape[0], truth_m.shape[1])
     mask = protocol.valid(truth_m)
-    fit = fit_alignment(resized[mask], truth_m[mask], protocol.alignment, entrant.kind)
+    fit = fit_alignment(resized[mask], truth_m[mask], protocol.alignment, candidate.kind)
     metres = np.clip(fit.apply(resized), protocol.min_depth_m, protocol.max_depth_m)
     return metres, "raw metres" if protocol.alignment == "none" else "scale and shift fitted"

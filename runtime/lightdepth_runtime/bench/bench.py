@@ -21,7 +21,7 @@ from .machine import CpuWatch, describe_machine, load_average, usable_cores
 from .peak_memory import measure_fresh_run
 from .timing import Samples, Schedule, time_interleaved
 
-__all__ = ["BenchResult", "BenchRow", "Contestant", "Ratio", "Runnable", "bench", "open_contestant", "unique_labels"]
+__all__ = ["BenchResult", "BenchRow", "Candidate", "Ratio", "Runnable", "bench", "open_candidate", "unique_labels"]
 
 SCHEMA = "lightdepth.bench/1"
 BUSY_SHARE = 0.1  # more than this of the CPU in other hands makes the figures doubtful
@@ -51,7 +51,7 @@ class Runnable(Protocol):
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Candidate:
     """A model ready to be timed, with the figures that need no clock."""
 
     backend: Runnable
@@ -154,7 +154,7 @@ class BenchResult:
         }
 
 
-def open_contestant(path: Path, device: str = "auto", threads: int | None = None, *, memory: bool = True) -> Contestant:
+def open_candidate(path: Path, device: str = "auto", threads: int | None = None, *, memory: bool = True) -> Candidate:
     """Open a model file of any kind for a bench; `memory` also starts it in a process of its own.
 
     Raises:
@@ -168,13 +168,13 @@ def open_contestant(path: Path, device: str = "auto", threads: int | None = None
             "time the file without `.frame` in its name."
         )
     if not memory:
-        return Contestant(backend, path.stat().st_size, None)
+        return Candidate(backend, path.stat().st_size, None)
     fresh = measure_fresh_run(path, device, threads)
-    return Contestant(backend, path.stat().st_size, fresh.peak_bytes, fresh.cold_start_ms)
+    return Candidate(backend, path.stat().st_size, fresh.peak_bytes, fresh.cold_start_ms)
 
 
 def bench(
-    contestants: Sequence[Contestant],
+    candidates: Sequence[Candidate],
     frame: NDArray[np.uint8],
     schedule: Schedule | None = None,
     *,
@@ -187,7 +187,7 @@ def bench(
     """Time the models on one frame, in turns.
 
     Args:
-        contestants: what `open_contestant` returns; ratios compare the first of each precision with its others.
+        candidates: what `open_candidate` returns; ratios compare the first of each precision with its others.
         frame: uint8 RGB (H, W, 3); each model gets it at its own input size.
         schedule: rounds, warm-up and the length of a turn.
         threads: what the models were opened with, for the record.
@@ -198,14 +198,14 @@ def bench(
     """
     schedule = schedule or Schedule()
     load, watch = load_average(), CpuWatch()
-    networks = [_call(contestant, frame) for contestant in contestants]
-    whole = [contestant.whole_call(frame) for contestant in contestants]
+    networks = [_call(candidate, frame) for candidate in candidates]
+    whole = [candidate.whole_call(frame) for candidate in candidates]
     timings = time_interleaved([*networks, *whole], schedule, progress=progress)
     samples, whole_samples = timings[: len(networks)], timings[len(networks) :]
     others = watch.others_share()
-    readings, source = _read_gpu(contestants, networks, open_probe)
-    timed_twice = zip(contestants, samples, whole_samples, readings, strict=True)
-    rows = tuple(_row(contestant, timed, calls, matmul_gflops, gpu) for contestant, timed, calls, gpu in timed_twice)
+    readings, source = _read_gpu(candidates, networks, open_probe)
+    timed_twice = zip(candidates, samples, whole_samples, readings, strict=True)
+    rows = tuple(_row(candidate, timed, calls, matmul_gflops, gpu) for candidate, timed, calls, gpu in timed_twice)
     settings = {
         "threads": threads or usable_cores(),
         **asdict(schedule),
@@ -223,17 +223,17 @@ def bench(
     )
 
 
-def _call(contestant: Contestant, frame: NDArray[np.uint8]) -> Callable[[], object]:
-    batch = contestant.input_for(frame)
-    return lambda: contestant.backend.run(batch)
+def _call(candidate: Candidate, frame: NDArray[np.uint8]) -> Callable[[], object]:
+    batch = candidate.input_for(frame)
+    return lambda: candidate.backend.run(batch)
 
 
 def _read_gpu(
-    contestants: Sequence[Contestant], networks: Sequence[Callable[[], object]], open_probe: Callable[[], GpuProbe]
+    candidates: Sequence[Candidate], networks: Sequence[Callable[[], object]], open_probe: Callable[[], GpuProbe]
 ) -> tuple[list[GpuReadings | None], str]:
     """Return the readings of each model that runs on a GPU, and where they come from or why there are none."""
-    on_gpu = [contestant.backend.device != "cpu" for contestant in contestants]
-    none: list[GpuReadings | None] = [None] * len(contestants)
+    on_gpu = [candidate.backend.device != "cpu" for candidate in candidates]
+    none: list[GpuReadings | None] = [None] * len(candidates)
     if not any(on_gpu):
         return none, "none: no model ran on a GPU"
     try:
@@ -248,9 +248,9 @@ def _read_gpu(
 
 
 def _row(
-    contestant: Contestant, timed: Samples, whole: Samples, matmul_gflops: float | None, gpu: GpuReadings | None
+    candidate: Candidate, timed: Samples, whole: Samples, matmul_gflops: float | None, gpu: GpuReadings | None
 ) -> BenchRow:
-    spec, backend = contestant.backend.spec, contestant.backend
+    spec, backend = candidate.backend.spec, candidate.backend
     p50 = timed.percentile_ms(50)
     on_cpu = backend.device == "cpu"  # the matrix product is the processor's
     reached_gflops = 2 * spec.gmacs / (p50 / 1e3) if spec.gmacs and on_cpu else None
@@ -258,7 +258,7 @@ def _row(
         model=spec.name,
         parameters=spec.parameters,
         gmacs=spec.gmacs,
-        size_bytes=contestant.size_bytes,
+        size_bytes=candidate.size_bytes,
         backend=f"{backend.name} {backend.device}",
         precision=spec.precision,
         input_height=spec.input_height,
@@ -267,10 +267,10 @@ def _row(
         latency_ms_p90=timed.percentile_ms(90),
         latency_ms_p99=timed.percentile_ms(99),
         images_per_s=1e3 / p50,
-        peak_memory_bytes=contestant.peak_memory_bytes,
+        peak_memory_bytes=candidate.peak_memory_bytes,
         weights=_weights(spec),
         call_ms_p50=whole.percentile_ms(50),
-        cold_start_ms=contestant.cold_start_ms,
+        cold_start_ms=candidate.cold_start_ms,
         matmul_share=_divide(reached_gflops, matmul_gflops),
         scores=dict(spec.scores) or None if isinstance(spec, ModelSpec) else None,
         gpu=gpu,

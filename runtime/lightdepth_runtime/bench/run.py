@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..images.decode import read_image
 from ..progress import track
-from .bench import BenchResult, bench, open_contestant
+from .bench import BenchResult, bench, open_candidate
 from .machine import usable_cores
 from .matmul_peak import measure_matmul_gflops
 from .timing import Schedule
@@ -42,17 +42,17 @@ def run_bench(
 ) -> BenchResult:
     """Open each row's file on its device, with the same threads, time them, show progress, close them."""
     threads = options.threads or usable_cores()
-    contestants = []
+    candidates = []
     try:
         for path, device in track(rows, "Loading", len(rows)):
-            contestants.append(open_contestant(path, device, threads, memory=options.memory))
-            backend = contestants[-1].backend
+            candidates.append(open_candidate(path, device, threads, memory=options.memory))
+            backend = candidates[-1].backend
             if reason := getattr(backend, "device_reason", None):
                 print(f"{path.name}: device {backend.device}, {reason}")
         schedule = Schedule(rounds=options.rounds)
         peak = measure_matmul_gflops(threads) if options.memory else None
         return bench(
-            contestants,
+            candidates,
             frame,
             schedule,
             threads=threads,
@@ -61,8 +61,8 @@ def run_bench(
             progress=lambda numbers: track(numbers, "Timing rounds", len(numbers)),
         )
     finally:
-        for contestant in contestants:
-            contestant.backend.close()
+        for candidate in candidates:
+            candidate.backend.close()
 
 
 def read_frame(image: Path | None) -> tuple[NDArray[np.uint8], str]:

@@ -1,4 +1,4 @@
-"""Frames of a video file, in order, each with its time in the film."""
+"""Frames of a video file, in order, each with its time in the video."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -72,7 +72,7 @@ def read_rgb(capture: Capture) -> NDArray[np.uint8] | None:
 
 
 class VideoFile(Closing):
-    """Read a video file as frames; stamps count from the film's beginning.
+    """Read a video file as frames; stamps count from the beginning.
 
     Where the picture's size changes within a file, OpenCV brings all frames to the size of the first. `fps` and `count`
     are what the container says, `count` None where it doesn't. A file that ends early gives the frames it has and then

@@ -27,8 +27,8 @@ from .outcome import Outcome
 __all__ = ["estimate_frame", "infer_files", "infer_stream", "plan_jobs"]
 
 Notice = Callable[[Intrinsics | None, str], None]
-IMAGE_STEM = "images"  # of the film and the recording of all images
-IMAGE_FPS = 10.0  # images have no times: their film shows ten a second
+IMAGE_STEM = "images"  # of the video and the recording of all images
+IMAGE_FPS = 10.0  # images have no times: their video shows ten a second
 
 
 def infer_files(

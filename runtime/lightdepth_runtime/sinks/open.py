@@ -1,4 +1,4 @@
-"""Where depth and sigma go: colour pictures with a scale, 16-bit millimetre PNGs, float arrays, points, films."""
+"""Where depth and sigma go: colour pictures with a scale, 16-bit millimetre PNGs, float arrays, points, videos."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def parse_save(text: str) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Style:
-    """How depth is drawn in pictures and films, and what of it becomes points and recordings."""
+    """How depth is drawn in pictures and videos, and what of it becomes points and recordings."""
 
     colormap: Colormap = "plasma"
     limits: DepthRange | None = None  # the model's; a picture's own range stays inside

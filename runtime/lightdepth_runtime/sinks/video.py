@@ -83,10 +83,10 @@ class VideoSink:
         return []
 
     def close(self) -> list[Path]:
-        """Finish the film, look whether all frames are in it, and give it its name.
+        """Finish the video, look whether all frames are in it, and give it its name.
 
         Raises:
-            LightDepthError: the film is not whole, as on a full disk.
+            LightDepthError: the video is not whole, as on a full disk.
         """
         if self._writer is None or self._temporary is None:
             return []
@@ -139,7 +139,7 @@ class VideoSink:
         return self._writer
 
     def _picture(self, image: NDArray[np.uint8], depth_m: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Draw one film frame: BGR (h, w, 3) with even sides, which MPEG-4 needs."""
+        """Draw one video frame: BGR (h, w, 3) with even sides, which MPEG-4 needs."""
         cv2 = import_cv2()
         if not self._fixed:
             self._scale = _union(self._scale, depth_range(depth_m, self._limits))

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from lightdepth.baselines.baseline import Baseline
 from lightdepth.checkpoints.checkpoint import build_model, count_parameters, save_checkpoint
 from lightdepth.cli.app import app
-from lightdepth.compare.candidates import baseline_entrant, domain_of, open_named_baseline
-from lightdepth.compare.compare import Entrant, compare, rank
+from lightdepth.compare.candidates import baseline_candidate, domain_of, open_named_baseline
+from lightdepth.compare.compare import Candidate, compare, rank
 from lightdepth.compare.panels import Note, Sigma
 from lightdepth.config import check_config
 from lightdepth.report.compare import compare_markdown, compare_panel
@@ -23,8 +23,8 @@ from lightdepth_runtime.pairs import load_pairs, spread_indices
 pytestmark = pytest.mark.usefixtures("exported_once")
 
 
-def entrant(name, predictor, kind="metric", domain="in-domain"):
-    return Entrant(name, predictor, kind, 10, "trained", "rooms", domain)
+def candidate(name, predictor, kind="metric", domain="in-domain"):
+    return Candidate(name, predictor, kind, 10, "trained", "rooms", domain)
 
 
 @pytest.fixture
@@ -51,12 +51,12 @@ def checkpoint(tmp_path):
 def test_pictures_show_sigma_where_a_model_has_it(test_pairs):
     spec = ModelSpec("fake", 64, 96, 0)
     plain, sure = (
-        entrant(name, DepthEstimator(FakeBackend(s)))
+        candidate(name, DepthEstimator(FakeBackend(s)))
         for name, s in (("plain", spec), ("sure", spec.with_changes(sigma_tensor="sigma")))
     )
-    for entrants, kinds in (([plain], None), ([plain, sure], [Note, Note, Note, Sigma])):
-        comparison, [frame] = compare(entrants, test_pairs, protocol=get_protocol("none"), keep=[1])
-        rows = compare_panel(frame, entrants, comparison.base)
+    for candidates, kinds in (([plain], None), ([plain, sure], [Note, Note, Note, Sigma])):
+        comparison, [frame] = compare(candidates, test_pairs, protocol=get_protocol("none"), keep=[1])
+        rows = compare_panel(frame, candidates, comparison.base)
         assert len(rows) == (2 if kinds is None else 3)
         if kinds:
             assert [type(picture) for picture in rows[2].pictures] == kinds
@@ -70,7 +70,7 @@ def test_a_metric_model_is_scored_under_three_alignments_in_one_pass(test_pairs,
         calls.append(1)
         return 2 * truth_by_image(image)
 
-    comparison, _ = compare([entrant("twice", twice)], test_pairs)
+    comparison, _ = compare([candidate("twice", twice)], test_pairs)
     assert len(calls) == len(test_pairs)
     by_alignment = {row.protocol.alignment: row.metrics for row in comparison.rows}
     assert by_alignment["none"].abs_rel == pytest.approx(1.0)
@@ -79,15 +79,15 @@ def test_a_metric_model_is_scored_under_three_alignments_in_one_pass(test_pairs,
 
 
 def test_a_relative_model_is_scored_under_scale_and_shift_alone(test_pairs, truth_by_image):
-    relative = entrant("relative", lambda image: 4 / truth_by_image(image) + 3, "relative-inverse")
+    relative = candidate("relative", lambda image: 4 / truth_by_image(image) + 3, "relative-inverse")
     comparison, _ = compare([relative], test_pairs)
     assert [row.protocol.alignment for row in comparison.rows] == ["scale-shift"]
     assert comparison.rows[0].metrics.rmse_m == pytest.approx(0.0, abs=1e-4)
 
 
 def test_winners_exist_only_inside_one_protocol(test_pairs, truth_by_image):
-    good = entrant("good", lambda image: truth_by_image(image) * np.float32(1.1))
-    relative = entrant("relative", lambda image: np.sqrt(1 / truth_by_image(image)), "relative-inverse")
+    good = candidate("good", lambda image: truth_by_image(image) * np.float32(1.1))
+    relative = candidate("relative", lambda image: np.sqrt(1 / truth_by_image(image)), "relative-inverse")
     comparison, _ = compare([relative, good], test_pairs)
     winners = comparison.winners()
     assert [identity for identity in winners if "align-scale-shift" in identity] == list(winners)
@@ -95,15 +95,15 @@ def test_winners_exist_only_inside_one_protocol(test_pairs, truth_by_image):
 
 
 def test_rows_of_different_protocols_are_not_ranked_and_the_difference_is_named(test_pairs, truth_by_image):
-    raw = compare([entrant("a", truth_by_image)], test_pairs)[0].rows[0]
-    median = compare([entrant("b", truth_by_image)], test_pairs, protocol=get_protocol("none"))[0].rows[1]
+    raw = compare([candidate("a", truth_by_image)], test_pairs)[0].rows[0]
+    median = compare([candidate("b", truth_by_image)], test_pairs, protocol=get_protocol("none"))[0].rows[1]
     with pytest.raises(LightDepthError, match="crop eigen and none; alignment none and median"):
         rank([raw, median], "rmse_m")
 
 
 def test_rows_of_one_protocol_are_ranked_best_first(test_pairs, truth_by_image):
-    good = entrant("good", lambda image: truth_by_image(image) * np.float32(1.1))
-    bad = entrant("bad", lambda image: truth_by_image(image) * np.float32(1.6))
+    good = candidate("good", lambda image: truth_by_image(image) * np.float32(1.1))
+    bad = candidate("bad", lambda image: truth_by_image(image) * np.float32(1.6))
     rows = [row for row in compare([bad, good], test_pairs)[0].rows if row.protocol.alignment == "none"]
     assert [row.model for row in rank(rows, "rmse_m")] == ["good", "bad"]
     assert [row.model for row in rank(rows, "delta1")] == ["good", "bad"]
@@ -116,13 +116,13 @@ def test_the_mirror_image_is_predicted_once_for_all_alignments(test_pairs, truth
         calls.append(image)
         return np.full(image.shape[:2], 2, np.float32)
 
-    comparison, _ = compare([entrant("flat", flat)], test_pairs, protocol=get_protocol("densedepth"))
+    comparison, _ = compare([candidate("flat", flat)], test_pairs, protocol=get_protocol("densedepth"))
     assert len(calls) == 2 * len(test_pairs)
     assert {row.protocol.averaging for row in comparison.rows} == {"pooled"}
 
 
 def test_the_report_names_ranges_scenes_images_and_intervals(test_pairs, truth_by_image):
-    good = entrant("good", lambda image: truth_by_image(image) * np.float32(1.1))
+    good = candidate("good", lambda image: truth_by_image(image) * np.float32(1.1))
     comparison, _ = compare([good], test_pairs)
     text = compare_markdown(comparison)
     assert "95 % bootstrap interval over images" in text
@@ -133,12 +133,12 @@ def test_the_report_names_ranges_scenes_images_and_intervals(test_pairs, truth_b
 
 
 def test_a_tie_has_no_winner(test_pairs, truth_by_image):
-    comparison, _ = compare([entrant("a", truth_by_image), entrant("b", truth_by_image)], test_pairs)
+    comparison, _ = compare([candidate("a", truth_by_image), candidate("b", truth_by_image)], test_pairs)
     assert all(not best for best in comparison.winners().values())
 
 
 def test_an_untrained_model_shows_no_accuracy(test_pairs, truth_by_image):
-    comparison, frames = compare([entrant("fresh", truth_by_image, domain="untrained")], test_pairs, keep=[0])
+    comparison, frames = compare([candidate("fresh", truth_by_image, domain="untrained")], test_pairs, keep=[0])
     (row,) = comparison.to_dict()["rows"]
     assert row["protocol"] is None
     assert row["rmse_m"] is None
@@ -148,7 +148,7 @@ def test_an_untrained_model_shows_no_accuracy(test_pairs, truth_by_image):
 
 
 def test_every_scored_row_carries_its_protocol_id(test_pairs, truth_by_image):
-    comparison, _ = compare([entrant("a", truth_by_image)], test_pairs)
+    comparison, _ = compare([candidate("a", truth_by_image)], test_pairs)
     rows = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))["rows"]
     assert len({row["protocol"]["id"] for row in rows}) == 3
     text = compare_markdown(comparison)
@@ -200,7 +200,7 @@ def test_the_command_compares_offline_and_writes_tables_and_pictures(checkpoint,
 def test_a_random_baseline_is_timed_and_not_scored(tiny_depth_anything, test_pairs):
     with Baseline(str(tiny_depth_anything), threads=1) as baseline:
         object.__setattr__(baseline.model, "weights", "random")  # as the full-size one is, which takes a minute
-        comparison, _ = compare([baseline_entrant(baseline)], test_pairs)
+        comparison, _ = compare([baseline_candidate(baseline)], test_pairs)
     assert [row.metrics for row in comparison.rows] == [None]
 
 
@@ -240,9 +240,9 @@ def blank(pair):
 
 def test_a_pair_without_a_reading_is_left_out_and_counted(tum_copy, truth_by_image):
     pairs = load_pairs(tum_copy, "test")
-    whole, _ = compare([entrant("a", lambda image: truth_by_image(image) * 2)], pairs.subset([0], "test"))
+    whole, _ = compare([candidate("a", lambda image: truth_by_image(image) * 2)], pairs.subset([0], "test"))
     blank(pairs.pairs[1])
-    comparison, frames = compare([entrant("a", lambda image: truth_by_image(image) * 2)], pairs, keep=[0, 1])
+    comparison, frames = compare([candidate("a", lambda image: truth_by_image(image) * 2)], pairs, keep=[0, 1])
     assert (comparison.samples, comparison.left_out, len(frames)) == (1, 1, 1)
     assert comparison.rows[0].metrics == whole.rows[0].metrics
     assert comparison.to_dict()["left_out"] == 1
@@ -255,7 +255,7 @@ def test_pairs_without_any_ground_truth_are_refused(tum_copy, truth_by_image):
     for pair in pairs.pairs:
         blank(pair)
     with pytest.raises(LightDepthError, match="None of the 2 pairs of tum has valid depth"):
-        compare([entrant("a", truth_by_image)], pairs)
+        compare([candidate("a", truth_by_image)], pairs)
 
 
 def test_the_baseline_runs_on_the_device_that_is_asked_for(tiny_depth_anything, test_pairs):

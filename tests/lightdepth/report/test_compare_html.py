@@ -3,7 +3,7 @@ from html import escape
 import numpy as np
 import pytest
 
-from lightdepth.compare.compare import Entrant, compare
+from lightdepth.compare.compare import Candidate, compare
 from lightdepth.report.compare_html import compare_html, write_compare_report
 from lightdepth_runtime.pairs import load_pairs
 
@@ -18,12 +18,12 @@ def comparison(tum):
     def sloping(image):
         return np.linspace(0.2, 1, image.shape[0], dtype=np.float32)[:, None].repeat(image.shape[1], axis=1)
 
-    entrants = [
-        Entrant("<b>sloping</b>", sloping, "relative-inverse", 2_000_000, "hub", "its authors' mixture", "zero-shot"),
-        Entrant("flat", flat, "metric", 1_000_000, "trained", "rooms", "in-domain"),
-        Entrant("fresh", flat, "metric", 3_000_000, "random", "nothing", "untrained"),
+    candidates = [
+        Candidate("<b>sloping</b>", sloping, "relative-inverse", 2_000_000, "hub", "its authors' mixture", "zero-shot"),
+        Candidate("flat", flat, "metric", 1_000_000, "trained", "rooms", "in-domain"),
+        Candidate("fresh", flat, "metric", 3_000_000, "random", "nothing", "untrained"),
     ]
-    return compare(entrants, load_pairs(tum, "test"))[0]
+    return compare(candidates, load_pairs(tum, "test"))[0]
 
 
 def test_every_protocol_has_a_table_and_a_plot_only_where_two_models_share_it(comparison):

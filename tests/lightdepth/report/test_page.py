@@ -12,7 +12,7 @@ from lightdepth.report.scatter import Point, scatter_svg
 from lightdepth.report.table import html_table
 from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.bench import bench as bench_module
-from lightdepth_runtime.bench.bench import Contestant, bench
+from lightdepth_runtime.bench.bench import Candidate, bench
 from lightdepth_runtime.bench.gpu_readings import measure_gpu
 from lightdepth_runtime.bench.timing import Schedule
 from lightdepth_runtime.spec import ModelSpec
@@ -24,9 +24,9 @@ SCORES = {"abs_rel": 0.2, "rmse_m": 0.7, "delta1": 0.6, "data": "rooms", "protoc
 
 
 def result_of(*specs):
-    contestants = [Contestant(FakeBackend(spec), 1000, None) for spec in specs]
+    candidates = [Candidate(FakeBackend(spec), 1000, None) for spec in specs]
     frame = np.zeros((60, 80, 3), np.uint8)
-    return bench(contestants, frame, Schedule(rounds=2, warm_up_calls=1, turn_ms=0.01))
+    return bench(candidates, frame, Schedule(rounds=2, warm_up_calls=1, turn_ms=0.01))
 
 
 def well_formed(html):
@@ -116,5 +116,5 @@ def test_a_gpus_throttling_stands_in_the_report(monkeypatch):
     backend.device = "cuda"
     frame = np.zeros((60, 80, 3), np.uint8)
     schedule = Schedule(rounds=1, turn_ms=1.0, warm_up_calls=1)
-    result = bench([Contestant(backend, 1000, None)], frame, schedule, open_probe=FakeProbe)
+    result = bench([Candidate(backend, 1000, None)], frame, schedule, open_probe=FakeProbe)
     assert "SwPowerCap" in bench_html(result, COMMAND)

@@ -8,7 +8,7 @@ from fakes.gpu_probe import FakeProbe
 from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.backends.baseline import BaselineSpec
 from lightdepth_runtime.bench import bench as bench_module
-from lightdepth_runtime.bench.bench import Contestant, bench
+from lightdepth_runtime.bench.bench import Candidate, bench
 from lightdepth_runtime.bench.gpu_readings import measure_gpu
 from lightdepth_runtime.bench.matmul_peak import measure_matmul_gflops
 from lightdepth_runtime.bench.table import bench_table, ratio_lines
@@ -35,20 +35,20 @@ class RecordingBackend(FakeBackend):
         return super().run(batch)
 
 
-def contestant(spec, size_bytes=1000, memory=None):
-    return Contestant(RecordingBackend(spec), size_bytes, memory)
+def candidate(spec, size_bytes=1000, memory=None):
+    return Candidate(RecordingBackend(spec), size_bytes, memory)
 
 
 @pytest.fixture
 def ours():
     spec = ModelSpec("ours", 64, 96, parameters=100, gmacs=2.0, training_data="rooms (pair list, 9 pairs)")
-    return contestant(spec, memory=4000)
+    return candidate(spec, memory=4000)
 
 
 @pytest.fixture
 def rival():
     spec = BaselineSpec("rival", "relative-inverse", 70, 98, parameters=300, weights="random", gmacs=6.0)
-    return contestant(spec, size_bytes=5000, memory=8000)
+    return candidate(spec, size_bytes=5000, memory=8000)
 
 
 def test_the_json_has_the_promised_keys(ours, rival):
@@ -80,25 +80,25 @@ def test_percentiles_and_throughput_agree(ours):
 
 
 def test_random_weights_are_called_random(ours, rival):
-    untrained = contestant(ModelSpec("fresh", 32, 32, parameters=1))
+    untrained = candidate(ModelSpec("fresh", 32, 32, parameters=1))
     rows = bench([ours, rival, untrained], FRAME, QUICK).rows
     assert [row.weights for row in rows] == ["trained", "random", "random"]
 
 
 def test_models_of_one_name_keep_a_ratio_each(ours):
-    fp16 = contestant(ModelSpec("ours", 64, 96, parameters=100, precision="fp16"))
+    fp16 = candidate(ModelSpec("ours", 64, 96, parameters=100, precision="fp16"))
     names = list(bench([ours, fp16, fp16, fp16], FRAME, QUICK).ratios)
     assert len(names) == 2
     assert all(name.count("fp16") == 2 for name in names)
 
 
 def test_ratios_compare_only_models_of_one_precision(ours, rival):
-    fp16 = contestant(ModelSpec("ours", 64, 96, parameters=100, precision="fp16"))
+    fp16 = candidate(ModelSpec("ours", 64, 96, parameters=100, precision="fp16"))
     assert list(bench([rival, fp16, ours], FRAME, QUICK).ratios) == ["rival / ours fp32"]
 
 
 def test_what_was_not_counted_is_said_to_be_so():
-    unknown = contestant(ModelSpec("unknown", 32, 32, parameters=1))
+    unknown = candidate(ModelSpec("unknown", 32, 32, parameters=1))
     result = bench([unknown, unknown], FRAME, QUICK)
     table = bench_table(result)
     shown = {column.name: cell.text for column, cell in zip(table.columns, table.cells()[0], strict=True)}
@@ -124,7 +124,7 @@ def test_a_model_that_takes_frames_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "m.frame.onnx"
     path.write_bytes(b"model")
     with pytest.raises(LightDepthError, match="camera's frame"):
-        bench_module.open_contestant(path, memory=False)
+        bench_module.open_candidate(path, memory=False)
 
 
 def test_the_share_of_the_matrix_product_counts_two_operations_a_mac(ours):
@@ -133,7 +133,7 @@ def test_the_share_of_the_matrix_product_counts_two_operations_a_mac(ours):
 
 
 def test_without_a_measured_product_or_counted_macs_there_is_no_share(ours):
-    unknown = contestant(ModelSpec("unknown", 32, 32, parameters=1))
+    unknown = candidate(ModelSpec("unknown", 32, 32, parameters=1))
     assert bench([ours], FRAME, QUICK).rows[0].matmul_share is None
     assert bench([unknown], FRAME, QUICK, matmul_gflops=50.0).rows[0].matmul_share is None
 
