@@ -21,7 +21,7 @@ COLUMNS = (
     Column("parameters", is_extra=True),
     Column("GMAC", is_extra=True),
     Column("file, MB"),
-    Column("memory, MB"),
+    Column("memory, MB", is_extra=True),
     Column("weights", is_words=True, is_extra=True),
 )
 GPU_COLUMNS = (
