@@ -5,13 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from functools import partial
 
 import pytest
 
-from lightdepth_runtime.atomic import atomic_path
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.parallel import IN_FLIGHT, Workers, worker_count
 
@@ -24,6 +22,21 @@ if __name__ == "__main__":
         for done in pool.map(time.sleep, [0.01, 60, 60, 60]):
             print("first", flush=True)
 """
+WRITES = """
+import pathlib, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from lightdepth_runtime.atomic import atomic_path
+from lightdepth_runtime.parallel import Workers
+
+def hold_half_written(path):
+    with atomic_path(path) as temporary:
+        temporary.write_text("half")
+        time.sleep(60)
+
+if __name__ == "__main__":
+    with Workers(2) as pool:
+        list(pool.map(hold_half_written, [pathlib.Path(sys.argv[1], name) for name in ("a.bin", "b.bin")]))
+"""
 
 
 def ordered_map(function, items, workers, **more):
@@ -31,10 +44,21 @@ def ordered_map(function, items, workers, **more):
         yield from pool.map(function, items, **more)
 
 
-def hold_half_written(path):
-    with atomic_path(path) as temporary:
-        temporary.write_text("half")
-        time.sleep(60)
+def start(script, *arguments):
+    return subprocess.Popen(
+        [sys.executable, script, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_until(holds):
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
@@ -73,9 +97,7 @@ def test_an_items_error_comes_at_its_turn():
 def test_an_interrupt_ends_workers_that_are_busy(tmp_path):
     script = tmp_path / "sleeps.py"
     script.write_text(SLEEPS)
-    process = subprocess.Popen(
-        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
-    )
+    process = start(script)
     assert process.stdout.readline() == "first\n"
     begun = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the command
@@ -91,16 +113,15 @@ def test_an_interrupt_ends_workers_that_are_busy(tmp_path):
     pytest.fail("a worker outlived the command")
 
 
-def test_an_ended_worker_leaves_nothing_half_written(tmp_path, request):
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background ignores interrupts
-    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
-    threading.Timer(3, os.kill, [os.getpid(), signal.SIGINT]).start()
-    with pytest.raises(KeyboardInterrupt):
-        list(ordered_map(hold_half_written, [tmp_path / name for name in ("a.bin", "b.bin")], 2))
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and any(tmp_path.iterdir()):
-        time.sleep(0.1)
-    assert list(tmp_path.iterdir()) == []
+def test_an_ended_worker_leaves_nothing_half_written(tmp_path):
+    script, outputs = tmp_path / "writes.py", tmp_path / "outputs"
+    script.write_text(WRITES)
+    outputs.mkdir()
+    process = start(script, outputs)
+    wait_until(lambda: len(list(outputs.iterdir())) == 2)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=20) != 0
+    wait_until(lambda: not any(outputs.iterdir()))
 
 
 def test_two_maps_share_the_workers():
