@@ -106,23 +106,12 @@ def from_bag_command(
             "unless stamps are unset or repeated.",
         ),
     ] = "auto",
-    depth_unit: Annotated[
-        float | None,
-        option(
-            DATA,
-            min=1e-9,
-            metavar="METRES",
-            help="Metres that a stored 1 of depth stands for. Default: what librealsense recorded, else 0.001 for "
-            "whole numbers and 1 for floats.",
-        ),
-    ] = None,
+    depth_scale: DepthScale = None,
 ) -> None:
     """Turn a ROS recording into a pair list to train on."""
     from ..prepare.from_bag import extract_pairs
 
-    extracted = extract_pairs(
-        bag, color, depth, output, max_gap_s=max_gap, clock=clock, depth_unit_m=depth_unit, say=print
-    )
+    extracted = extract_pairs(bag, color, depth, output, max_gap_s=max_gap, clock=clock, unit=depth_scale, say=print)
     print(f"Wrote {extracted.pairs} pairs to {extracted.list_path}; train on them with --data {output}")
 
 

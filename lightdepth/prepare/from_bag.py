@@ -9,6 +9,7 @@ from typing import Any
 
 from lightdepth_runtime.atomic import make_folder, write_text
 from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.pairs.depth_unit import DepthUnit
 from lightdepth_runtime.pairs.files import Told
 from lightdepth_runtime.pairs.list_comments import describe_camera, read_comments
 from lightdepth_runtime.pairs.matching import match_stamps
@@ -40,7 +41,7 @@ def extract_pairs(
     *,
     max_gap_s: float = 0.02,
     clock: Clock = "auto",
-    depth_unit_m: float | None = None,
+    unit: DepthUnit | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> ExtractedPairs:
     """Write the pairs of a recording into `output/RECORDING/`, and add them to the pair list `output/train.txt`.
@@ -57,8 +58,8 @@ def extract_pairs(
         output: the folder.
         max_gap_s: between the stamps of a pair, at most.
         clock: the stamps: "header", "recorded", or "auto", which takes the headers' unless they are unset or repeated.
-        depth_unit_m: the metres of a stored 1; by default what librealsense recorded, else 0.001 for whole numbers and
-            1 for floats.
+        unit: of the stored depth; by default what librealsense recorded, else millimetres for whole numbers and metres
+            for floats.
         say: told what is worth knowing.
 
     Raises:
@@ -82,12 +83,12 @@ def extract_pairs(
                 "recorded at the same time."
             )
         say(f"{len(matches)} pairs of {len(stamps[0])} colour and {len(stamps[1])} depth images")
-        unit_m = depth_unit_m or recording.depth_unit_m(topics[1])
+        unit = unit or recording.depth_unit(topics[1])
         make_folder(output)
         with tempfile.TemporaryDirectory(prefix=f".{scene}.", dir=output) as temporary:
             unfinished = Path(temporary) / scene
             unfinished.mkdir()
-            writer = PairWriter(bag, unfinished, is_rectified(topics[0]), unit_m, say)
+            writer = PairWriter(bag, unfinished, is_rectified(topics[0]), unit, say)
             lines = _write_pairs(recording, topics, matches, writer)
             camera = writer.camera
             old = _old_list(list_path, camera, say)

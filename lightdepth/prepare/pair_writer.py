@@ -13,6 +13,7 @@ from lightdepth_runtime.atomic import write_bytes
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images.complete import completed
 from lightdepth_runtime.images.millimetres import LARGEST_MM, depth_as_mm
+from lightdepth_runtime.pairs.depth_unit import DepthUnit
 from lightdepth_runtime.pairs.pair import fit_color
 from lightdepth_runtime.pairs.rows import format_row
 from lightdepth_runtime.ros import CameraMisfitError, ImageMessage, camera_of, decode_color, decode_depth
@@ -34,15 +35,15 @@ class PairWriter:
         bag: the recording, for errors.
         folder: exists already.
         rectified: colour is rectified.
-        unit_m: the metres of a stored 1 of depth; None for the encoding's own.
+        unit: of stored depth; None for the encoding's own.
         say: told once of each thing worth knowing.
     """
 
     def __init__(
-        self, bag: Path, folder: Path, rectified: bool, unit_m: float | None, say: Callable[[str], None]
+        self, bag: Path, folder: Path, rectified: bool, unit: DepthUnit | None, say: Callable[[str], None]
     ) -> None:
         self.camera: Intrinsics | None = None
-        self._bag, self._folder, self._rectified, self._unit_m, self._say = bag, folder, rectified, unit_m, say
+        self._bag, self._folder, self._rectified, self._unit, self._say = bag, folder, rectified, unit, say
         self._said: set[str] = set()
         self._bits = 8
         self._pairs = self._empty = self._readings = self._kept = 0
@@ -60,7 +61,7 @@ class PairWriter:
         color_name, depth_name = (f"{self._bag}, {image.topic} at {image.name}" for image in (color, depth))
         self._bits = color_bits(color.message, color_name, least=self._bits)
         rgb = decode_color(color.message, color_name, bits=self._bits)
-        depth_m = decode_depth(depth.message, depth_name, unit_m=self._unit_m)
+        depth_m = decode_depth(depth.message, depth_name, unit=self._unit)
         fit_color(rgb, depth_m, depth_name)  # the size that reading will bring colour to
         if color.frame_id != depth.frame_id:
             self._say_once(
@@ -97,11 +98,11 @@ class PairWriter:
         if self._kept < self._readings / 2:
             raise LightDepthError(
                 f"{self._bag}: most readings lie beyond {LARGEST_MM / 1000} m, their median at {median_m:.0f} m. Depth "
-                "is likely in another unit; give --depth-unit 0.001 for millimetres."
+                "is likely in another unit; give --depth-scale millimetres, or the units per metre it is in."
             )
         low_m, high_m = PLAUSIBLE_MEDIAN_M
         if not low_m <= median_m <= high_m:
-            self._say(f"The median depth is {median_m:.3g} m: if that is a wrong unit, give --depth-unit METRES.")
+            self._say(f"The median depth is {median_m:.3g} m: if that is a wrong unit, give --depth-scale UNITS.")
         if self._empty:
             self._say(f"{self._empty} of {self._pairs} pairs were left out, since their depth has no reading.")
 

@@ -159,7 +159,7 @@ DepthScale = Annotated[
         parser=_parse_unit,
         metavar="UNITS",
         help="Units of stored depth per metre, as a number or a name: millimetres, centimetres, metres, tum, kitti, "
-        "realsense-l515, realsense-sr300, realsense-d405, sunrgbd, densedepth. Default: what packaging or list say, "
+        "realsense-l515, realsense-sr300, realsense-d405, sunrgbd, densedepth. Default: what the data says of itself, "
         "else millimetres, or metres for floats.",
     ),
 ]

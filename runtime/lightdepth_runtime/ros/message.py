@@ -19,6 +19,8 @@ from ..images.complete import completed
 from ..images.decode import decode_image, decode_rgb
 from ..images.millimetres import depth_as_mm
 from ..images.opencv import import_cv2
+from ..pairs.depth_unit import DepthUnit
+from ..pairs.depth_unit import decode_depth as decode_values
 from .encodings import COLOR_ENCODINGS, DEPTH_ENCODINGS, ColorEncoding
 from .rvl import decode_rvl
 
@@ -35,7 +37,6 @@ __all__ = [
 
 DepthEncoding = Literal["32FC1", "16UC1"]
 NANOSECONDS = 1_000_000_000
-MILLIMETRES_PER_METRE = 1000
 # Before the compressed picture stands compressed_depth_image_transport's ConfigHeader: format, and two parameters of
 # inverse depth.
 _DEPTH_HEADER = struct.Struct("<iff")
@@ -114,7 +115,7 @@ def decode_depth(
     message: Any,  # Any: as above
     name: str = "The depth message",
     *,
-    unit_m: float | None = None,
+    unit: DepthUnit | None = None,
 ) -> NDArray[np.float32]:
     """Turn a depth message into float32 (H, W) metres, 0 where there is no reading (0, NaN, infinite or negative).
 
@@ -122,20 +123,20 @@ def decode_depth(
         message: 16UC1 or mono16 in millimetres, or 32FC1 or 64FC1 in metres, either byte order; or a CompressedImage as
             compressed_depth_image_transport writes it: PNG or RVL, 16UC1 or the inverse depth of 32FC1.
         name: what errors call it.
-        unit_m: the metres that a stored 1 stands for; by default 0.001 for whole numbers and 1 for floats.
+        unit: of the stored depth; by default millimetres for whole numbers and metres for floats.
 
     Raises:
         LightDepthError: another encoding, or damaged data.
     """
     if hasattr(message, "format"):  # CompressedImage
-        return _compressed_depth(message, name, unit_m)
+        return _compressed_depth(message, name, unit)
     if message.encoding not in DEPTH_ENCODINGS:
         raise LightDepthError(
             f"{name} has the encoding {message.encoding!r}; depth needs 16UC1 or mono16 (millimetres) or 32FC1 "
             "(metres). Choose the depth camera's image topic."
         )
     values = _pixels(message, DEPTH_ENCODINGS[message.encoding], 1, name)[:, :, 0]
-    return _metres(values, unit_m)
+    return decode_values(values, unit)
 
 
 def encode_depth(
@@ -190,7 +191,7 @@ def _compressed_bytes(message: Any, name: str) -> bytes:  # Any: as above
     return content
 
 
-def _compressed_depth(message: Any, name: str, unit_m: float | None) -> NDArray[np.float32]:  # Any: as above
+def _compressed_depth(message: Any, name: str, unit: DepthUnit | None) -> NDArray[np.float32]:  # Any: as above
     content, shape = _compressed_bytes(message, name), str(message.format)
     header = (0, 0.0, 0.0)
     if not content.startswith(_PNG_START) and len(content) >= _DEPTH_HEADER.size:
@@ -209,7 +210,7 @@ def _compressed_depth(message: Any, name: str, unit_m: float | None) -> NDArray[
         )
     a, b = header[1:]
     if shape.startswith("16UC1") or (a == 0 and "32FC1" not in shape):
-        return _metres(values, unit_m)
+        return decode_values(values, unit)
     if not (math.isfinite(a) and math.isfinite(b) and a > 0):
         raise LightDepthError(
             f"{name} is damaged: it holds inverse depth ({shape!r}) and its parameters are {a:g} and {b:g}. Choose the "
@@ -218,7 +219,7 @@ def _compressed_depth(message: Any, name: str, unit_m: float | None) -> NDArray[
     steps = values.astype(np.float32)
     with np.errstate(divide="ignore"):
         depth_m = np.float32(a) / (steps - np.float32(b))
-    return _metres(np.where(steps > 0, depth_m, np.float32(0)), unit_m)
+    return decode_values(np.where(steps > 0, depth_m, np.float32(0)), unit)
 
 
 def _rvl_depth(content: bytes, name: str) -> NDArray[np.uint16]:
@@ -229,12 +230,3 @@ def _rvl_depth(content: bytes, name: str) -> NDArray[np.uint16]:
         return decode_rvl(content[_RVL_SIZE.size :], width * height).reshape(height, width)
     except ValueError as error:
         raise LightDepthError(f"{name} is damaged RVL: {error}. Leave the message out.") from error
-
-
-def _metres(values: NDArray[Any], unit_m: float | None) -> NDArray[np.float32]:  # Any: uint16, float32 or float64
-    """Return metres, 0 for what is no reading."""
-    if values.dtype.kind == "u":
-        divisor = MILLIMETRES_PER_METRE if unit_m is None else 1 / unit_m
-        return values.astype(np.float32) / np.float32(divisor)
-    scaled = values if unit_m is None else values * unit_m
-    return np.where(np.isfinite(scaled) & (scaled > 0), scaled, 0).astype(np.float32)

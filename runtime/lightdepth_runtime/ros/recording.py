@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..closing import Closing
 from ..errors import LightDepthError
+from ..pairs.depth_unit import DepthUnit, parse_depth_unit
 from ..spec import Intrinsics
 from .image_camera import info_topics, is_calibrated, is_rectified, published_camera
 from .message import NANOSECONDS, stamp_ns
@@ -171,17 +172,17 @@ class Recording(Closing):
         message = self.camera_info(topic)
         return None if message is None else published_camera(message, rectified=is_rectified(topic))
 
-    def depth_unit_m(self, topic: str) -> float | None:
-        """Return the metres of a stored 1 that librealsense recorded for a depth topic, None where it didn't.
+    def depth_unit(self, topic: str) -> DepthUnit | None:
+        """Return the unit that librealsense recorded for a depth topic, None where it didn't.
 
-        It stands in `/device_0/sensor_0/option/Depth_Units/value`: 0.001 for most, 0.00025 for the L515.
+        `/device_0/sensor_0/option/Depth_Units/value` holds the metres of a stored 1: 0.001 mostly, 0.00025 of the L515.
         """
         sensor = re.match(r"/device_\d+/sensor_\d+/", topic)
         names = {f"{sensor[0]}option/{option}/value" for option in ("Depth_Units", "Depth Units")} if sensor else set()
         for _, _, message in self._messages([c for c in self._connections if c.topic in names]):
             unit_m = float(getattr(message, "data", 0))
             if 0 < unit_m < 1:
-                return unit_m
+                return parse_depth_unit(1 / unit_m)
         return None
 
     def _info_connections(self, topic: str) -> list[Connection]:

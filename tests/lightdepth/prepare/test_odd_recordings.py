@@ -21,7 +21,7 @@ from fakes.bags import (
 
 from lightdepth.prepare.from_bag import extract_pairs
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.pairs import load_pairs
+from lightdepth_runtime.pairs import load_pairs, parse_depth_unit
 from lightdepth_runtime.spec import Intrinsics
 
 
@@ -81,9 +81,9 @@ def test_floats_in_millimetres_name_the_option_that_reads_them(frames, tmp_path)
         return image(stamp_ns, depth_m * 1000, "32FC1")
 
     path = write_messages(tmp_path / "bag", camera_messages(frames, depth=depth))
-    with pytest.raises(LightDepthError, match=r"most readings lie beyond 65\.535 m.*--depth-unit 0\.001"):
+    with pytest.raises(LightDepthError, match=r"most readings lie beyond 65\.535 m.*--depth-scale millimetres"):
         extract(path, tmp_path / "out")
-    extract(path, tmp_path / "out", depth_unit_m=0.001)
+    extract(path, tmp_path / "out", unit=parse_depth_unit("millimetres"))
     np.testing.assert_allclose(
         load_pairs(tmp_path / "out", "train").pairs[0].read().depth_m, frames[0].depth_m, atol=0.0006
     )

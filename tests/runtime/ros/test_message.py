@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.pairs import load_pairs
+from lightdepth_runtime.pairs import load_pairs, parse_depth_unit
 from lightdepth_runtime.ros import decode_color, decode_depth, encode_depth, stamp_ns
 
 
@@ -84,7 +84,7 @@ def test_mono16_is_a_picture_or_millimetres_as_its_topic_is(frame):
     assert (decode_color(message(grey.astype(np.uint16) * 16, "mono16")) == grey[:, :, None]).all()
     millimetres = np.rint(frame.depth_m * 1000).astype(np.uint16)
     np.testing.assert_array_equal(decode_depth(message(millimetres, "mono16")), frame.depth_m)
-    quarter = decode_depth(message(millimetres, "mono16"), unit_m=0.00025)
+    quarter = decode_depth(message(millimetres, "mono16"), unit=parse_depth_unit("realsense-l515"))
     np.testing.assert_allclose(quarter, frame.depth_m / 4, rtol=1e-6)
 
 
