@@ -12,6 +12,7 @@ from lightdepth_runtime.cli.options import (
     CropName,
     Data,
     DepthScale,
+    Focal,
     MaxDepth,
     Output,
     ProtocolName,
@@ -47,6 +48,7 @@ def compare_command(
     protocol: ProtocolName = None,
     crop: CropName = None,
     max_depth: MaxDepth = None,
+    focal: Focal = "off",
     visualize: Visualize = 5,
     wide: Wide = False,
     output: Output = None,
@@ -85,7 +87,7 @@ def compare_command(
         keep = spread_indices(len(pairs), visualize)
         count = worker_count(workers, len(pairs))
         progress = tracker("Comparing", len(pairs))
-        parts = ProtocolParts(crop=crop, max_depth_m=max_depth)
+        parts = ProtocolParts(crop=crop, max_depth_m=max_depth, focal=focal == "on")
         ranges_m = [e.predictor.spec.max_depth_m for e in candidates if isinstance(e.predictor, DepthEstimator)]
         chosen = choose_protocol(protocol, parts, packaging=pairs.packaging, range_m=max(ranges_m, default=NYU_RANGE_M))
         comparison, frames = compare(candidates, pairs, protocol=chosen, keep=keep, workers=count, progress=progress)
@@ -96,6 +98,8 @@ def compare_command(
             written.insert(2, write_compare_report(make_folder(report), comparison, pictures, typed_command(), threads))
     if comparison.left_out:
         print(f"{comparison.left_out} of {len(pairs)} pairs have no valid depth and were left out.")
+    for note in comparison.notes():
+        print(note)
     print_table(models_table(comparison), wide=wide)
     winners = comparison.winners()
     for chosen in comparison.protocols():

@@ -76,6 +76,7 @@ class Row:
     latency_ms_p50: float  # the whole call on a frame: preprocessing, network, resizing
     protocol: Protocol | None
     scores: Scores | None
+    focal_unknown: int = 0  # pairs that a protocol with `focal` couldn't correct
 
     @property
     def metrics(self) -> DepthMetrics | None:
@@ -91,6 +92,7 @@ class Row:
             "protocol": self.protocol.to_dict() if self.protocol else None,
             **metrics,
             **(self.scores.to_dict() if self.scores else {}),
+            **({"focal_unknown": self.focal_unknown} if self.protocol and self.protocol.focal else {}),
         }
 
 
@@ -136,12 +138,19 @@ class Comparison:
         return [row for row in self.models() if row.scores is not None]
 
     def notes(self) -> list[str]:
-        """Say which models' accuracy is not shown."""
-        return [
+        """Say which models' accuracy is not shown, and whose depth is not scaled to the pairs' cameras."""
+        untrained = [
             f"{row.model} has random weights: its accuracy would mean nothing and is not shown."
             for row in self.models()
             if row.scores is None
         ]
+        unscaled = [
+            f"{row.model}: {row.focal_unknown} of {self.samples} pairs are scored as they are; their camera or the "
+            "model's is unknown."
+            for row in self.models()
+            if row.focal_unknown
+        ]
+        return [*untrained, *unscaled]
 
     def winners(self) -> dict[str, dict[str, str]]:
         """Return, for each protocol id with two models or more, the best model by metric; ties go to none."""
@@ -241,6 +250,7 @@ def _rows(run: Run) -> list[Row]:
             latency_ms_p50=run.latency_ms_p50,
             protocol=protocol,
             scores=scores,
+            focal_unknown=run.focal_unknown,
         )
         for protocol, scores in scored
     ]

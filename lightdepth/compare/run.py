@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightdepth_runtime.evaluation.evaluate import predict_views
+from lightdepth_runtime.evaluation.evaluate import focal_factor, predict_views
 from lightdepth_runtime.evaluation.protocol import Protocol
 from lightdepth_runtime.evaluation.scores import Scorer
 from lightdepth_runtime.pairs import FrameData, Pair
@@ -37,6 +37,7 @@ class Run:
         self.candidate = candidate
         self.scorers = [Scorer(replace(protocol, alignment=kind), candidate.kind) for kind in candidate.alignments]
         self._base = protocol  # alignments share its frames and flips, and so its predictions
+        self.focal_unknown = 0  # pairs that a protocol with `focal` left as they are
         self._latencies_ms: list[float] = []
 
     @property
@@ -44,14 +45,24 @@ class Run:
         """The median; the first call allocates, and exports a baseline, so it doesn't count."""
         return float(np.median(self._latencies_ms[1:] or self._latencies_ms))
 
-    def predict(self, frame: FrameData, *, timed: bool) -> Views:
-        """Predict one frame; nothing where the model is only timed."""
+    def predict(self, pair: Pair, frame: FrameData, *, timed: bool) -> Views:
+        """Predict a pair's frame; nothing where the model is only timed."""
         if not self.scorers and not timed:
             return []
         views = predict_views(
             self._timed if timed else self.candidate.predictor, frame.image, frame.depth_m, self._base
         )
-        return views if self.scorers else []
+        if not self.scorers:
+            return []
+        return self._at_focal_length_of(pair, frame, views) if self._base.focal else views
+
+    def _at_focal_length_of(self, pair: Pair, frame: FrameData, views: Views) -> Views:
+        """Scale depth to the pair's camera where both cameras are known."""
+        factor = focal_factor(self.candidate.predictor, pair, frame.depth_m.shape)
+        if factor is None:
+            self.focal_unknown += 1
+            return views
+        return [(prediction * np.float32(factor), truth_m) for prediction, truth_m in views]
 
     def _timed(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         start = time.perf_counter()
@@ -98,7 +109,7 @@ def run_all(
             if not protocol.valid(protocol.view(frame.image, frame.depth_m)[1]).any():
                 left_out += 1
                 continue
-            views = [run.predict(frame, timed=timed) for run in runs]
+            views = [run.predict(pair, frame, timed=timed) for run in runs]
             show(number, frame, views)
             yield _Predicted(pair.name, pair.scene, views, how)
 

@@ -19,7 +19,16 @@ from .metrics import DepthMetrics
 from .protocol import Protocol
 from .scores import Scorer, Scores
 
-__all__ = ["EvalResult", "Predictor", "evaluate", "predict_views", "score_pairs", "sigma_of", "summarise"]
+__all__ = [
+    "EvalResult",
+    "Predictor",
+    "evaluate",
+    "focal_factor",
+    "predict_views",
+    "score_pairs",
+    "sigma_of",
+    "summarise",
+]
 
 SCHEMA = "lightdepth.eval/1"
 THREADS = 2  # of one process: reading a 640x480 pair takes about as long as scoring it
@@ -106,7 +115,7 @@ def evaluate(
     scorer = Scorer(protocol)
     with Workers(workers) if workers > 1 else Workers(THREADS, threads=True) as pool:
         score_pairs(predictor, pairs.pairs, scorer, pool, batch_size=batch_size, progress=progress)
-    unknown = sum(_focal_factor(predictor, pair, (1, 1)) is None for pair in pairs.pairs) if protocol.focal else 0
+    unknown = sum(focal_factor(predictor, pair, (1, 1)) is None for pair in pairs.pairs) if protocol.focal else 0
     return replace(summarise(scorer, pairs, model=model), focal_unknown=unknown)
 
 
@@ -232,7 +241,7 @@ def _predict(
         raise LightDepthError(f"{names}: {error}") from error
     each = len(images) // max(1, len(frames))
     if protocol.focal:
-        factors = [_focal_factor(predictor, pair, frame.depth_m.shape) or 1.0 for pair, frame in frames]
+        factors = [focal_factor(predictor, pair, frame.depth_m.shape) or 1.0 for pair, frame in frames]
         predictions = [depth_m * np.float32(factors[number // each]) for number, depth_m in enumerate(predictions)]
     return [
         _Predicted(
@@ -245,8 +254,8 @@ def _predict(
     ]
 
 
-def _focal_factor(predictor: Predictor, pair: Pair, size: tuple[int, ...]) -> float | None:
-    """Return what scales depth from the model's camera to the pair's, in a frame of `size`; None if one is unknown."""
+def focal_factor(predictor: Predictor, pair: Pair, size: tuple[int, ...]) -> float | None:
+    """Return what scales depth from a model's camera to a pair's in a frame of `size` (H, W); None if one is unknown."""
     ours = predictor.spec.intrinsics if isinstance(predictor, DepthEstimator) else None
     theirs = pair.intrinsics
     if ours is None or theirs is None:
