@@ -255,7 +255,7 @@ def _predict(
 
 
 def focal_factor(predictor: Predictor, pair: Pair, size: tuple[int, ...]) -> float | None:
-    """Return what scales depth from a model's camera to a pair's in a frame of `size` (H, W); None if one is unknown."""
+    """Return what scales depth from a model's camera to a pair's, in a frame of `size` (H, W); None: unknown."""
     ours = predictor.spec.intrinsics if isinstance(predictor, DepthEstimator) else None
     theirs = pair.intrinsics
     if ours is None or theirs is None:
