@@ -4,10 +4,16 @@ A bound session reads and writes addresses of device memory, and its work waits 
 """
 
 import ctypes
+import threading
 
 import numpy as np
+import onnx
 import onnxruntime
+from fakes.tensorrt import SPEC, network_bytes
 
+from lightdepth_runtime.spec import SPEC_KEY
+
+SURE = SPEC.with_changes(sigma_tensor="sigma")
 PROVIDERS = ["CUDAExecutionProvider", "CPUExecutionProvider"]
 RealSession = onnxruntime.InferenceSession
 
@@ -35,6 +41,8 @@ class FakeGpuSession:
         self._cudart, self._falls_back = cudart, falls_back
         self._calls = cudart._calls
         self._calls.append(f"session {provider} {sorted(self._options)}")
+        assert sess_options.get_session_config_entry("session.disable_quant_qdq") == "1"
+        self.threads = cudart._session_threads = set()  # each keeps a recording and handles until the session ends
         if self._options.get("enable_cuda_graph") == "1" and not recordable:
             raise RuntimeError("This session cannot use the CUDA Graph feature as requested by the user")
         self._session = RealSession(path, sess_options, providers=["CPUExecutionProvider"])
@@ -63,6 +71,7 @@ class FakeGpuSession:
 
     def run_with_iobinding(self, iobinding, run_options=None):
         status = self._cudart._enter("run_with_iobinding")
+        self.threads.add(threading.get_ident())
         if status:
             raise RuntimeError("CUDA failure 2: out of memory")
         assert run_options.get_run_config_entry("disable_synchronize_execution_providers") == "1"
@@ -85,10 +94,22 @@ def _array(element_type, shape, address):
 def fake_gpu_sessions(monkeypatch, cudart, **behaviour):
     """Let onnxruntime open sessions on the fake GPU."""
 
-    def open_session(path, sess_options=None, providers=None):
+    def open_session(path, sess_options=None, providers=None, *, enable_fallback):
+        assert enable_fallback == 0, "ONNX Runtime's own fallback prints why, and runs on the CPU"
         if providers == ["CPUExecutionProvider"] or providers[0][0] == "CPUExecutionProvider":
             return RealSession(path, sess_options, providers=["CPUExecutionProvider"])
         return FakeGpuSession(cudart, path, sess_options, providers, **behaviour)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", open_session)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: PROVIDERS)
+
+
+def write(folder, *, batch=1, spec=SURE, key=SPEC_KEY):
+    """The fakes' network with a fixed batch, or an open one."""
+    model = onnx.load_from_string(network_bytes())
+    model.metadata_props.add(key=key, value=spec.to_json())
+    if batch is not None:
+        for value in (*model.graph.input, *model.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_value = batch
+    onnx.save_model(model, folder / "m.onnx")
+    return folder / "m.onnx"

@@ -99,8 +99,11 @@ def _before(spec: ModelSpec, height: int, width: int) -> tuple[list[onnx.NodePro
     rows = _repeated_block(weights_of(height, target_height, area=area))  # (b, a)
     columns = _repeated_block(weights_of(width, target_width, area=area))  # (d, c)
     mean, std = np.array(spec.mean), np.array(spec.std)
+    # Repeated here: one matrix by many is multiplied on a GPU by way of addresses in host memory that ONNX Runtime
+    # frees after the run, and a recorded graph would read them there for ever.
+    blocks = np.broadcast_to(rows, (height // rows.shape[1], *rows.shape))  # (H/a, b, a)
     weights = {
-        "frame_rows": rows.astype(np.float32),
+        "frame_rows": np.ascontiguousarray(blocks, np.float32),
         "frame_columns": columns.T.astype(np.float32),
         "frame_rows_shape": np.array([-1, rows.shape[1], width * 3]),
         "frame_rows_result": np.array([target_height, width, 3]),
@@ -112,7 +115,7 @@ def _before(spec: ModelSpec, height: int, width: int) -> tuple[list[onnx.NodePro
     steps = [  # (operator, constant, attributes), with the shape of its result
         ("Cast", None, {"to": TensorProto.FLOAT}),  # (1, H, W, 3)
         ("Reshape", "frame_rows_shape", {}),  # (H/a, a, 3W)
-        ("MatMul", "frame_rows", {}),  # (b, a) @ (H/a, a, 3W) -> (h/b, b, 3W)
+        ("MatMul", "frame_rows", {}),  # (H/a, b, a) @ (H/a, a, 3W) -> (h/b, b, 3W)
         ("Reshape", "frame_rows_result", {}),  # (h, W, 3)
         ("Transpose", None, {"perm": [2, 0, 1]}),  # (3, h, W)
         ("Reshape", "frame_columns_shape", {}),  # (3hW/c, c)

@@ -165,8 +165,14 @@ def _open_session(
     options.log_severity_level = 3  # errors only: fallbacks are checked by the caller
     if threads is not None:
         options.intra_op_num_threads = threads
+    if provider == CUDA_PROVIDER:
+        # CUDA has no kernel for the 32-bit biases of INT8 files. This folds biases and weights into float constants;
+        # else they are computed on the CPU at each frame, and nothing can be recorded.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+    providers = [(provider, dict(provider_options))]
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=[(provider, dict(provider_options))])
+        # Without ONNX Runtime's own fallback, which prints the reason, drops it, and opens the file on the CPU.
+        return onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
     except Exception as error:  # onnxruntime raises its own classes, which it doesn't export by name
         if _TOO_NEW.search(str(error)) and (needed := onnx_versions(path)):
             raise _too_new(path, needed, onnxruntime.__version__, str(error)) from error

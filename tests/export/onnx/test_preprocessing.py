@@ -85,7 +85,15 @@ def test_halving_first_stays_within_the_stated_tolerance_and_in_small_matrices(
     assert error.max() < TOLERANCE_GREY_LEVELS + 1e-3
     assert error.mean() < 0.2  # halving rounds up by an eighth of a level, which moves about one pixel in seven
     weights = {w.name: w.dims for w in embed_preprocessing(fp32, *frame_size).graph.initializer}
-    assert weights["frame_rows"][1] < frame_size[0] / 2
+    assert weights["frame_rows"][2] < frame_size[0] / 2
+
+
+@pytest.mark.parametrize(("frame_size", "network_size"), [*SHRINKING, *GROWING])
+def test_as_many_matrices_as_blocks_so_that_a_gpu_needs_no_addresses_from_the_host(resized, frame_size, network_size):
+    fp32, _ = resized(*network_size)
+    weights = {w.name: w.dims for w in embed_preprocessing(fp32, *frame_size).graph.initializer}
+    blocks, _, rows = weights["frame_rows"]
+    assert blocks * rows == frame_size[0]
 
 
 @pytest.mark.parametrize(("frame_size", "network_size"), GROWING)

@@ -2,7 +2,6 @@
 
 import inspect
 import sys
-import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 from fakes.cuda import FakeCudart, install_cuda
-from fakes.onnxruntime_gpu import FakeBinding, FakeGpuSession, fake_gpu_sessions
+from fakes.onnxruntime_gpu import SURE, FakeBinding, FakeGpuSession, fake_gpu_sessions, write
 from fakes.tensorrt import SPEC, expected, images, network_bytes
 from onnx import TensorProto, helper, numpy_helper
 
@@ -19,7 +18,6 @@ from lightdepth_runtime.backends import open_backend
 from lightdepth_runtime.backends.baseline import BASELINE_KEY, BaselineSpec, open_baseline
 from lightdepth_runtime.spec import SPEC_KEY
 
-SURE = SPEC.with_changes(sigma_tensor="sigma")
 GRAPH, NO_GRAPH = "['device_id', 'enable_cuda_graph', 'user_compute_stream']", "['device_id', 'user_compute_stream']"
 
 
@@ -30,17 +28,6 @@ def cudart(monkeypatch):
     fake_gpu_sessions(monkeypatch, cudart)
     yield cudart
     assert not cudart._live, f"leaked {cudart._live}"
-
-
-def write(folder, *, batch=1, spec=SURE, key=SPEC_KEY):
-    """The fakes' network with a fixed batch, or an open one."""
-    model = onnx.load_from_string(network_bytes())
-    model.metadata_props.add(key=key, value=spec.to_json())
-    if batch is not None:
-        for value in (*model.graph.input, *model.graph.output):
-            value.type.tensor_type.shape.dim[0].dim_value = batch
-    onnx.save_model(model, folder / "m.onnx")
-    return folder / "m.onnx"
 
 
 @pytest.fixture(params=[1, None], ids=["batch 1", "any batch"])
@@ -124,22 +111,6 @@ def test_an_error_of_the_device_is_named_and_the_next_frame_is_right(backend, cu
         backend.run(images(seed=6))
     cudart._failing = {}
     np.testing.assert_allclose(backend.run(images(seed=7)), expected(images(seed=7)), rtol=1e-5, atol=1e-5)
-
-
-def test_threads_take_turns_and_each_gets_its_own(backend):
-    wrong = []
-
-    def work(seed):
-        for _ in range(30):
-            if not np.allclose(backend.run(images(seed=seed)), expected(images(seed=seed)), rtol=1e-5, atol=1e-5):
-                wrong.append(seed)
-
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert wrong == []
 
 
 def test_a_closed_model_refuses_and_closes_twice(backend):
