@@ -176,7 +176,14 @@ def _make_forms(
         images = read_frames(options.calibration or frames, CALIBRATION_IMAGES)
         batches = [preprocess(frame.image, reference.spec)[None] for frame in images]
         allowed = INT8_MARGIN * options.thresholds.int8_rmse_change
-        forms += int8_forms(fp32, batches, allowed_abs_rel=allowed, say=say)
+
+        def judge(form: Form) -> None:
+            candidate = {form.step: form.open(options.threads)}
+            protocol = _protocol(frames, reference.spec)
+            [step] = check_parity(reference, candidate, read_frames(frames), protocol=protocol)
+            gate(step, options.thresholds)
+
+        forms += int8_forms(fp32, batches, allowed_abs_rel=allowed, judge=judge, say=say)
     if options.frame_size:
         forms += [form.with_preprocessing(*options.frame_size) for form in forms]
     return forms

@@ -12,7 +12,7 @@ from lightdepth_runtime.backends import Backend
 from .backend import open_graph
 from .fp16 import to_fp16
 from .fp16_simulation import simulate_fp16
-from .int8 import quantize_int8
+from .int8 import Int8Target, quantize_int8
 from .preprocessing import embed_preprocessing
 
 __all__ = ["FP16_STEP", "FP32_STEP", "Form", "fp16_form", "fp32_form", "int8_forms", "purpose"]
@@ -66,18 +66,37 @@ def fp16_form(fp32: onnx.ModelProto) -> Form:
 
 
 def int8_forms(
-    fp32: onnx.ModelProto, batches: Sequence[NDArray[np.float32]], *, allowed_abs_rel: float, say: Callable[[str], None]
+    fp32: onnx.ModelProto,
+    batches: Sequence[NDArray[np.float32]],
+    *,
+    allowed_abs_rel: float,
+    judge: Callable[[Form], None] = lambda _: None,
+    say: Callable[[str], None],
 ) -> list[Form]:
     """Make the INT8 forms, one for TensorRT (`.int8.onnx`) and one for x86 CPUs (`.int8.cpu.onnx`).
 
-    TensorRT's is judged in float, the CPU's on its own INT8 kernels.
+    TensorRT's is judged in float, the CPU's on its own INT8 kernels. The other arguments are `quantize_int8`'s.
     """
-    for_tensorrt = quantize_int8(fp32, batches, target="tensorrt", allowed_abs_rel=allowed_abs_rel, say=say).model
-    for_cpu = quantize_int8(fp32, batches, target="cpu", allowed_abs_rel=allowed_abs_rel, say=say).model
-    return [
-        Form("int8-tensorrt", ".int8.onnx", for_tensorrt, for_tensorrt, fuse=False),
-        Form("int8-cpu", ".int8.cpu.onnx", for_cpu, for_cpu),
-    ]
+
+    def for_tensorrt(model: onnx.ModelProto) -> Form:
+        return Form("int8-tensorrt", ".int8.onnx", model, model, fuse=False)
+
+    def for_cpu(model: onnx.ModelProto) -> Form:
+        return Form("int8-cpu", ".int8.cpu.onnx", model, model)
+
+    targets: dict[Int8Target, Callable[[onnx.ModelProto], Form]] = {"tensorrt": for_tensorrt, "cpu": for_cpu}
+    forms = []
+    for target, form in targets.items():
+        quantized = quantize_int8(
+            fp32,
+            batches,
+            target=target,
+            allowed_abs_rel=allowed_abs_rel,
+            judge=lambda model, form=form: judge(form(model)),
+            say=say,
+        )
+        forms.append(form(quantized.model))
+    return forms
 
 
 def purpose(name: str) -> str:

@@ -6,8 +6,9 @@ weights and unsigned activations, which every x86 CPU computes rightly. TensorRT
 operator, since those CPU kernels would give it wrong numbers.
 
 The head stays in FP32. Where the whole network in INT8 loses too much, parts of it are kept in FP32, those first that
-lose most when they alone are quantized. A part is a run of neighbouring layers: what INT8 loses is mostly the rounding
-of activations, and a single layer between two quantized ones gets them rounded all the same.
+lose most when they alone are quantized. How much is too much say the calibration images, and a judge that may look at
+others. A part is a run of neighbouring layers: what INT8 loses is mostly the rounding of activations, and a single
+layer between two quantized ones gets them rounded all the same.
 """
 
 import tempfile
@@ -55,15 +56,17 @@ def quantize_int8(
     *,
     target: Int8Target,
     allowed_abs_rel: float = 0.02,
+    judge: Callable[[onnx.ModelProto], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> QuantizedModel:
-    """Quantize a graph, keeping as little of it in FP32 as `allowed_abs_rel` asks for.
+    """Quantize a graph, keeping as little of it in FP32 as `allowed_abs_rel` and the judge ask for.
 
     Args:
         fp32: what `trace_onnx` returned.
         batches: preprocessed real images (1, 3, H, W) of the kind that the model will see; 16 to 64 are enough.
         target: who will run it.
         allowed_abs_rel: mean |INT8 - FP32| / FP32 of the depth, on a few of the images.
+        judge: raises LightDepthError for a quantized graph that loses too much; asked once `allowed_abs_rel` is met.
         say: gets a line about each attempt.
 
     Raises:
@@ -82,22 +85,39 @@ def quantize_int8(
         model = quantizer.quantize(without=kept)
         error = quantizer.abs_rel(model)
         say(f"INT8 for {target}: AbsRel to FP32 {error:.2g}")
-        ranked = quantizer.most_sensitive_first() if error > allowed_abs_rel else []
-        while error > allowed_abs_rel:
+        fault = _fault(model, error, allowed_abs_rel, judge)
+        ranked = quantizer.most_sensitive_first() if fault else []
+        while fault:
             if len(kept) + 1 > MOST_KEPT_SHARE * len(ranked):
                 raise LightDepthError(
-                    f"INT8 for {target} loses {error:.2g} AbsRel with {len(kept)} of {len(ranked)} parts of the "
-                    f"network kept in FP32, past {allowed_abs_rel:g}; use FP16, or calibrate on more images."
+                    f"INT8 for {target} loses too much with {len(kept)} of {len(ranked)} parts of the network kept in "
+                    f"FP32: {fault}"
                 )
             kept.append(ranked[len(kept)])
             model = quantizer.quantize(without=kept)
             error = quantizer.abs_rel(model)
             say(f"INT8 for {target}: {kept[-1][0]} to {kept[-1][-1]} kept in FP32, AbsRel to FP32 {error:.2g}")
+            fault = _fault(model, error, allowed_abs_rel, judge)
     kept_nodes = {name for block in kept for name in block}
     convolutions = tuple(n.name for n in fp32.graph.node if n.op_type == "Conv" and n.name in kept_nodes)
-    embed_spec(model, spec.with_changes(precision="int8", quantized_for=target, scores={}))  # nobody scored it
     onnx.checker.check_model(model)
     return QuantizedModel(model, target, convolutions, error)
+
+
+def _fault(
+    model: onnx.ModelProto, abs_rel: float, allowed_abs_rel: float, judge: Callable[[onnx.ModelProto], None]
+) -> str:
+    """Say what is wrong with a quantized graph, and what to do; nothing where it passes."""
+    if abs_rel > allowed_abs_rel:
+        return (
+            f"its AbsRel to FP32 is {abs_rel:.2g}, past {allowed_abs_rel:g}; use FP16, calibrate on more and other "
+            "images, or allow INT8 a larger change."
+        )
+    try:
+        judge(model)
+    except LightDepthError as error:
+        return str(error)
+    return ""
 
 
 class _Quantizer:
@@ -107,6 +127,7 @@ class _Quantizer:
         self, fp32: onnx.ModelProto, batches: Sequence[NDArray[np.float32]], target: Int8Target, folder: Path
     ) -> None:
         self._target: Int8Target = target
+        self._spec = spec_of(fp32)
         head = head_nodes(fp32.graph)
         self._head = [node.name for i, node in enumerate(fp32.graph.node) if i in head]
         self._blocks = _blocks([node for i, node in enumerate(fp32.graph.node) if i not in head])
@@ -119,7 +140,9 @@ class _Quantizer:
 
     def quantize(self, *, without: Sequence[Block]) -> onnx.ModelProto:
         """Quantize the body but for some blocks."""
-        return self._quantize(exclude=[*self._head, *(name for block in without for name in block)])
+        model = self._quantize(exclude=[*self._head, *(name for block in without for name in block)])
+        embed_spec(model, self._spec.with_changes(precision="int8", quantized_for=self._target, scores={}))
+        return model  # without scores: nobody scored it
 
     def most_sensitive_first(self) -> list[Block]:
         """Rank blocks by what the depth loses when each is quantized alone."""

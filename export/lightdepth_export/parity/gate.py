@@ -159,12 +159,21 @@ def gate(step: StepParity, thresholds: ParityThresholds) -> None:
     if not value <= limit:
         raise LightDepthError(
             f"{step.step}: {figure} is {value:.3g}{unit} over {step.images} images, past the threshold of "
-            f"{limit:g}{unit}; keep a higher precision, or raise the threshold if that loss is acceptable."
+            f"{limit:g}{unit}; {_way_out(step.precision)}"
         )
     if step.sigma_change is not None:
         limit = thresholds.sigma_change(step.precision, embedded=step.embedded)
         if not step.sigma_change <= limit:
             raise LightDepthError(
                 f"{step.step}: sigma_change is {step.sigma_change:.3g} over {step.images} images, past the threshold "
-                f"of {limit:g}; keep a higher precision, or raise the threshold if that loss is acceptable."
+                f"of {limit:g}; {_way_out(step.precision)}"
             )
+
+
+def _way_out(precision: Precision) -> str:
+    """Say what to do about a form that changes too much."""
+    if precision == "int8":
+        return "leave --int8 out, give --data more pairs of more places, or allow the loss with --max-int8-change."
+    if precision == "fp16":
+        return "leave --fp16 out, or allow the loss with --max-fp16-change."
+    return "if that distance is acceptable, raise --max-fp32-diff; if not, the exported graph is wrong: report it."

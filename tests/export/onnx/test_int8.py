@@ -126,6 +126,28 @@ def test_a_layer_that_int8_ruins_is_found_and_kept(tiny_fp32, batches):
     assert any(rescued.kept[0] in line for line in lines)
 
 
+def test_a_judge_decides_when_enough_is_kept(tiny_fp32, batches):
+    judged = []
+
+    def judge(model):
+        judged.append(model)
+        if len(judged) == 1:
+            raise LightDepthError("too far off")
+
+    quantized = quantize_int8(tiny_fp32, batches, target="cpu", allowed_abs_rel=1.0, judge=judge)
+    assert quantized.model is judged[-1]
+    assert len(judged) == 2
+    assert quantized.kept
+
+
+def test_what_the_judge_never_accepts_is_refused_in_its_words(tiny_fp32, batches):
+    def judge(model):
+        raise LightDepthError("too far off")
+
+    with pytest.raises(LightDepthError, match=r"INT8 for cpu loses too much .* too far off"):
+        quantize_int8(tiny_fp32, batches, target="cpu", allowed_abs_rel=1.0, judge=judge)
+
+
 def test_a_network_that_int8_cannot_serve_is_refused(tiny_fp32, batches):
     with pytest.raises(LightDepthError, match="use FP16"):
         quantize_int8(tiny_fp32, batches, target="cpu", allowed_abs_rel=0.0)
