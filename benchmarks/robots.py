@@ -73,6 +73,7 @@ def main(
     sequence: Annotated[list[Path], typer.Option(help="A pair list of consecutive frames. Repeatable.")],
     model: Annotated[str | None, typer.Argument(help="A model. Default: the shipped model.")] = None,
     results: Annotated[Path, typer.Option(help="Folder of the JSON files.")] = Path(__file__).parent / "results",
+    suffix: Annotated[str, typer.Option(help="Ends the JSON files' names, for a second model. Default: none.")] = "",
     only: Annotated[str | None, typer.Option(help="One part by its name. Default: all.")] = None,
 ) -> None:
     """Run every part, write its JSON, print its rows."""
@@ -132,7 +133,8 @@ def main(
             if only in (None, name):
                 result = run()
                 write_json(
-                    results / f"robots_{name}.json", {**common, **about, **result, "schema": "lightdepth.robots/1"}
+                    results / f"robots_{name}{suffix}.json",
+                    {**common, **about, **result, "schema": "lightdepth.robots/1"},
                 )
                 print(show(result), flush=True)
 

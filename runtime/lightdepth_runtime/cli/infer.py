@@ -19,6 +19,7 @@ from .options import (
     ModelOption,
     Output,
     Range,
+    Roll,
     Save,
     Steady,
     Threads,
@@ -47,6 +48,7 @@ def infer_command(
     exif_focal: ExifFocal = True,
     camera_height: CameraHeight = None,
     tilt: Tilt = 0.0,
+    roll: Roll = 0.0,
     scale_from_floor: FromFloor = False,
     frames: Frames = None,
     topic: Topic = None,
@@ -58,9 +60,9 @@ def infer_command(
     from ..infer.lens import Lens
     from ..infer.plan import plan_inputs, run_plan
 
-    if camera_height is None and tilt != 0:
-        raise typer.BadParameter("--tilt says how the camera of --camera-height stands; give both.")
-    mount = None if camera_height is None else CameraMount(camera_height, tilt)
+    if camera_height is None and (tilt != 0 or roll != 0):
+        raise typer.BadParameter("--tilt and --roll say how the camera of --camera-height stands; give both.")
+    mount = None if camera_height is None else CameraMount(camera_height, tilt, roll)
     with result_folder(output, "infer") as folder:
         plan = plan_inputs(inputs, folder, save, Lens(focal_px, fov, exif_focal), topic)
         with DepthEstimator.load(model, device, threads) as estimator:

@@ -234,7 +234,19 @@ FromFloor = Annotated[
     ),
 ]
 Tilt = Annotated[
-    float, option(CAMERA, "--tilt", metavar="DEGREES", help="How far the camera looks down, with --camera-height.")
+    float,
+    option(
+        CAMERA, "--tilt", metavar="DEGREES", help="How far the camera looks down, with --camera-height. Default: 0."
+    ),
+]
+Roll = Annotated[
+    float,
+    option(
+        CAMERA,
+        "--roll",
+        metavar="DEGREES",
+        help="How much lower the camera's right side hangs, with --camera-height. Default: 0.",
+    ),
 ]
 
 Output = Annotated[

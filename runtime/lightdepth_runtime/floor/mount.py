@@ -13,6 +13,7 @@ from ..errors import LightDepthError
 __all__ = ["CameraMount"]
 
 STEEPEST_DEG = 85.0  # a camera that looks straight down has no direction ahead
+MOST_ROLL_DEG = 45.0  # beyond it, images turned by 90 degrees are nearer to upright
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class CameraMount:
     `roll_deg` is positive where the camera's right side hangs lower.
 
     Raises:
-        LightDepthError: a height that is not positive and finite, or a tilt or roll of more than 85 degrees.
+        LightDepthError: a height that is not positive and finite, a tilt of more than 85 degrees, or a roll of more
+            than 45.
     """
 
     height_m: float
@@ -33,9 +35,13 @@ class CameraMount:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.height_m) and self.height_m > 0):
             raise LightDepthError(f"A camera's height is a positive number of metres, got {self.height_m}.")
-        for name, value in (("tilt", self.tilt_deg), ("roll", self.roll_deg)):
-            if not (math.isfinite(value) and abs(value) <= STEEPEST_DEG):
-                raise LightDepthError(f"A camera's {name} lies within {STEEPEST_DEG:g} degrees of level, got {value}.")
+        if not abs(self.tilt_deg) <= STEEPEST_DEG:  # NaN is not
+            raise LightDepthError(f"A camera's tilt lies within {STEEPEST_DEG:g} degrees of level, got {self.tilt_deg}.")
+        if not abs(self.roll_deg) <= MOST_ROLL_DEG:
+            raise LightDepthError(
+                f"A camera's roll lies within {MOST_ROLL_DEG:g} degrees of level, got {self.roll_deg}. Turn its images "
+                "upright first: depth of images that lie on their side is more than twice as wrong."
+            )
 
     @classmethod
     def from_up(cls, height_m: float, up: NDArray[np.floating]) -> CameraMount:

@@ -44,9 +44,9 @@ class Obstacles:
 
     @property
     def nearest_m(self) -> float:
-        """The nearest of all; infinite without any."""
+        """The nearest of all; infinite where nothing stands, NaN where no direction has a reading."""
         known = self.ranges_m[~np.isnan(self.ranges_m)]
-        return float(known.min()) if len(known) else math.inf
+        return float(known.min()) if len(known) else math.nan
 
 
 def find_obstacles(
@@ -70,9 +70,12 @@ def find_obstacles(
         clearance_m: what is higher is passed under. Default: 1.5 m.
 
     Raises:
-        LightDepthError: sizes that differ, no sectors, or a clearance that is not above the margin.
+        LightDepthError: depth in whole numbers, sizes that differ, no sectors, or a clearance that is not above the
+            margin.
     """
     height, width = depth_m.shape
+    if depth_m.dtype.kind != "f":  # millimetres would say that nothing stands anywhere
+        raise LightDepthError(f"Obstacles need depth in metres as floats, got {depth_m.dtype}; divide millimetres by 1000.")
     if (camera.width, camera.height) != (width, height):
         raise LightDepthError(
             f"Depth {width}x{height} and camera {camera.width}x{camera.height} differ in size; resize one of them."
@@ -118,8 +121,16 @@ def find_obstacles(
 
 
 def _edges(camera: Intrinsics, mount: CameraMount, sectors: int) -> NDArray[np.float64]:
-    """Return the sectors' edges over the field of view at the height of the optical axis, right to left."""
-    sides = np.array([[(x - camera.cx) / camera.fx, 0.0, 1.0] for x in (camera.width - 0.5, -0.5)])  # (2, 3)
-    ahead, left, _ = mount.rotation @ sides.T
-    right_rad, left_rad = np.arctan2(left, ahead)
-    return np.linspace(right_rad, left_rad, sectors + 1)
+    """Return the sectors' edges over the field of view along the horizontal through the optical axis, right to left."""
+    low = np.array([(-0.5 - camera.cx) / camera.fx, (-0.5 - camera.cy) / camera.fy])
+    high = low + [camera.width / camera.fx, camera.height / camera.fy]
+    centre = np.clip(0.0, low, high)  # the optical axis, or the border next to it in an image that was cut
+    up = mount.up
+    level = np.array([-up[1], up[0]])  # the horizontal's direction in the image, to the right
+    lean = level != 0
+    ends = np.sort([((side - centre)[lean] / level[lean]) for side in (low, high)], axis=0)  # (2, 1 or 2)
+    angles = []
+    for reach in (ends[1].min(), ends[0].max()):  # the right border, then the left one
+        ahead, left, _ = mount.rotation @ [*(centre + reach * level), 1.0]
+        angles.append(math.atan2(left, ahead))
+    return np.linspace(angles[0], angles[1], sectors + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,7 @@ TAIL = 3.0  # degrees of freedom of Student's t: errors far out, as outliers, ha
 STEPS = 12
 OUTLIER_WEIGHT = 0.25  # a point of less weight disagrees: it is more than about 3.6 local errors away
 FEWEST_TO_JUDGE = 6  # each point is judged by the others, so that few can't tell
-LARGEST_SCALE = 8.0  # no camera is so far off; millimetres are a thousand times
+LARGEST_SCALE = 8.0  # no camera is so far off, so a point that is has no say; millimetres are a thousand times
 FEWEST_TO_REFUSE = 3  # one or two wrong points are no more than outliers
 CELLS_ACROSS, CELLS_DOWN = 16, 12  # points in one cell see the same error: together they count as one
 NEAREST_LOG = 1e-3  # metres: what a network may say at the least, so that it has a logarithm
@@ -82,11 +83,14 @@ def fit_correction(
     ratio = log_ratio(depth_m, known)
     across, down = (known.x + 0.5) / width, (known.y + 0.5) / height
     waves = basis(across, down)  # (N, terms)
-    share = _share_of_cell(across, down)
     _check_units(ratio)
+    possible = np.abs(ratio) < math.log(LARGEST_SCALE)
+    if not possible.any():
+        return _from_prior(prior, tuple(range(len(known))))
+    share = _share_of_cell(across, down) * possible
     smooth = _fit(waves, ratio, share, prior)
     scale = _fit(waves[:, :1], ratio, share, prior)
-    rejected = tuple(int(number) for number in np.flatnonzero(smooth.trust < OUTLIER_WEIGHT))
+    rejected = tuple(int(number) for number in np.flatnonzero((smooth.trust < OUTLIER_WEIGHT) | ~possible))
     errors = {"none": ratio - prior.log_scale, "scale": scale.left_out, "smooth": smooth.left_out}
     judged = {kind: _abs_rel(error) for kind, error in errors.items()}
     chosen = "smooth"

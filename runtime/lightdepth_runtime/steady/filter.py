@@ -14,10 +14,10 @@ from .motion import Motion, MotionSensor
 __all__ = ["SteadyFilter"]
 
 # Chosen on TUM freiburg1_rpy, where `benchmarks/steady.py` measures too, and held to an imitated drive ahead.
-SCALE_TIME_S = 0.25  # memory of the scale
+SCALE_TIME_S = 0.15  # memory of the scale
 PIXEL_TIME_S = 0.2  # memory of a pixel
 CHANGE = 0.3  # of log depth: beyond it a pixel shows something else
-MOST_SCALE = 0.1  # of log depth: the whole is never moved further from what the network says now
+MOST_SCALE = 0.15  # of log depth: the whole is never moved further from what the network says now
 LONGEST_GAP_S = 1.0  # after it the stream begins anew
 CUT = 0.3  # share of the image that the older frame explains: less, and it is another scene
 SAMPLE = 3  # every third pixel of every third row tells the scale
@@ -28,7 +28,7 @@ class SteadyFilter:
     """Smooth the depth maps of one camera; the result of a frame is there with the frame.
 
     What the last result says is moved by optical flow to where things are now, and brought nearer by as much as they
-    look larger. Of the network's new depth the common factor against it is taken out for a part, at most 10 %; then
+    look larger. Of the network's new depth the common factor against it is taken out for a part, at most 15 %; then
     each pixel is averaged with it, less where depth or colour changed, and by sigma where the model has it. A cut, a
     gap of a second, a clock that goes back or another size begins anew.
     """
@@ -84,19 +84,20 @@ class SteadyFilter:
         """Return smoothed log depth (h, w), or None at a cut."""
         cv2 = import_cv2()
         assert self._log_depth is not None, "the sensor and the filter are reset together"
-        older, known = motion.bring(self._log_depth)
+        has_sigma = sigma is not None and self._sigma is not None
+        maps = (self._log_depth, self._sigma) if has_sigma else (self._log_depth,)
+        (older, *older_sigma), known = motion.bring(*maps)
         if known.mean() < CUT:
             return None
         older -= np.float32(motion.approach)
         change = log_depth - older
         common = float(np.median(change[::SAMPLE, ::SAMPLE][known[::SAMPLE, ::SAMPLE]]))
-        pull = -math.exp(-gap_s / SCALE_TIME_S) * common
-        pull = min(max(pull, -MOST_SCALE), MOST_SCALE)
-        change += np.float32(pull)
+        pull = min(max(-math.exp(-gap_s / SCALE_TIME_S) * common, -MOST_SCALE), MOST_SCALE)
+        change -= np.float32(common)  # what is left is the pixel's own: else the scale would be smoothed twice
         weight = cv2.exp(change * change * np.float32(-(CHANGE**-2)))  # (h, w) float32
         weight *= known * np.float32(math.exp(-gap_s / PIXEL_TIME_S))
-        if sigma is not None and self._sigma is not None:
-            ratio = motion.bring(self._sigma)[0] / sigma  # the older one's variance over the newer one's is its square
+        for brought in older_sigma:
+            ratio = brought / sigma  # the older one's variance over the newer one's is its square
             weight /= weight + (1 - weight) * ratio * ratio
         weight *= change
         return log_depth + np.float32(pull) - weight

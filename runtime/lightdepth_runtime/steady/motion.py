@@ -33,15 +33,15 @@ class Motion:
     difference: NDArray[np.uint8]
     approach: float
 
-    def bring(self, older: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Move an older map (H, W) to where its things are now; return it and where it is known."""
+    def bring(self, *older: NDArray[np.float32]) -> tuple[list[NDArray[np.float32]], NDArray[np.bool_]]:
+        """Move older maps (H, W) of one size to where their things are now; return them and where they are known."""
         cv2 = import_cv2()
-        height, width = older.shape
+        height, width = older[0].shape
         flow = cv2.resize(self.flow, (width, height), interpolation=cv2.INTER_LINEAR)
         across, down = _grid(height, width)
         x = across + flow[:, :, 0] * np.float32(width / COLUMNS)
         y = down + flow[:, :, 1] * np.float32(height / ROWS)
-        moved = cv2.remap(older, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        moved = [cv2.remap(one, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for one in older]
         known = cv2.resize(self.difference, (width, height), interpolation=cv2.INTER_LINEAR) < ALIKE
         return moved, known & (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
 

@@ -27,12 +27,18 @@ class SteadyDepth:
     def __init__(self, estimator: DepthEstimator) -> None:
         self.estimator = estimator
         self._filter = SteadyFilter()
-        self.sigma: NDArray[np.float32] | None = None  # of the last frame, at its size; of a model with sigma
+        self._sigma: NDArray[np.float32] | None = None  # of the last frame, at the model's resolution
+        self._shape = (0, 0)  # of the last frame
 
     @property
     def resets(self) -> int:
         """How often the stream began anew: the first frame, cuts, gaps and jumps of the clock."""
         return self._filter.resets
+
+    @property
+    def sigma(self) -> NDArray[np.float32] | None:
+        """Sigma of the last frame, (H, W) at its size; None of a model without sigma."""
+        return None if self._sigma is None else resize_depth(self._sigma, *self._shape)
 
     def reset(self) -> None:
         """Begin anew with the next frame."""
@@ -67,5 +73,5 @@ class SteadyDepth:
             )
             depth_m, sigma = predicted.depth_m, predicted.sigma
         steady_m = self._filter.update(frame, depth_m, stamp_ns, sigma)
-        self.sigma = None if sigma is None else resize_depth(sigma, *frame.shape[:2])
-        return resize_depth(steady_m, *frame.shape[:2])
+        self._sigma, self._shape = sigma, (frame.shape[0], frame.shape[1])
+        return resize_depth(steady_m, *self._shape)

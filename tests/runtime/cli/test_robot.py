@@ -76,6 +76,8 @@ def test_live_calibration_of_a_photograph_is_refused(model):
     ("options", "code", "named"),
     [
         (["--tilt", "10"], 2, "--camera-height"),
+        (["--roll", "5"], 2, "--camera-height"),
+        (["--camera-height", "0.3", "--roll", "90"], 1, "upright"),
         (["--camera-height", "-1"], 1, "positive number of metres"),
         (["--camera-height", "0.3", "--tilt", "95"], 1, "within 85 degrees"),
         (["--save", "scan"], 1, "--camera-height"),

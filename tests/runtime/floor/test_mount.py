@@ -24,7 +24,7 @@ def test_a_rolled_camera_hangs_to_the_right():
     assert right[2] == pytest.approx(-math.sin(math.radians(10)))
 
 
-@pytest.mark.parametrize(("tilt", "roll"), [(0, 0), (20, -5), (-30, 12), (60, 80)])
+@pytest.mark.parametrize(("tilt", "roll"), [(0, 0), (20, -5), (-30, 12), (60, 45)])
 def test_the_mount_of_its_own_up_is_itself(tilt, roll):
     mount = CameraMount(0.4, tilt, roll)
     again = CameraMount.from_up(0.4, mount.up)
@@ -33,7 +33,7 @@ def test_the_mount_of_its_own_up_is_itself(tilt, roll):
     assert np.linalg.det(mount.rotation) == pytest.approx(1)
 
 
-@pytest.mark.parametrize(("tilt", "roll"), [(0, 0), (20, -5), (-30, 12), (60, 80)])
+@pytest.mark.parametrize(("tilt", "roll"), [(0, 0), (20, -5), (-30, 12), (60, 45)])
 def test_the_quaternion_turns_level_vectors_into_optical_ones(tilt, roll):
     mount = CameraMount(0.4, tilt, roll)
     x, y, z, w = mount.quaternion()
@@ -43,7 +43,13 @@ def test_the_quaternion_turns_level_vectors_into_optical_ones(tilt, roll):
         assert turned == pytest.approx(mount.rotation.T @ level, abs=1e-9)
 
 
-@pytest.mark.parametrize("values", [(0.0,), (-1.0,), (math.nan,), (1.0, 90.0), (1.0, math.inf), (1.0, 0.0, -86.0)])
+@pytest.mark.parametrize("values", [(0.0,), (-1.0,), (math.nan,), (1.0, 90.0), (1.0, math.inf), (1.0, 0.0, math.nan)])
 def test_impossible_mounts_are_refused(values):
     with pytest.raises(LightDepthError):
         CameraMount(*values)
+
+
+@pytest.mark.parametrize("roll_deg", [90.0, -90.0, 180.0])
+def test_a_camera_on_its_side_is_to_have_its_images_turned(roll_deg):
+    with pytest.raises(LightDepthError, match="upright"):
+        CameraMount(1.0, 0.0, roll_deg)

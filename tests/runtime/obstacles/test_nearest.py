@@ -50,6 +50,35 @@ def test_angles_rise_from_right_to_left_over_the_field_of_view():
     assert (np.diff(obstacles.edges_rad) > 0).all()
 
 
+@pytest.mark.parametrize("roll_deg", [-30.0, -10.0, 10.0, 30.0])
+def test_a_rolled_camera_sees_the_same_wall_in_its_own_field_of_view(roll_deg):
+    mount = CameraMount(0.4, 10.0, roll_deg)
+    obstacles = find_obstacles(room_m(mount, wall_m=4.0), CAMERA, mount)
+    assert np.isfinite(obstacles.ranges_m).all()
+    ahead = _sector_of(obstacles, 0.01)
+    assert obstacles.ranges_m[ahead] == pytest.approx(4.0, rel=0.03)
+    assert obstacles.edges_rad[-1] == pytest.approx(-obstacles.edges_rad[0], abs=0.02)
+
+
+def test_a_part_cut_out_of_an_image_looks_where_it_looked():
+    whole = find_obstacles(room_m(MOUNT), CAMERA, MOUNT, sectors=16)
+    right = Intrinsics(CAMERA.fx, CAMERA.fy, CAMERA.cx - 100, CAMERA.cy, 60, 120)
+    part = find_obstacles(np.ascontiguousarray(room_m(MOUNT)[:, 100:]), right, MOUNT, sectors=4)
+    assert part.edges_rad[0] == pytest.approx(whole.edges_rad[0])
+    assert part.edges_rad[-1] == pytest.approx(-math.atan(20 / 130), abs=0.01)
+
+
+def test_depth_without_any_reading_is_not_taken_for_free():
+    obstacles = find_obstacles(np.full((120, 160), np.nan, np.float32), CAMERA, MOUNT)
+    assert np.isnan(obstacles.ranges_m).all()
+    assert math.isnan(obstacles.nearest_m)
+
+
+def test_millimetres_are_not_taken_for_metres():
+    with pytest.raises(LightDepthError, match="uint16"):
+        find_obstacles((room_m(MOUNT) * 1000).astype(np.uint16), CAMERA, MOUNT)
+
+
 def test_what_hangs_above_the_robot_is_passed_under():
     depth_m = room_m(CameraMount(0.4, -20.0), wall_m=3.0)
     assert find_obstacles(depth_m, CAMERA, CameraMount(0.4, -20.0)).nearest_m == pytest.approx(3, rel=0.02)

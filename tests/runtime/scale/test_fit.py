@@ -49,7 +49,15 @@ def test_one_point_moves_the_scale_by_a_part_of_its_disagreement():
 
 def test_one_outlier_alone_moves_little():
     [[x, y, metres]] = _points(_truth(), 1, noise=0)
-    assert abs(np.log(fit_correction(_truth(), [(x, y, 10 * metres)]).scale)) < 0.1
+    assert abs(np.log(fit_correction(_truth(), [(x, y, 5 * metres)]).scale)) < 0.1
+
+
+@pytest.mark.parametrize("factor", [10.0, 1000.0, 0.001])
+def test_one_point_that_no_camera_is_off_by_changes_nothing(factor):
+    [[x, y, metres]] = _points(_truth(), 1, noise=0)
+    correction = fit_correction(_truth(), [(x, y, factor * metres)])
+    assert np.array_equal(correction.apply(_truth()), _truth())
+    assert correction.rejected == (0,)
 
 
 def test_outliers_are_named_and_do_not_move_the_scale():
