@@ -1,10 +1,10 @@
 """Every figure of docs/robots.md in one command: live scale, obstacles, camera height, steady depth.
 
-Usage: python benchmarks/robots.py [MODEL] --nyu DIR --sequence LIST --sequence LIST [--only NAME]
+Usage: python benchmarks/robots.py [MODEL] --nyu DIR --sequence LIST [--only NAME] [--suffix END]
 
-DIR is NYU Depth V2 in any packaging. Each LIST holds frames in their order, here of TUM freiburg1_rpy and of
-freiburg3_cabinet; the list's folder names them. The TUM pairs are those of the
-model card, in `lightdepth/demo_data`. Each part writes `robots_NAME.json` and prints the rows of the page's table.
+DIR is NYU Depth V2 in any packaging. LIST holds the frames of a video in their order, here of TUM freiburg1_rpy; the
+list's folder names it. The TUM pairs are those of the model card, in `lightdepth/demo_data`. Each part writes
+`robots_NAME.json` and prints the rows of the page's table.
 """
 
 from collections.abc import Callable
@@ -59,12 +59,11 @@ def height_row(name: str, result: dict[str, Any]) -> str:
 
 
 def steady_rows(name: str, result: dict[str, Any]) -> str:
-    """Return a row of plain and one of steady depth, and the lag."""
+    """Return a row: flicker and AbsRel of plain and of steady depth, the least flicker, time and lag."""
     plain, smooth, ratio = result["plain"], result["steady"], result["cost"]["ratio_p50"]
-    lag = result["lag"]["lag"]
     return (
-        f"| {name} | plain | {plain['flicker']:.4f} | {plain['abs_rel']:.3f} | 1 | |\n"
-        f"| {name} | steady | {smooth['flicker']:.4f} | {smooth['abs_rel']:.3f} | {ratio:.2f} | {lag:.1%} |"
+        f"| {name} | {plain['flicker']:.4f} | {smooth['flicker']:.4f} | {result['carried_flicker']:.4f} | "
+        f"{plain['abs_rel']:.3f} | {smooth['abs_rel']:.3f} | {ratio:.2f} | {result['lag']['lag']:.1%} |"
     )
 
 
@@ -103,7 +102,8 @@ def main(
         def steadiness(frames: PairSet) -> dict[str, Any]:
             scored = evaluate_sequence(estimator, frames, whole, progress=lambda f: track(f, "Scoring", len(f)))
             times = steady.cost(estimator, frames, TIMING_ROUNDS)
-            return {**scored.to_dict(), "cost": times, "lag": steady.lag(estimator, frames)}
+            least = steady.carried_flicker(estimator, frames, whole)
+            return {**scored.to_dict(), "cost": times, "lag": steady.lag(estimator, frames), "carried_flicker": least}
 
         parts: dict[str, tuple[Any, Callable[[], dict[str, Any]], Callable[[dict[str, Any]], str]]] = {}
         for name, pairs, protocol in (("nyu", nyu_pairs, eigen), ("tum", tum_pairs, whole)):

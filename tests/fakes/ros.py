@@ -14,7 +14,7 @@ import numpy as np
 from rosbags.typesys import Stores, get_typestore
 
 STORE = get_typestore(Stores.ROS2_HUMBLE)
-PACKAGES = ("builtin_interfaces", "std_msgs", "sensor_msgs", "geometry_msgs")
+PACKAGES = ("builtin_interfaces", "std_msgs", "sensor_msgs", "geometry_msgs", "rcl_interfaces")
 FIXED = {"k", "r", "p"}  # float64 arrays of fixed length: rclpy takes NumPy's
 CODES = {"uint8": "B", "float32": "f", "float64": "d"}
 
@@ -55,6 +55,10 @@ def _message_class(name):
 class Publisher:
     def __init__(self, kind, topic, qos_profile):
         self.kind, self.topic, self.qos_profile, self.sent = kind, topic, qos_profile, []
+        self.subscribers = 1
+
+    def get_subscription_count(self):
+        return self.subscribers
 
     def publish(self, msg):
         assert isinstance(msg, self.kind), f"{self.topic} takes {self.kind.__name__}, got {type(msg).__name__}"
@@ -74,15 +78,29 @@ class Logger:
 
 class Node:
     overrides: dict = {}  # noqa: RUF012 -- a test sets it before it makes a node
+    remappings: dict = {}  # noqa: RUF012 -- as `-r image:=/camera/image_rect`
 
     def __init__(self, node_name, *, namespace=None):
         self.name, self.destroyed = node_name, False
-        self.published, self.subscribed, self._logger = {}, {}, Logger()
+        self.published, self.subscribed, self._logger, self._on_set = {}, {}, Logger(), []
 
-    def declare_parameter(self, name, value):
+    def declare_parameter(self, name, value, descriptor=None):
         given = self.overrides.get(name, value)
-        assert type(given) is type(value), f"InvalidParameterTypeException: {name}"
-        return SimpleNamespace(value=given)
+        if not getattr(descriptor, "dynamic_typing", False):
+            assert type(given) is type(value), f"InvalidParameterTypeException: {name}"
+        return SimpleNamespace(name=name, value=given)
+
+    def add_on_set_parameters_callback(self, callback):
+        self._on_set.append(callback)
+
+    def set_parameters_atomically(self, values):
+        """As a `ros2 param set` does it; takes a dictionary."""
+        parameters = [SimpleNamespace(name=name, value=value) for name, value in values.items()]
+        for callback in self._on_set:
+            result = callback(parameters)
+            if not result.successful:
+                break
+        return result
 
     def create_publisher(self, msg_type, topic, qos_profile):
         self.published[topic] = Publisher(msg_type, topic, qos_profile)
@@ -93,7 +111,7 @@ class Node:
         return self.subscribed[topic]
 
     def resolve_topic_name(self, topic, *, only_expand=False):
-        return f"/{topic}"
+        return self.remappings.get(topic, f"/{topic}")
 
     def get_logger(self):
         return self._logger
@@ -120,7 +138,6 @@ def install(monkeypatch, spin=lambda node: None):
     qos.QoSProfile = lambda *, history, depth, reliability: SimpleNamespace(
         history=history, depth=depth, reliability=reliability
     )
-    qos.qos_profile_sensor_data = qos.QoSProfile(history="keep_last", depth=5, reliability="best_effort")
     node = ModuleType("rclpy.node")
     node.Node = Node
     executors = ModuleType("rclpy.executors")
@@ -144,5 +161,28 @@ def install(monkeypatch, spin=lambda node: None):
         modules[f"{package}.msg"] = messages
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
-    Node.overrides = {}
+    Node.overrides, Node.remappings = {}, {}
     return rclpy
+
+
+def install_launch(monkeypatch, share):
+    """Put stand-ins of `launch` and `launch_ros` where `import` finds them; the package's share is `share`."""
+
+    def keeps(*names):
+        """A class that keeps what it was made with."""
+
+        def make(*values, **keywords):
+            return SimpleNamespace(**dict(zip(names, values, strict=False)), **keywords)
+
+        return make
+
+    launch, actions, substitutions = (ModuleType(f"launch{end}") for end in ("", ".actions", ".substitutions"))
+    launch.LaunchContext, launch.LaunchDescription = dict, keeps("entities")
+    actions.DeclareLaunchArgument, actions.OpaqueFunction = keeps("name"), keeps()
+    substitutions.LaunchConfiguration = lambda name: SimpleNamespace(perform=lambda context: context[name])
+    launch_ros, ros_actions = ModuleType("launch_ros"), ModuleType("launch_ros.actions")
+    ros_actions.Node = keeps()
+    index, packages = ModuleType("ament_index_python"), ModuleType("ament_index_python.packages")
+    packages.get_package_share_directory = lambda name: str(share)
+    for module in (launch, actions, substitutions, launch_ros, ros_actions, index, packages):
+        monkeypatch.setitem(sys.modules, module.__name__, module)

@@ -36,7 +36,9 @@ class CameraMount:
         if not (math.isfinite(self.height_m) and self.height_m > 0):
             raise LightDepthError(f"A camera's height is a positive number of metres, got {self.height_m}.")
         if not abs(self.tilt_deg) <= STEEPEST_DEG:  # NaN is not
-            raise LightDepthError(f"A camera's tilt lies within {STEEPEST_DEG:g} degrees of level, got {self.tilt_deg}.")
+            raise LightDepthError(
+                f"A camera's tilt lies within {STEEPEST_DEG:g} degrees of level, got {self.tilt_deg}."
+            )
         if not abs(self.roll_deg) <= MOST_ROLL_DEG:
             raise LightDepthError(
                 f"A camera's roll lies within {MOST_ROLL_DEG:g} degrees of level, got {self.roll_deg}. Turn its images "

@@ -75,7 +75,9 @@ def find_obstacles(
     """
     height, width = depth_m.shape
     if depth_m.dtype.kind != "f":  # millimetres would say that nothing stands anywhere
-        raise LightDepthError(f"Obstacles need depth in metres as floats, got {depth_m.dtype}; divide millimetres by 1000.")
+        raise LightDepthError(
+            f"Obstacles need depth in metres as floats, got {depth_m.dtype}; divide millimetres by 1000."
+        )
     if (camera.width, camera.height) != (width, height):
         raise LightDepthError(
             f"Depth {width}x{height} and camera {camera.width}x{camera.height} differ in size; resize one of them."
@@ -123,7 +125,7 @@ def find_obstacles(
 def _edges(camera: Intrinsics, mount: CameraMount, sectors: int) -> NDArray[np.float64]:
     """Return the sectors' edges over the field of view along the horizontal through the optical axis, right to left."""
     low = np.array([(-0.5 - camera.cx) / camera.fx, (-0.5 - camera.cy) / camera.fy])
-    high = low + [camera.width / camera.fx, camera.height / camera.fy]
+    high = low + np.array([camera.width / camera.fx, camera.height / camera.fy])
     centre = np.clip(0.0, low, high)  # the optical axis, or the border next to it in an image that was cut
     up = mount.up
     level = np.array([-up[1], up[0]])  # the horizontal's direction in the image, to the right

@@ -14,7 +14,7 @@ from .points import KnownPoints, PointsLike
 
 __all__ = ["CELLS_ACROSS", "CELLS_DOWN", "PRIOR", "ScalePrior", "fit_correction", "fit_scale", "log_ratio"]
 
-# How far the shipped model is off, as standard deviations of log(truth / depth): `benchmarks/live_scale.py --prior`.
+# How far the first `lite0` was off, as standard deviations of log(truth / depth): `benchmarks/live_scale.py --prior`.
 # Scale and shape lie between NYU training pairs (0.07, 0.08) and TUM frames that are no test (0.25, 0.23).
 SCALE_STD = 0.15  # of an image's overall scale
 SHAPE_STD = 0.10  # of the longest wave over the image; shorter ones are weaker in proportion

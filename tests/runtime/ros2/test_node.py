@@ -57,7 +57,7 @@ def _info():
 def _started(node_module, estimator=None, **parameters):
     ros.Node.overrides = parameters
     node = node_module.LightDepthNode()
-    node.start(estimator or DepthEstimator(FakeBackend()))
+    node.start(estimator or DepthEstimator(FakeBackend()), node.read_parameters())
     return node
 
 
@@ -112,18 +112,19 @@ def test_without_a_camera_info_depth_alone_is_published(node_module):
     assert [topic for topic, publisher in node.published.items() if publisher.sent] == ["depth/image_rect"]
 
 
-def test_topics_have_the_qos_of_sensors_and_the_newest_image_wins(node_module):
+def test_any_subscriber_is_served_and_the_newest_image_wins(node_module):
     node = _started(node_module)
     for publisher in node.published.values():
-        assert publisher.qos_profile.reliability == "best_effort"
+        assert publisher.qos_profile.reliability == "reliable"  # RViz asks for it, and best effort takes it too
     image = node.subscribed["image"].qos_profile
     assert (image.reliability, image.depth) == ("best_effort", 1)
     assert set(node.subscribed) == {"image", "camera_info", "known_points", "range"}
 
 
 def test_compressed_images_come_on_their_own_topic(node_module):
+    ros.Node.remappings = {"image": "/camera/image_rect"}
     node = _started(node_module, image_transport="compressed")
-    assert node.subscribed["image/compressed"].kind is _messages().CompressedImage
+    assert node.subscribed["/camera/image_rect/compressed"].kind is _messages().CompressedImage
     with pytest.raises(LightDepthError, match="image_transport"):
         _started(node_module, image_transport="theora")
 
@@ -145,11 +146,70 @@ def test_a_message_that_cannot_be_used_is_a_warning_and_the_next_one_works(node_
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"encoding": "32fc1"}, {"camera_height": -1.0}, {"scale_from_floor": True}, {"point_stride": 0}],
+    [
+        {"encoding": "32fc1"},
+        {"camera_height": -1.0},
+        {"scale_from_floor": True},
+        {"point_stride": 0},
+        {"camera_height": "high"},
+        {"point_stride": 1.5},
+        {"camera_height": 1, "camera_roll": 90},
+    ],
 )
 def test_impossible_parameters_are_refused_before_the_first_image(node_module, parameters):
     with pytest.raises(LightDepthError):
         _started(node_module, **parameters)
+
+
+def test_a_whole_number_does_for_a_length(node_module):
+    node = _started(node_module, camera_height=1, camera_tilt=10, steady=False)
+    node.subscribed["camera_info"].callback(_info())
+    node.subscribed["image"].callback(_image())
+    assert len(node.published["scan"].sent) == 1
+
+
+def test_parameters_are_changed_while_it_runs_all_or_none(node_module):
+    node = _started(node_module, camera_height=0.4, camera_tilt=10.0)
+    node.subscribed["camera_info"].callback(_info())
+    node.subscribed["image"].callback(_image())
+    assert node.set_parameters_atomically({"camera_tilt": 20.0, "scan_beams": 30}).successful
+    node.subscribed["image"].callback(_image())
+    assert [len(scan.ranges) for scan in node.published["scan"].sent] == [90, 30]
+    assert len(ros.StaticTransformBroadcaster.sent) == 2  # the level frame is another one
+    refused = node.set_parameters_atomically({"scan_beams": 60, "camera_tilt": 95.0})
+    assert not refused.successful
+    assert "tilt" in refused.reason
+    node.subscribed["image"].callback(_image())
+    assert len(node.published["scan"].sent[-1].ranges) == 30
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [({"model": "other.onnx"}, "starts"), ({"image_transport": "compressed"}, "starts"), ({"steady": 1}, "bool")],
+)
+def test_what_cannot_be_changed_while_it_runs_says_so(node_module, values, named):
+    refused = _started(node_module).set_parameters_atomically(values)
+    assert not refused.successful
+    assert named in refused.reason
+
+
+def test_parameters_of_others_are_none_of_its_business(node_module):
+    assert _started(node_module).set_parameters_atomically({"use_sim_time": True}).successful
+
+
+def test_what_nobody_listens_to_is_not_made(node_module):
+    node = _started(node_module)
+    node.subscribed["camera_info"].callback(_info())
+    node.published["points"].subscribers = 0
+    node.subscribed["image"].callback(_image())
+    assert [topic for topic, publisher in node.published.items() if publisher.sent] == [
+        "depth/camera_info",
+        "depth/image_rect",
+    ]
+    for publisher in node.published.values():
+        publisher.subscribers = 0
+    node.subscribed["image"].callback(_image(encoding="16FC7"))  # not even decoded
+    assert node.get_logger().lines == []
 
 
 def test_confidence_follows_sigma(node_module):

@@ -2,10 +2,16 @@
 
 import ast
 import importlib
+import runpy
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 import yaml
+
+pytest.importorskip("rosbags")
+from fakes import ros
 
 import lightdepth_runtime
 
@@ -61,8 +67,38 @@ def test_packages_that_the_node_imports_are_dependencies():
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 package = node.module.split(".")[0]
-                known = {"lightdepth_runtime", "__future__", "collections", "dataclasses", "pathlib", "typing"}
+                known = {
+                    "lightdepth_runtime",
+                    "__future__",
+                    "collections",
+                    "dataclasses",
+                    "functools",
+                    "pathlib",
+                    "typing",
+                }
                 assert package in declared | known, f"{file.name} imports {package}"
+
+
+def test_the_launch_file_passes_on_what_is_given_and_leaves_the_rest_to_the_parameter_file(monkeypatch):
+    ros.install_launch(monkeypatch, PACKAGE)
+    path = PACKAGE / "launch" / "lightdepth.launch.py"
+    module = SimpleNamespace(**runpy.run_path(str(path)))
+    for given, expected in (({}, []), ({"camera_height": "1", "camera_tilt": "12.5"}, [(1.0, 12.5)])):
+        *arguments, make = module.generate_launch_description().entities
+        context = {argument.name: argument.default_value for argument in arguments} | given
+        [node] = make.function(context)
+        file, *mounts = node.parameters
+        assert Path(file).is_file()
+        assert [(mount["camera_height"], mount["camera_tilt"]) for mount in mounts] == expected
+        assert dict(node.remappings)["image"] == "/camera/image_rect"
+        assert (node.package, node.executable, node.namespace) == ("lightdepth_ros", "lightdepth", "lightdepth")
+
+
+def test_the_scan_is_not_too_high_for_nav2():
+    costmap = yaml.safe_load((PACKAGE / "config" / "nav2_costmap.yaml").read_text())
+    layer = costmap["local_costmap"]["local_costmap"]["ros__parameters"]["voxel_layer"]
+    for source in layer["observation_sources"].split():
+        assert layer[source]["max_obstacle_height"] > 1  # Nav2's default of a source is 0: nothing above the floor
 
 
 def test_nav2_listens_to_topics_that_the_node_publishes():

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import array
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import rclpy
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import (
     CameraInfo,
     CompressedImage,
@@ -39,9 +42,18 @@ from .parameters import Parameters
 
 __all__ = ["LightDepthNode", "main"]
 
-QUIET_S = 5.0  # between two warnings of one kind
+QUIET_S = 5.0  # between two warnings of one kind: rclpy counts them by their line of code
+# REP 2003: subscribe as to sensors, publish reliably, which every subscriber can take (RViz asks for it).
 # The newest image alone: depth of an old one is of no use to a robot that moves.
 NEWEST = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+RELIABLE = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.RELIABLE)
+OUTPUTS = {
+    "depth/camera_info": CameraInfo,
+    "depth/image_rect": Image,
+    "points": PointCloud2,
+    "confidence": Image,
+    "scan": LaserScan,
+}
 TYPES = {
     "builtin_interfaces/msg/Time": Time,
     "geometry_msgs/msg/Quaternion": Quaternion,
@@ -63,77 +75,101 @@ class LightDepthNode(Node):
 
     def __init__(self) -> None:
         super().__init__("lightdepth")
-        self.parameters = Parameters.declare(self.declare_parameter)
         # An array.array is what rclpy takes without looking at every byte.
         self._build = MessageBuilder(TYPES, lambda code, values: array.array(code, values.tobytes()))
         self._broadcaster = StaticTransformBroadcaster(self)
-        self._placed: set[str] = set()
-        self._depth = self.create_publisher(Image, "depth/image_rect", qos_profile_sensor_data)
-        self._info = self.create_publisher(CameraInfo, "depth/camera_info", qos_profile_sensor_data)
-        self._points = self.create_publisher(PointCloud2, "points", qos_profile_sensor_data)
-        self._scan = self.create_publisher(LaserScan, "scan", qos_profile_sensor_data)
-        self._confidence = self.create_publisher(Image, "confidence", qos_profile_sensor_data)
+        self._placed: set[str] = set()  # optical frames whose level frame was sent
+        self._outputs = {topic: self.create_publisher(kind, topic, RELIABLE) for topic, kind in OUTPUTS.items()}
+        self._camera: Any | None = None  # the last CameraInfo
 
-    def start(self, estimator: DepthEstimator) -> None:
+    def read_parameters(self) -> Parameters:
+        """Declare the parameters and return their values.
+
+        Raises:
+            LightDepthError: a value of the wrong type.
+        """
+        any_type = ParameterDescriptor(dynamic_typing=True)  # `camera_height:=1` is a whole number to ROS
+        return Parameters.declare(lambda name, default: self.declare_parameter(name, default, any_type))
+
+    def start(self, estimator: DepthEstimator, parameters: Parameters) -> None:
         """Subscribe once the model is ready.
 
         Raises:
             LightDepthError: a parameter's value that is impossible.
         """
-        self._handler = self.parameters.handler(estimator, self.resolve_topic_name("image"))
-        transport = self.parameters.values["image_transport"]
+        self._estimator, self._parameters = estimator, parameters
+        self._image_topic = self.resolve_topic_name("image")
+        self._handler = parameters.handler(estimator, self._image_topic)
+        transport = parameters.values["image_transport"]
         if transport not in ("raw", "compressed"):
             raise LightDepthError(f"image_transport is raw or compressed, got {transport!r}.")
         if transport == "raw":
             self.create_subscription(Image, "image", self.answer, NEWEST)
-        else:
-            self.create_subscription(CompressedImage, "image/compressed", self.answer, NEWEST)
-        for kind, topic, take in (
-            (CameraInfo, "camera_info", self._handler.camera_info),
-            (PointCloud2, "known_points", self._handler.points),
-            (Range, "range", self._handler.range),
-        ):
-            self.create_subscription(kind, topic, self._guarded(take), NEWEST)
+        else:  # below the remapped image, as image_transport does it: remapping `image` alone wouldn't reach it
+            self.create_subscription(CompressedImage, f"{self._image_topic}/compressed", self.answer, NEWEST)
+        self.create_subscription(CameraInfo, "camera_info", partial(self._take, "camera_info"), NEWEST)
+        self.create_subscription(PointCloud2, "known_points", partial(self._take, "points"), NEWEST)
+        self.create_subscription(Range, "range", partial(self._take, "range"), NEWEST)
+        self.add_on_set_parameters_callback(self.change)
+
+    def change(self, parameters: list[Any]) -> SetParametersResult:  # Any: rclpy's Parameter
+        """Take parameters that are set while the node runs, all or none: a new handler answers from then on."""
+        values = {parameter.name: parameter.value for parameter in parameters}
+        try:
+            changed = self._parameters.changed(values)
+            if changed != self._parameters:
+                handler = changed.handler(self._estimator, self._image_topic)
+                if self._camera is not None:
+                    handler.camera_info(self._camera)
+                self._parameters, self._handler = changed, handler
+                self._placed.clear()
+        except LightDepthError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
 
     def answer(self, message: Any) -> None:  # Any: an Image or a CompressedImage
-        """Publish what follows from an image."""
+        """Publish what follows from an image, if anybody listens."""
+        if not any(publisher.get_subscription_count() for publisher in self._outputs.values()):
+            return
         try:
             answer = self._handler(message)
         except LightDepthError as error:  # the next frame may be good
-            self._warn(str(error))
+            self.get_logger().warning(str(error), throttle_duration_sec=QUIET_S)
             return
         if self._handler.note:
-            self._warn(self._handler.note)
+            self.get_logger().warning(self._handler.note, throttle_duration_sec=QUIET_S)
         self._publish(answer)
 
     def _publish(self, answer: RobotAnswer) -> None:
-        stamp = (answer.stamp_ns, answer.frame_id)
+        build, stamp = self._build, (answer.stamp_ns, answer.frame_id)
         if answer.camera is not None:
-            self._info.publish(self._build.camera_info(answer.camera, *stamp))
-        self._depth.publish(self._build.image(answer.depth))
+            self._send("depth/camera_info", build.camera_info, answer.camera, *stamp)
+        self._send("depth/image_rect", build.image, answer.depth)
         if answer.cloud is not None:
-            self._points.publish(self._build.cloud(answer.cloud, *stamp))
+            self._send("points", build.cloud, answer.cloud, *stamp)
         if answer.confidence is not None:
-            self._confidence.publish(self._build.image(answer.confidence))
+            self._send("confidence", build.image, answer.confidence)
         if answer.scan is not None and answer.level is not None:
             if answer.frame_id not in self._placed:
                 self._placed.add(answer.frame_id)
-                self._broadcaster.sendTransform(
-                    self._build.level_transform(answer.level.mount, *stamp, answer.level.frame_id)
-                )
-            self._scan.publish(self._build.scan(answer.scan, answer.stamp_ns, answer.level.frame_id))
+                level = build.level_transform(answer.level.mount, *stamp, answer.level.frame_id)
+                self._broadcaster.sendTransform(level)
+            self._send("scan", build.scan, answer.scan, answer.stamp_ns, answer.level.frame_id)
 
-    def _guarded(self, take: Any) -> Any:  # Any: a callback of one message
-        def guarded(message: Any) -> None:
-            try:
-                take(message)
-            except LightDepthError as error:
-                self._warn(str(error))
+    def _send(self, topic: str, build: Callable[..., Any], *arguments: Any) -> None:
+        """Build a message and publish it, if anybody listens to its topic."""
+        publisher = self._outputs[topic]
+        if publisher.get_subscription_count():
+            publisher.publish(build(*arguments))
 
-        return guarded
-
-    def _warn(self, text: str) -> None:
-        self.get_logger().warning(text, throttle_duration_sec=QUIET_S)
+    def _take(self, method: str, message: Any) -> None:  # Any: a message of the topic's type
+        """Give a message to the handler of the moment."""
+        if method == "camera_info":
+            self._camera = message
+        try:
+            getattr(self._handler, method)(message)
+        except LightDepthError as error:
+            self.get_logger().warning(str(error), throttle_duration_sec=QUIET_S)
 
 
 def main(args: list[str] | None = None) -> None:
@@ -141,9 +177,10 @@ def main(args: list[str] | None = None) -> None:
     rclpy.init(args=args)
     node = LightDepthNode()
     try:
-        with node.parameters.estimator() as estimator:
+        parameters = node.read_parameters()
+        with parameters.estimator() as estimator:
             estimator.warm_up()
-            node.start(estimator)
+            node.start(estimator, parameters)
             rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass

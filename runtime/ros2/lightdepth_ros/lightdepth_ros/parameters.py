@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lightdepth_runtime import DepthEstimator, DepthHandler
+from lightdepth_runtime import DepthEstimator, DepthHandler, LightDepthError
 from lightdepth_runtime.floor import CameraMount
 from lightdepth_runtime.obstacles.nearest import CLEARANCE_M
 from lightdepth_runtime.ros.answer import BEAMS, LEVEL_FRAME, POINT_STRIDE, AnswerOptions
@@ -33,6 +33,7 @@ DEFAULTS: dict[str, str | bool | int | float] = {
     "floor_margin": 0.0,
     "clearance": CLEARANCE_M,
 }
+FIXED = ("model", "device", "threads", "image_transport")  # what the node is started with
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,24 @@ class Parameters:
 
     @classmethod
     def declare(cls, declare: Callable[[str, Any], Any]) -> Parameters:
-        """Declare every parameter with its default; `declare` is the node's `declare_parameter`."""
-        return cls({name: declare(name, default).value for name, default in DEFAULTS.items()})
+        """Declare every parameter with its default; `declare` returns the node's parameter, of any type.
+
+        Raises:
+            LightDepthError: a value of another type than its default's.
+        """
+        return cls({name: _typed(name, declare(name, default).value) for name, default in DEFAULTS.items()})
+
+    def changed(self, values: Mapping[str, Any]) -> Parameters:
+        """Return the parameters with some of them changed while the node runs; names that are not ours don't matter.
+
+        Raises:
+            LightDepthError: one that the node is started with, or a value of another type than its default's.
+        """
+        own = {name: _typed(name, value) for name, value in values.items() if name in DEFAULTS}
+        for name in FIXED:
+            if own.get(name, self.values[name]) != self.values[name]:
+                raise LightDepthError(f"{name} is read when the node starts; start it anew with {name}:={own[name]}.")
+        return Parameters({**self.values, **own})
 
     def estimator(self) -> DepthEstimator:
         """Load the model.
@@ -76,3 +93,13 @@ class Parameters:
         )
         ways = {name: values[name] for name in ("steady", "scale_from_floor")}
         return DepthHandler(estimator, options, **ways, topic=topic)
+
+
+def _typed(name: str, value: Any) -> Any:  # Any: a parameter's value
+    """Return a value in its default's type: whole numbers do for the others."""
+    kind = type(DEFAULTS[name])
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise LightDepthError(f"The parameter {name} is a {kind.__name__} like {DEFAULTS[name]!r}, got {value!r}.")
+    return value
