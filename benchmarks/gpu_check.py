@@ -74,7 +74,9 @@ def _run(name: str, files: Path, limit_s: float, *, smoke: bool, log: Path) -> d
         return {"status": "left out: the time is up; raise --minutes, or name it with --part"}
     found = files / f"{name}.json"
     found.unlink(missing_ok=True)
-    command = [sys.executable, str(Path(__file__).with_name("gpu_check_parts.py")), name, str(files), str(found)]
+    program = ["gpu_check_training.py"] if name == "training" else ["gpu_check_parts.py", name]
+    program[0] = str(Path(__file__).with_name(program[0]))
+    command = [sys.executable, *program, str(files), str(found)]
     started = time.monotonic()
     with log.open("w", encoding="utf-8") as stream:
         try:

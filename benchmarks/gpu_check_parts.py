@@ -240,17 +240,6 @@ def precision(setting: Setting) -> Values:
     return {"steps": {step.step: step.to_dict() for step in steps}, "frames": len(frames)}
 
 
-def training(setting: Setting) -> Values:
-    """Train both networks for two short epochs on packed and on plain pairs; images/s are the second epoch's."""
-    from gpu_check_training import measure_training
-
-    runs: Values = {}
-    for name, run in measure_training(setting.files, smoke=setting.smoke, seconds=setting.seconds):
-        runs[name] = run
-        setting.save({"runs": runs})
-    return {"runs": runs}
-
-
 def tests(_: Setting) -> Values:
     """Run the tests that need a GPU."""
     root = Path(__file__).parent.parent
@@ -279,7 +268,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--smoke", action="store_true")
     given = parser.parse_args()
-    part = {f.__name__: f for f in (environment, files, latency, call, engine, precision, training, tests)}[given.name]
+    part = {f.__name__: f for f in (environment, files, latency, call, engine, precision, tests)}[given.name]
 
     def save(values: Mapping[str, Any]) -> None:  # Any: JSON values
         write_json(given.result, json.loads(json.dumps(values, default=str)))

@@ -1,9 +1,14 @@
-"""The training part of `gpu_check.py`: images/s of both networks, on packed and on plain pairs."""
+"""The training part of `gpu_check.py`: images/s of both networks, on packed and on plain pairs.
+
+A program of its own, and PyTorch is imported where it is used: each data worker starts with this file's imports.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +17,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from lightdepth.config import check_config
-from lightdepth.prepare.pack import pack_data
-from lightdepth.training.train import train
+from lightdepth_runtime.atomic import write_json
+from lightdepth_runtime.backends.device_buffers import open_cuda
+from lightdepth_runtime.errors import LightDepthError
 
 PAIRS = 64  # written to disk; an epoch passes over them several times
 # network: batch, passes over the pairs an epoch
@@ -23,7 +28,12 @@ SMOKE = {"resnet18": (2, 1), "lite0": (2, 1)}
 
 
 def measure_training(folder: Path, *, smoke: bool, seconds: float) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each run's name and figures; a run is not begun once three quarters of the time are spent."""
+    """Train for two short epochs each; yield each run's name and figures, of which images/s are the second epoch's.
+
+    A run is not begun once three quarters of the time are spent.
+    """
+    from lightdepth.prepare.pack import pack_data
+
     started = time.monotonic()
     plain = write_pairs(folder / "pairs", 4 if smoke else PAIRS)
     pack_data(plain, folder / "packed")
@@ -39,6 +49,9 @@ def measure_training(folder: Path, *, smoke: bool, seconds: float) -> Iterator[t
 
 
 def _train(model: str, data: Path, output: Path, batch: int, passes: int, smoke: bool) -> dict[str, Any]:
+    from lightdepth.config import check_config
+    from lightdepth.training.train import train
+
     size = {"image_height": 64, "image_width": 96} if smoke else {}
     workers = 0 if smoke else max(2, (os.cpu_count() or 4) - 2)
     settings: dict[str, Any] = {
@@ -82,3 +95,26 @@ def write_pairs(folder: Path, count: int) -> Path:
         lines.append(f"{name}.jpg {name}.png\n")
     (folder / "train.txt").write_text("".join(lines), encoding="utf-8")
     return folder
+
+
+def main() -> None:
+    """Run the part and write its values as they come."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("files", type=Path)
+    parser.add_argument("result", type=Path)
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--smoke", action="store_true")
+    given = parser.parse_args()
+    if not given.smoke:
+        open_cuda()  # says what is missing
+    runs = {}
+    for name, run in measure_training(given.files, smoke=given.smoke, seconds=given.seconds):
+        runs[name] = run
+        write_json(given.result, {"runs": runs})
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except LightDepthError as problem:
+        sys.exit(f"Error: {problem}")

@@ -21,18 +21,21 @@ LONGEST_TEMPORARY = 70
 FEEDER_FAILED = 71  # exit code of a worker that can't hand over its batch (EX_OSERR)
 WORKER_DIED = (
     "A data worker died: out of memory, or of shared memory. Give a container more of it (docker run --shm-size=2g or "
-    "--ipc=host), or use fewer num_workers (0 needs no shared memory) or a smaller batch_size."
+    "--ipc=host), or use fewer num_workers (0 needs no shared memory) or a smaller batch_size. In a script of your own "
+    'call train() under `if __name__ == "__main__":`, since workers import the script.'
 )
 
 
 def start_worker_server() -> None:
-    """Start the server and return at once; it imports the loader in the background.
+    """Start the server and return at once.
+
+    In the background it imports what each worker would: the loader, OpenCV, and the program's main file.
 
     Raises:
         LightDepthError: no folder for its socket.
     """
     _keep_socket_paths_short()
-    get_context(START_METHOD).set_forkserver_preload(["lightdepth.data.loader"])
+    get_context(START_METHOD).set_forkserver_preload(["__main__", "lightdepth.data.loader", "cv2"])
     forkserver.ensure_running()
 
 
