@@ -13,7 +13,7 @@ from .backends import Backend, open_backend
 from .backends.backend import sigma_tensor_of
 from .closing import Closing
 from .errors import LightDepthError
-from .images.preprocess import ChannelOrder, FrameBuffers, ImageLike, as_rgb, check_frame, preprocess, resize_depth
+from .images.preprocess import ChannelOrder, FrameBuffers, ImageLike, check_frame, copy_rgb, preprocess, resize_depth
 from .models.find import SHIPPED_MODEL, find_model
 from .spec import ModelSpec
 
@@ -170,7 +170,7 @@ class DepthEstimator(Closing):
                 f"This model takes frames of {spec.frame_width}x{spec.frame_height}, got "
                 f"{frame.shape[1]}x{frame.shape[0]}; use the model without embedded preprocessing for other sizes."
             )
-        np.copyto(self._batch[0], as_rgb(frame, channel_order))  # uint8 (1, H, W, 3) here, as the spec says
+        copy_rgb(frame, cast("NDArray[np.uint8]", self._batch[0]), channel_order)  # (1, H, W, 3), as the spec says
         return self._batch
 
     def _finish(

@@ -14,7 +14,15 @@ from PIL import Image, ImageOps
 
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images.decode import read_image
-from lightdepth_runtime.images.preprocess import FrameBuffers, as_rgb, check_frame, preprocess, resize_depth, resize_rgb
+from lightdepth_runtime.images.preprocess import (
+    FrameBuffers,
+    as_rgb,
+    check_frame,
+    copy_rgb,
+    preprocess,
+    resize_depth,
+    resize_rgb,
+)
 from lightdepth_runtime.pairs import load_pairs
 from lightdepth_runtime.spec import ModelSpec
 
