@@ -18,7 +18,6 @@ from lightdepth_runtime.images.preprocess import (
     FrameBuffers,
     as_rgb,
     check_frame,
-    copy_rgb,
     preprocess,
     resize_depth,
     resize_rgb,
