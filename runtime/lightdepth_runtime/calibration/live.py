@@ -21,7 +21,9 @@ ENOUGH = 6  # measurements, of which two can be kept aside to judge by
 ENOUGH_SPREAD = 2.0  # farthest over nearest
 ENOUGH_STD = 0.03  # of the scale's logarithm
 
-PROMPT = "Aim the middle of the picture at something flat. Its distance in metres, or Enter to finish: "
+MOST_OFF = 8.0  # times the estimate, either way: no camera is so far off, centimetres are
+
+PROMPT = "Aim the middle of the picture at something flat. Its distance in metres, undo, or Enter to finish: "
 
 
 def measure_live(
@@ -32,7 +34,7 @@ def measure_live(
     focal_px: float | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[DepthGroup]:
-    """Ask for distances until an empty answer; return one group a measurement.
+    """Ask for distances until an empty answer; return one group a measurement. `undo` takes the last one back.
 
     Args:
         estimator: the model without its calibration.
@@ -52,6 +54,11 @@ def measure_live(
             text = ""
         if not text:
             return groups
+        if text.lower() == "undo":
+            if groups:
+                groups.pop()
+            say(f"{len(groups)} left.")
+            continue
         try:
             distance_m = float(text.removesuffix("m").replace(",", "."))
         except ValueError:
@@ -60,6 +67,9 @@ def measure_live(
             say(f"{text!r} is no distance; type metres, like 1.85.")
             continue
         estimated_m, factor = _middle_m(estimator, frames, focal_px)
+        if not 1 / MOST_OFF < distance_m / (estimated_m * factor) < MOST_OFF:
+            say(f"{distance_m:g} m can't be meant where {estimated_m * factor:.2f} m are estimated; type metres.")
+            continue
         name = f"measurement {len(groups) + 1}"
         # The focal length's factor comes after the calibration, so the truth that the fit sees is without it.
         groups.append(DepthGroup(name, np.array([estimated_m]), np.array([distance_m / factor])))

@@ -62,6 +62,19 @@ def test_what_is_no_distance_is_asked_again_and_takes_no_frame():
     assert all("no distance" in line for line in lines[:3])
 
 
+def test_centimetres_are_asked_again():
+    groups, lines = _session(["130", "1.30", ""], [100, 100])
+    assert len(groups) == 1
+    assert "130 m" in lines[0]
+    assert "1.00 m" in lines[0]
+
+
+def test_undo_takes_the_last_measurement_back():
+    groups, lines = _session(["1.3", "1.9", "undo", "2.0", "undo", "undo", "undo", "1.4", ""], [100, 150, 150, 100])
+    assert [float(group.truth_m[0]) for group in groups] == [1.4]
+    assert [line for line in lines if "left" in line] == ["1 left.", "1 left.", "0 left.", "0 left."]
+
+
 def test_the_focal_lengths_factor_stays_out_of_the_fit():
     [group], [line] = _session(["2.6", ""], [100], focal_px=200)
     assert float(group.truth_m[0]) == pytest.approx(1.3)
