@@ -12,7 +12,17 @@ from ..errors import LightDepthError
 from .correction import TERMS, DepthCorrection, basis
 from .points import KnownPoints, PointsLike
 
-__all__ = ["CELLS_ACROSS", "CELLS_DOWN", "PRIOR", "ScalePrior", "fit_correction", "fit_scale", "log_ratio"]
+__all__ = [
+    "CELLS_ACROSS",
+    "CELLS_DOWN",
+    "LARGEST_SCALE",
+    "PRIOR",
+    "ScalePrior",
+    "fit_correction",
+    "fit_scale",
+    "is_possible",
+    "log_ratio",
+]
 
 # How far the first `lite0` was off, as standard deviations of log(truth / depth): `benchmarks/live_scale.py --prior`.
 # Scale and shape lie between NYU training pairs (0.07, 0.08) and TUM frames that are no test (0.25, 0.23).
@@ -84,7 +94,7 @@ def fit_correction(
     across, down = (known.x + 0.5) / width, (known.y + 0.5) / height
     waves = basis(across, down)  # (N, terms)
     _check_units(ratio)
-    possible = np.abs(ratio) < math.log(LARGEST_SCALE)
+    possible = is_possible(ratio)
     if not possible.any():
         return _from_prior(prior, tuple(range(len(known))))
     share = _share_of_cell(across, down) * possible
@@ -123,6 +133,11 @@ def _check_units(ratio: NDArray[np.float64]) -> None:
             f"The {len(ratio)} known points are {typical:.2g} times the estimated depth; check that they are "
             "(x, y, metres) of this very image."
         )
+
+
+def is_possible(log_ratios: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which points (N,) a camera may be off by: a tape measure in centimetres is none of them."""
+    return np.abs(log_ratios) < math.log(LARGEST_SCALE)
 
 
 def fit_scale(log_ratios: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from ..errors import LightDepthError
 from ..floor import CameraMount, find_floor
 from ..spec import Intrinsics
 from .correction import DepthCorrection
+from .fit import LARGEST_SCALE
 
 __all__ = ["FloorScale", "correction_from_height"]
 
@@ -28,10 +29,16 @@ def correction_from_height(depth_m: NDArray[np.float32], camera: Intrinsics, mou
         mount: the camera's height, tilt and roll. Five degrees of error in the tilt matter.
 
     Raises:
-        LightDepthError: no floor is seen, or sizes that differ.
+        LightDepthError: no floor is seen, a height that means another unit, or sizes that differ.
     """
     floor = find_floor(depth_m, camera, tilt_deg=mount.tilt_deg, roll_deg=mount.roll_deg)
-    return DepthCorrection("scale", (math.log(mount.height_m / floor.height_m),), HEIGHT_STD)
+    scale = mount.height_m / floor.height_m
+    if not 1 / LARGEST_SCALE < scale < LARGEST_SCALE:
+        raise LightDepthError(
+            f"The camera's height of {mount.height_m:g} m is {scale:.2g} times what the floor in the image says; give "
+            "it in metres, and check the tilt."
+        )
+    return DepthCorrection("scale", (math.log(scale),), HEIGHT_STD)
 
 
 class FloorScale:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from .correction import DepthCorrection, basis
-from .fit import CELLS_ACROSS, CELLS_DOWN, PRIOR, ScalePrior, fit_correction, fit_scale, log_ratio
+from .fit import CELLS_ACROSS, CELLS_DOWN, PRIOR, ScalePrior, fit_correction, fit_scale, is_possible, log_ratio
 from .points import KnownPoints, PointsLike
 
 __all__ = ["ScaleTracker"]
@@ -93,8 +93,9 @@ class ScaleTracker:
 
     def _remember(self, keys: list[tuple[int, int]], log_ratios: NDArray[np.float64], stamp_ns: int) -> None:
         values: dict[tuple[int, int], list[float]] = {}
-        for key, value in zip(keys, log_ratios, strict=True):
-            values.setdefault(key, []).append(float(value))
+        for key, value, possible in zip(keys, log_ratios, is_possible(log_ratios), strict=True):
+            if possible:
+                values.setdefault(key, []).append(float(value))
         self._seen |= {key: _Seen(float(np.median(parts)), stamp_ns) for key, parts in values.items()}
 
 

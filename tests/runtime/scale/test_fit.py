@@ -145,3 +145,11 @@ def test_depth_that_is_no_number_at_a_point_is_refused():
     depth_m[5, 5] = np.nan
     with pytest.raises(LightDepthError, match="not positive and finite"):
         fit_correction(depth_m, [(5, 5, 2.0)])
+
+
+def test_ten_thousand_readings_of_one_place_say_what_one_says():
+    truth_m = _truth()
+    [point] = _points(truth_m, 1, noise=0)
+    once, often = (fit_correction(truth_m / np.float32(1.2), np.repeat([point], n, axis=0)) for n in (5, 10_000))
+    assert often.scale == pytest.approx(once.scale, rel=1e-6)
+    assert often.used == 10_000

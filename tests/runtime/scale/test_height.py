@@ -15,6 +15,12 @@ def test_the_cameras_height_gives_the_scale(scale):
     assert correction.scale == pytest.approx(scale, rel=0.03)
 
 
+@pytest.mark.parametrize("height_m", [50.0, 0.005])
+def test_a_height_in_another_unit_is_refused(height_m):
+    with pytest.raises(LightDepthError, match="in metres"):
+        correction_from_height(room_m(MOUNT), CAMERA, CameraMount(height_m, MOUNT.tilt_deg))
+
+
 def test_without_a_floor_there_is_no_scale():
     with pytest.raises(LightDepthError, match="No floor"):
         correction_from_height(room_m(MOUNT, 2.0, floor=False), CAMERA, MOUNT)

@@ -61,6 +61,16 @@ def test_a_stray_reading_is_overruled_by_what_is_remembered():
     assert tracker.update(depth_m, [(x, y, 4 * metres)], 20 * SECOND).scale == pytest.approx(SCALE, rel=0.08)
 
 
+@pytest.mark.parametrize("factor", [1000.0, 0.001])
+def test_a_range_finder_in_another_unit_changes_nothing_however_long_it_speaks(factor):
+    tracker = ScaleTracker()
+    for number in range(40):
+        depth_m, [(x, y, metres)] = _frame(number)
+        correction = tracker.update(depth_m, [(x, y, factor * metres)], number * SECOND)
+    assert correction.scale == 1
+    assert correction.rejected == (0,)
+
+
 def test_points_that_are_refused_leave_the_memory_as_it_was():
     tracker = ScaleTracker()
     for number in range(20):
