@@ -86,9 +86,9 @@ def find_obstacles(
         raise LightDepthError(f"Obstacles need at least one sector, got {sectors}.")
     margin_m = MARGIN_M + MARGIN_OF_HEIGHT * mount.height_m if floor_margin_m is None else floor_margin_m
     if not 0 <= margin_m < clearance_m:
-        own = f" (of a camera {mount.height_m:g} m over the floor)" if floor_margin_m is None else ""
+        own = f" (for a camera at {mount.height_m:g} m)" if floor_margin_m is None else ""
         raise LightDepthError(
-            f"Obstacles lie between the floor's margin and the clearance; got {margin_m:g} m{own} and {clearance_m:g} m."
+            f"Obstacles lie between the floor's margin and the clearance; got {margin_m:g}{own} and {clearance_m:g} m."
         )
     stride = max(1, width // MOST_COLUMNS)
     rows, columns = np.arange(stride // 2, height, stride), np.arange(stride // 2, width, stride)
