@@ -40,11 +40,12 @@ PRESETS: dict[str, dict[str, Any]] = {  # Any: values of the config's fields
     },
 }
 
-# Chosen by benchmarks/finetune.py: of the settings tried it cost other rooms least.
+# Compared by benchmarks/finetune.py.
 FINETUNE: dict[str, Any] = {  # Any: values of the config's fields
     "epochs": 5,
     "learning_rate": 2e-5,
     "freeze_batchnorm": True,
+    "start_share": 0.5,
 }
 
 HEAD = """\
@@ -88,7 +89,9 @@ class TrainConfig(BaseModel):
     start_from: str | None = None
     """Checkpoint to fine-tune: a file, a run's folder or lite0; it says the network. null: encoder_weights."""
     preset: Literal["finetune"] | None = None
-    """Settings for small data: finetune sets epochs, learning_rate and freeze_batchnorm. null: none."""
+    """Settings for small data: finetune sets epochs, learning_rate, freeze_batchnorm, start_share. null: none."""
+    start_share: Share = 0.0
+    """Share of start_from's weights in those that are kept; the more, the less is forgotten. 0: none."""
     freeze_batchnorm: bool = False
     """Keep BatchNorm's statistics as start_from has them; those of a few rooms would replace them."""
     decoder_channels: Annotated[list[Count], Field(min_length=4, max_length=4)] = [256, 128, 64, 32]
@@ -200,7 +203,9 @@ class TrainConfig(BaseModel):
         return {**preset, **given}
 
     @model_validator(mode="after")
-    def _check_teacher(self) -> TrainConfig:
+    def _check_together(self) -> TrainConfig:
+        if self.start_share and self.start_from is None:
+            raise ValueError("start_share and preset: finetune need a checkpoint: set start_from (--start-from lite0)")
         if self.distill_from is None and (self.unlabelled is not None or self.feature_weight):
             raise ValueError("unlabelled and feature_weight need a teacher: set distill_from")
         if self.feature_weight and isinstance(self.distill_from, list):

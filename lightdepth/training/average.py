@@ -1,4 +1,4 @@
-"""The moving average of the weights, updated on the device by a few grouped operations."""
+"""The moving average of the weights, updated on the device by a few grouped operations, and what is kept of it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ class WeightAverage(nn.Module):
 
     Of the newest weights it takes 1 - `decay`, and at first more: the s-th step after the first weighs at least
     (1 + s) ** (-2/3). The count of steps stays on the device, so that a step that was left out costs no wait for it.
+
+    With `start_share` it holds the first weights too, of which `kept` takes that share (WiSE-FT, Wortsman et al. 2022).
     """
 
     steps: Tensor
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(self, network: nn.Module, decay: float, start_share: float = 0.0) -> None:
         super().__init__()
         self.module = copy.deepcopy(network).eval()
+        self.start = copy.deepcopy(self.module) if start_share else None
+        self.start_share = start_share
         self.decay = decay
         self.register_buffer("steps", torch.zeros(()))
 
@@ -42,6 +46,17 @@ class WeightAverage(nn.Module):
             change = torch._foreach_sub([pair[1] for pair in pairs], kept)  # pyright: ignore[reportPrivateImportUsage]
             torch._foreach_mul_(change, weight if is_float else taken.long())  # pyright: ignore[reportPrivateImportUsage]
             torch._foreach_add_(kept, change)  # pyright: ignore[reportPrivateImportUsage]
+
+    @torch.no_grad()
+    def kept(self) -> nn.Module:
+        """Return the network that is validated and saved: the average, or its mean with the first weights."""
+        if self.start is None:
+            return self.module
+        mean = copy.deepcopy(self.module)
+        for own, first in zip(_values(mean), _values(self.start), strict=True):
+            if own.is_floating_point():
+                own.lerp_(first, self.start_share)
+        return mean
 
 
 def _values(network: nn.Module) -> list[Tensor]:

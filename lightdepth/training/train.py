@@ -180,7 +180,7 @@ class _Training:
             say=self.say,
         )
         network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in torch's stub
-        self.average = WeightAverage(network, config.ema_decay)
+        self.average = WeightAverage(network, config.ema_decay, config.start_share)
         if config.sync_batchnorm:
             share_batch_norm(network, self.accelerator, self.say)
         objective, student = choose_objective(config, network, self.teaching, self.accelerator)
@@ -233,12 +233,13 @@ class _Training:
         loss, images, first_batch_s = self._train_steps(epoch)
         images_per_s = images * self.accelerator.num_processes / (time.monotonic() - started)
         self.progress.epoch += 1
+        self.kept = cast(LightDepth, self.average.kept())
         if board is not None:  # before validation, whose failure must not cost the epoch's weights
-            save_checkpoint(self.folder.last, self._network(), self.spec, self.config)
+            save_checkpoint(self.folder.last, self.kept, self.spec, self.config)
         result = None
         if self.validation is not None:
             readers = self.config.num_workers
-            result = validate(self._network(), self.spec, self.validation, self.accelerator, readers=readers)
+            result = validate(self.kept, self.spec, self.validation, self.accelerator, readers=readers)
         if board is not None:
             row = {
                 "epoch": epoch + 1,
@@ -294,12 +295,8 @@ class _Training:
             )
         return _mean(losses), images, first_batch_s
 
-    def _network(self) -> LightDepth:
-        """Return the averaged weights, which are what is validated and kept."""
-        return cast(LightDepth, self.average.module)
-
     def _estimator(self) -> DepthEstimator:
-        return DepthEstimator(TorchBackend(self._network(), self.spec, str(self.accelerator.device)))
+        return DepthEstimator(TorchBackend(self.kept, self.spec, str(self.accelerator.device)))
 
     def _keep_weights(self, result: EvalResult | None) -> None:
         """Write `last`, and `best` where it is the best so far; without validation the newest is the best."""
@@ -307,8 +304,8 @@ class _Training:
         rmse_m = result.metrics.rmse_m if result else 0.0
         if result is None or rmse_m < self.progress.best_rmse_m:
             self.progress.best_rmse_m = rmse_m
-            save_checkpoint(self.folder.best, self._network(), spec, self.config)
-        save_checkpoint(self.folder.last, self._network(), spec, self.config)
+            save_checkpoint(self.folder.best, self.kept, spec, self.config)
+        save_checkpoint(self.folder.last, self.kept, spec, self.config)
 
 
 def _mean(losses: Sequence[float]) -> float:

@@ -7,6 +7,7 @@ from lightdepth.checkpoints.checkpoint import build_model, load_checkpoint, save
 from lightdepth.checkpoints.find import find_checkpoint
 from lightdepth.config import TrainConfig, load_config
 from lightdepth.network.model import freeze_statistics
+from lightdepth.training.average import WeightAverage
 from lightdepth.training.train import train
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.spec import ModelSpec
@@ -48,7 +49,7 @@ def _words(values):
 
 
 def test_the_preset_for_small_data_yields_to_what_is_set():
-    config = load_config(None, ["preset=finetune", "epochs=2"])
+    config = load_config(None, ["preset=finetune", "epochs=2", "start_from=lite0"])
     assert (config.epochs, config.learning_rate, config.freeze_batchnorm) == (2, 2e-5, True)
     assert not load_config(None).freeze_batchnorm
 
@@ -71,6 +72,39 @@ def test_frozen_statistics_stay_while_weights_learn(start, tum, tmp_path):
     moved = {key for key in before if not torch.equal(before[key], after[key])}
     assert any(key.endswith("weight") for key in moved)
     assert not any("running_" in key for key in moved)
+
+
+def test_kept_weights_are_the_mean_with_those_of_the_start(start, tum, tmp_path):
+    def weights_after(share):
+        settings = [f"start_from={start}", "preset=finetune", "epochs=1", "batch_size=2", "val_fraction=0"]
+        settings += ["num_workers=0", "learning_rate=0.01", f"start_share={share}"]
+        run = train(load_config(None, settings, {"data_root": str(tum)}), tmp_path / f"share-{share}")
+        return load_checkpoint(run.best).model.state_dict()
+
+    first = load_checkpoint(start / "best.safetensors").model.state_dict()
+    without, half = weights_after(0), weights_after(0.5)
+    assert not torch.equal(without["head.to_depth.weight"], first["head.to_depth.weight"])
+    for key, tensor in half.items():
+        torch.testing.assert_close(
+            tensor, (first[key] + without[key]) / 2 if tensor.is_floating_point() else without[key]
+        )
+
+
+def test_a_share_of_the_start_survives_in_a_saved_state(tmp_path):
+    network = torch.nn.Linear(2, 1)
+    average = WeightAverage(network, 0.9, start_share=0.5)
+    with torch.no_grad():
+        network.weight += 1
+    average.update(network, torch.ones(()))
+    other = WeightAverage(torch.nn.Linear(2, 1), 0.9, start_share=0.5)
+    other.load_state_dict(average.state_dict())
+    torch.testing.assert_close(other.kept().weight, average.kept().weight)
+    torch.testing.assert_close(average.kept().weight, network.weight - 0.5)
+
+
+def test_a_share_of_no_start_is_refused_with_what_to_name():
+    with pytest.raises(LightDepthError, match="--start-from lite0"):
+        load_config(None, ["preset=finetune"])
 
 
 def test_training_mode_ends_the_freeze():
