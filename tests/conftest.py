@@ -21,7 +21,6 @@ EXPECTED_SKIPS = (
     "may build an engine",
     "no C compiler",
     "no chromium",
-    "OpenCV is built without",
     "root may write everywhere",
 )
 _unexpected_skips = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from .depth_unit import DepthUnit
 __all__ = ["DEPTH_SUFFIXES", "read_depth_values"]
 
 DEPTH_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".npy", ".npz", ".exr"})
-_EXR_SWITCH = "OPENCV_IO_ENABLE_OPENEXR"  # OpenCV reads it at its first use of the format
 _NPZ_NAMES = ("depth", "depth_m", "arr_0")
 _LARGEST_8BIT_UNIT = 255.0  # units per metre: a finer one would end below a metre
 
@@ -91,21 +89,24 @@ def _read_numpy(path: Path) -> NDArray[np.generic]:
 
 
 def _read_exr(path: Path) -> NDArray[np.generic]:
-    """Read OpenEXR by OpenCV, which has it switched off by default; equal channels are one."""
-    os.environ.setdefault(_EXR_SWITCH, "1")
-    cv2 = import_cv2()
-    content = read_bytes(path)
+    """Read the channel of depth of an OpenEXR file: Z, or the only one, or any where all are equal."""
     try:
-        values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
+        import OpenEXR
+    except ImportError as error:
         raise LightDepthError(
-            f"{path}: this OpenCV reads no OpenEXR ({error.err}). Set {_EXR_SWITCH}=1 before the command, install "
-            "another build (pip install opencv-python-headless), or convert the depth to .npy in metres."
+            f"{path}: OpenEXR files need a library; install it with: pip install openexr (or convert the depth to .npy "
+            "in metres)."
         ) from error
-    if values is None:
+    read_bytes(path)  # says it in our words where there is no such file
+    try:
+        with OpenEXR.File(str(path), separate_channels=True) as file:
+            channels = {name: np.asarray(channel.pixels) for name, channel in file.channels().items()}
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise LightDepthError(f"{path} can't be decoded as OpenEXR ({error}); write it again.") from error
+    depth = [name for name in channels if name.rpartition(".")[2] == "Z"] or list(channels)
+    first = channels[depth[0]]
+    if any(not np.array_equal(first, channels[name], equal_nan=True) for name in depth[1:]):
         raise LightDepthError(
-            f"{path} can't be decoded as OpenEXR. Set {_EXR_SWITCH}=1 before the command, or convert it to .npy."
+            f"{path} has the channels {', '.join(channels)}; name the one that holds depth 'Z', or write it alone."
         )
-    if values.ndim == 3 and all(np.array_equal(values[:, :, 0], values[:, :, i], equal_nan=True) for i in (1, 2)):
-        values = values[:, :, 0]
-    return values
+    return first

@@ -1,3 +1,5 @@
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -70,17 +72,16 @@ def test_a_truncated_png_is_refused_rather_than_read_as_zeros(tum_copy):
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".tif", ".exr"])
-def test_float_depth_is_metres_and_what_is_no_distance_is_no_reading(tmp_path, suffix, monkeypatch):
+def test_float_depth_is_metres_and_what_is_no_distance_is_no_reading(tmp_path, suffix):
     values = np.float32([[1.5, 0.0, -1.0], [np.nan, np.inf, 72.25]])
     path = tmp_path / f"d{suffix}"
     if suffix == ".npy":
         np.save(path, values)
     elif suffix == ".npz":
         np.savez(path, depth=values, other=np.zeros(3))
+    elif suffix == ".exr":
+        write_exr(path, Z=values)
     else:
-        monkeypatch.setenv("OPENCV_IO_ENABLE_OPENEXR", "1")
-        if not cv2.haveImageWriter(str(path)):
-            pytest.skip(f"this OpenCV is built without {suffix}")
         write(path, values)
     np.testing.assert_array_equal(read_metres(path), np.float32([[1.5, 0, 0], [0, 0, 72.25]]))
 
@@ -105,8 +106,33 @@ def test_arrays_of_several_names_and_of_text_are_refused(tmp_path):
         read_metres(tmp_path / "b.npy")
 
 
-def test_an_opencv_without_openexr_is_told_with_the_way_out(tmp_path):
-    path = tmp_path / "d.exr"
-    path.write_bytes(b"\x76\x2f\x31\x01 no picture")
-    with pytest.raises(LightDepthError, match="OPENCV_IO_ENABLE_OPENEXR=1"):
-        read_metres(path)
+def write_exr(path, **channels):
+    openexr = pytest.importorskip("OpenEXR")
+    header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage}
+    with openexr.File(header, {name.replace("__", "."): values for name, values in channels.items()}) as file:
+        file.write(str(path))
+    return path
+
+
+def test_depth_in_openexr_is_the_channel_z_or_what_all_channels_say(tmp_path):
+    depth, color = np.float32([[1.5, 2]]), np.float32([[0.1, 0.2]])
+    blender = write_exr(tmp_path / "a.exr", Layer__Combined__R=color, Layer__Depth__Z=depth)
+    grey = write_exr(tmp_path / "b.exr", R=depth, G=depth, B=depth)
+    half = write_exr(tmp_path / "c.exr", Y=depth.astype(np.float16))
+    for path in (blender, grey, half):
+        np.testing.assert_array_equal(read_metres(path), depth)
+    with pytest.raises(LightDepthError, match=r"has the channels .*; name the one that holds depth 'Z'"):
+        read_metres(write_exr(tmp_path / "d.exr", R=depth, G=color))
+
+
+def test_a_damaged_openexr_file_is_refused_by_name(tmp_path):
+    pytest.importorskip("OpenEXR")
+    (tmp_path / "d.exr").write_bytes(b"\x76\x2f\x31\x01 no picture")
+    with pytest.raises(LightDepthError, match=r"d\.exr can't be decoded as OpenEXR"):
+        read_metres(tmp_path / "d.exr")
+
+
+def test_openexr_without_its_library_names_the_library(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "OpenEXR", None)
+    with pytest.raises(LightDepthError, match="pip install openexr"):
+        read_metres(tmp_path / "d.exr")
