@@ -11,6 +11,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 live_scale = importlib.import_module("live_scale")
 obstacles = importlib.import_module("obstacles")
+rolled = importlib.import_module("rolled")
 sys.path.remove(str(BENCHMARKS))
 
 TRUTH_M = np.linspace(1, 3, 480 * 640).reshape(480, 640).astype(np.float32)
@@ -54,3 +55,13 @@ def test_missed_obstacles_and_false_stops_are_counted_by_their_rules():
     assert row["free_sectors"] == 3
     assert row["false_stops"] == pytest.approx(2 / 3)  # 1.9 for 3 m, 1 m for nothing; 2.2 m is neither
     assert row["median_error"] == pytest.approx(np.median([0.1, 0.6, 1.1 / 3, 0.1, 0.3 / 2.2]), rel=1e-5)
+
+
+def test_a_rolled_camera_sees_the_same_truth_elsewhere_and_none_from_outside():
+    on_its_side = rolled.turned(TRUTH_M, 90, smooth=False)
+    assert on_its_side.shape == (640, 480)
+    assert np.array_equal(np.sort(on_its_side, axis=None), np.sort(TRUTH_M, axis=None))
+    tilted = rolled.turned(TRUTH_M, 20, smooth=False)
+    assert tilted.shape == TRUTH_M.shape
+    assert 0.1 < (tilted == 0).mean() < 0.2
+    assert tilted[240, 320] == pytest.approx(TRUTH_M[240, 320], rel=1e-3)

@@ -61,7 +61,7 @@ def infer_command(
     from ..infer.plan import plan_inputs, run_plan
 
     if camera_height is None and (tilt != 0 or roll != 0):
-        raise typer.BadParameter("--tilt and --roll say how the camera of --camera-height stands; give both.")
+        raise typer.BadParameter("--tilt and --roll say how the camera of --camera-height stands; give that too.")
     mount = None if camera_height is None else CameraMount(camera_height, tilt, roll)
     with result_folder(output, "infer") as folder:
         plan = plan_inputs(inputs, folder, save, Lens(focal_px, fov, exif_focal), topic)
