@@ -125,6 +125,8 @@ class TrainConfig(BaseModel):
     """Strongest random crop-and-zoom. Depth is divided by the zoom."""
     zoom_share: Share = 0.5
     """Share of the pairs that are zoomed. The others stay whole."""
+    roll_deg: Annotated[float, Field(ge=0, le=45)] = 0.0
+    """Largest turn of the zoomed pairs about the optical axis, either way, in degrees. 0: off."""
     flip: bool = True
     """Mirror half of the pairs."""
     color_jitter: Share = 0.2

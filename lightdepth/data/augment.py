@@ -30,11 +30,12 @@ class Augmentation:
     flip: bool = True
     color: float = 0.2  # gamma, brightness and each channel vary by up to this share
     border: float = 0.0  # share of height and width at each edge that is not taught
+    roll_deg: float = 0.0  # largest turn of the zoomed views about the optical axis, either way
 
 
 @dataclass(frozen=True)
 class View:
-    """One random look at a frame: which window of it, how far enlarged, mirrored or not, in which colours."""
+    """One random look at a frame: its window, that window's zoom and roll, mirrored or not, in which colours."""
 
     top: int
     left: int
@@ -43,6 +44,7 @@ class View:
     zoom: float
     is_mirrored: bool
     color_table: NDArray[np.uint8] | None  # (1, 256, 3)
+    roll_deg: float = 0.0  # of the window about its middle
 
     def image(self, image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
         """Return the view of an image (H, W, 3) at (height, width)."""
@@ -63,8 +65,12 @@ class View:
         output pixel beside it.
         """
         cv2 = import_cv2()
-        window = np.ascontiguousarray(depth_m[self._window()])
-        resized = cv2.resize(window, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        if self.roll_deg:
+            turn, flags = self._to_source(height, width), cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+            resized = cv2.warpAffine(depth_m, turn, (width, height), flags=flags)
+        else:
+            window = np.ascontiguousarray(depth_m[self._window()])
+            resized = cv2.resize(window, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
         if self.zoom != 1:
             resized /= np.float32(self.zoom)
         return self._mirror(resized)
@@ -74,14 +80,8 @@ class View:
     ) -> NDArray[np.float32]:
         """Return the view of depth (h, w) without holes that shows a whole frame (H, W) at another resolution."""
         cv2 = import_cv2()
-        down, across = depth_m.shape[0] / frame_height, depth_m.shape[1] / frame_width  # map's pixels a frame's pixel
-        step_y, step_x = self.height / height * down, self.width / width * across  # and for each one of the output
-        to_source = np.array(
-            [
-                [step_x, 0, self.left * across + step_x / 2 - 0.5],  # centres of pixels fall on each other
-                [0, step_y, self.top * down + step_y / 2 - 0.5],
-            ]
-        )
+        scale = depth_m.shape[1] / frame_width, depth_m.shape[0] / frame_height  # map's pixels a frame's pixel
+        to_source = self._to_source(height, width, scale)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         seen = cv2.warpAffine(depth_m, to_source, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
         return self._mirror(seen.astype(np.float32, copy=False) / np.float32(self.zoom))
@@ -89,9 +89,46 @@ class View:
     def _window(self) -> tuple[slice, slice]:
         return np.s_[self.top : self.top + self.height, self.left : self.left + self.width]
 
+    def _to_source(
+        self, height: int, width: int, scale: tuple[float, float] = (1, 1), origin: tuple[float, float] = (0, 0)
+    ) -> NDArray[np.float64]:
+        """Return the affine map (2, 3) from pixels of the view at (height, width), unmirrored, to pixels of the source.
+
+        The source is the frame, or a part of it from `origin` (x, y) on, with `scale` (x, y) pixels a frame's pixel.
+        """
+        angle = math.radians(self.roll_deg)
+        turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+        step = np.array([self.width / width, self.height / height])  # of the frame, for one pixel of the view
+        size, corner = np.array([self.width, self.height]), np.array([self.left, self.top])
+        linear = turn * step
+        shift = (
+            corner + size / 2 - turn @ (size / 2) + linear @ np.array([0.5, 0.5]) - origin
+        )  # centres fall on centres
+        factor = np.array(scale)
+        return np.column_stack([factor[:, None] * linear, factor * shift - 0.5])
+
     def _shape(self, image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-        """Crop, enlarge and mirror, colours left as they are."""
-        return self._mirror(resize_rgb(image[self._window()], height, width))
+        """Crop, enlarge, turn and mirror, colours left as they are."""
+        if not self.roll_deg:
+            return self._mirror(resize_rgb(image[self._window()], height, width))
+        cv2 = import_cv2()
+        rows, columns = _upright(self.height, self.width, self.roll_deg)
+        top, left = (
+            max(0, math.floor(at))
+            for at in (self.top + (self.height - rows) / 2, self.left + (self.width - columns) / 2)
+        )
+        part = image[top : top + math.ceil(rows) + 1, left : left + math.ceil(columns) + 1]
+        # To the view's resolution first, by averages: an affine map alone would leave pixels out.
+        size = [
+            max(1, round(length * scale))
+            for length, scale in zip(part.shape, (height / self.height, width / self.width), strict=False)
+        ]
+        small = resize_rgb(part, size[0], size[1])
+        scale = size[1] / part.shape[1], size[0] / part.shape[0]
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        to_source = self._to_source(height, width, scale, (left, top))
+        turned = cv2.warpAffine(small, to_source, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return self._mirror(np.asarray(turned, np.uint8))
 
     def _mirror(self, array: NDArray[Value]) -> NDArray[Value]:
         # OpenCV's flip: numpy copies a mirrored image pixel by pixel, ten times slower.
@@ -104,10 +141,10 @@ def draw_view(height: int, width: int, settings: Augmentation, rng: np.random.Ge
     A crop that is enlarged z times looks as a camera of the same focal length would see the scene at depth / z, so the
     depth is divided by z.
     """
-    window = _random_window(height, width, settings, rng)
+    top, left, crop_height, crop_width, roll_deg = _random_window(height, width, settings, rng)
     is_mirrored = settings.flip and rng.random() < 0.5
     table = _color_table(settings.color, rng) if settings.color > 0 else None
-    return View(*window, width / window[3], is_mirrored, table)
+    return View(top, left, crop_height, crop_width, width / crop_width, is_mirrored, table, roll_deg)
 
 
 def without_border(depth_m: NDArray[np.float32], share: float) -> NDArray[np.float32]:
@@ -122,17 +159,26 @@ def without_border(depth_m: NDArray[np.float32], share: float) -> NDArray[np.flo
 
 def _random_window(
     height: int, width: int, settings: Augmentation, rng: np.random.Generator
-) -> tuple[int, int, int, int]:
-    """Choose top, left, height and width of a crop with the frame's aspect ratio, or the whole frame."""
+) -> tuple[int, int, int, int, float]:
+    """Choose top, left, height, width and roll of a crop with the frame's aspect ratio, or the whole frame."""
     if rng.random() >= settings.zoom_share:
-        return 0, 0, height, width
+        return 0, 0, height, width, 0.0
     rows, columns = (math.ceil(settings.border * size) for size in (height, width))
-    least = max(height / (height - 2 * rows), width / (width - 2 * columns))  # 1 without a border
+    roll_deg = rng.uniform(-settings.roll_deg, settings.roll_deg) if settings.roll_deg else 0.0
+    needed_height, needed_width = _upright(height, width, roll_deg)
+    least = max(needed_height / (height - 2 * rows), needed_width / (width - 2 * columns))  # 1 without border and roll
     zoom = np.exp(rng.uniform(np.log(least), np.log(max(least, settings.zoom_max))))
     crop_height, crop_width = max(1, int(height / zoom)), max(1, int(width / zoom))
-    top = rows + int(rng.integers(max(1, height - 2 * rows - crop_height + 1)))
-    left = columns + int(rng.integers(max(1, width - 2 * columns - crop_width + 1)))
-    return top, left, crop_height, crop_width
+    box_height, box_width = (math.ceil(size) for size in _upright(crop_height, crop_width, roll_deg))
+    top = rows + int(rng.integers(max(1, height - 2 * rows - box_height + 1))) + (box_height - crop_height) // 2
+    left = columns + int(rng.integers(max(1, width - 2 * columns - box_width + 1))) + (box_width - crop_width) // 2
+    return top, left, crop_height, crop_width, roll_deg
+
+
+def _upright(height: float, width: float, roll_deg: float) -> tuple[float, float]:
+    """Return height and width of the upright box around a (height, width) window that is turned about its middle."""
+    sine, cosine = abs(math.sin(math.radians(roll_deg))), math.cos(math.radians(roll_deg))
+    return height * cosine + width * sine, width * cosine + height * sine
 
 
 def _color_table(strength: float, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -192,7 +192,9 @@ def build_loader(
         LightDepthError: the first pairs can't be read, or none has a reading.
     """
     sampler = EpochSampler(weights_of(pairs), config.seed, config.passes_per_epoch)
-    settings = Augmentation(config.zoom_max, config.zoom_share, config.flip, config.color_jitter, config.border)
+    settings = Augmentation(
+        config.zoom_max, config.zoom_share, config.flip, config.color_jitter, config.border, config.roll_deg
+    )
     dataset = TrainingPairs(pairs, spec, settings, config.seed, lessons)
     send: Callable[[Any], Any] = _as_it_is
     if config.num_workers:

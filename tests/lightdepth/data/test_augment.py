@@ -27,12 +27,13 @@ def center(mask):
     return rows.mean(), columns.mean()
 
 
+@pytest.mark.parametrize("settings", [Augmentation(color=0), Augmentation(color=0, zoom_share=1.0, roll_deg=12.0)])
 @pytest.mark.parametrize("size", [(480, 640), (96, 128), (192, 256)])
-def test_a_marker_moves_alike_in_image_depth_and_mask(size):
+def test_a_marker_moves_alike_in_image_depth_and_mask(size, settings):
     for seed in range(20):
         frame = marked(200, 280)
         frame.depth_m[200:240, 280:320] = 0  # the marker is a hole in depth
-        out = augment(frame, *size, Augmentation(color=0), np.random.default_rng(seed))
+        out = augment(frame, *size, settings, np.random.default_rng(seed))
         assert out.image.shape == (*size, 3)
         assert out.depth_m.shape == size
         in_image, in_depth = out.image[:, :, 0] > 127, out.depth_m == 0
@@ -41,12 +42,13 @@ def test_a_marker_moves_alike_in_image_depth_and_mask(size):
         np.testing.assert_allclose(center(in_image), center(in_depth), atol=0.34)
 
 
-def test_all_markers_agree_on_average_to_a_tenth_of_a_pixel():
+@pytest.mark.parametrize("roll_deg", [0.0, 12.0])
+def test_all_markers_agree_on_average_to_a_tenth_of_a_pixel(roll_deg):
     offsets = []
     for seed in range(60):
         rng = np.random.default_rng(seed)
         frame = marked(int(rng.integers(120, 300)), int(rng.integers(150, 420)))
-        out = augment(frame, 96, 128, Augmentation(color=0, flip=False), rng)
+        out = augment(frame, 96, 128, Augmentation(color=0, flip=False, roll_deg=roll_deg), rng)
         offsets.append(np.subtract(center(out.image[:, :, 0] > 127), center(out.depth_m > out.depth_m.min())))
     np.testing.assert_allclose(np.mean(offsets, axis=0), 0, atol=0.1)
 
@@ -129,12 +131,14 @@ def test_odd_and_tiny_frames_are_taken(size):
     assert out.depth_m.shape == (32, 64)
 
 
-def test_a_teachers_map_shows_the_same_view_as_the_measured_depth():
+@pytest.mark.parametrize("roll_deg", [0.0, 10.0])
+def test_a_teachers_map_shows_the_same_view_as_the_measured_depth(roll_deg):
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
     depth_m = 2 + columns / WIDTH + rows / HEIGHT  # a plane: every resampling of it can be told
     small = cv2.resize(depth_m, (160, 120), interpolation=cv2.INTER_AREA)
     for seed in range(20):
-        view = draw_view(HEIGHT, WIDTH, Augmentation(zoom_max=2.0, zoom_share=0.7), np.random.default_rng(seed))
+        settings = Augmentation(zoom_max=2.0, zoom_share=0.7, roll_deg=roll_deg)
+        view = draw_view(HEIGHT, WIDTH, settings, np.random.default_rng(seed))
         measured, taught = view.depth(depth_m, 96, 128), view.dense_depth(small, HEIGHT, WIDTH, 96, 128)
         assert taught.dtype == np.float32
         inside = np.s_[2:-2, 2:-2]  # the small map's outermost pixels end half a pixel before the frame does
@@ -165,3 +169,22 @@ def test_a_border_is_neither_taught_nor_shown_in_a_zoomed_view():
         assert view.left >= 4
         assert view.top + view.height <= 98
         assert view.left + view.width <= 196
+
+
+def test_a_rolled_view_is_turned_by_its_angle_stays_inside_and_keeps_the_zooms_depth():
+    depth_m = np.tile(
+        2 + np.arange(HEIGHT, dtype=np.float32)[:, None] / HEIGHT, WIDTH
+    )  # falls straight down; in the view its slope tells angle and zoom
+    settings = Augmentation(zoom_max=1.8, zoom_share=1.0, flip=False, border=0.02, roll_deg=15.0)
+    rolls = []
+    for seed in range(40):
+        view = draw_view(HEIGHT, WIDTH, settings, np.random.default_rng(seed))
+        seen = view.dense_depth(depth_m, HEIGHT, WIDTH, 96, 128)[1:-1, 1:-1] * view.zoom
+        down, across = np.gradient(seen)
+        assert np.degrees(np.arctan2(across.mean(), down.mean())) == pytest.approx(view.roll_deg, abs=0.1)
+        assert np.hypot(across, down).mean() == pytest.approx(view.height / 96 / HEIGHT, rel=0.01)
+        # With the border's readings taken away, a view that reached into it would show holes.
+        assert (view.depth(without_border(depth_m, 0.02 - 2 / HEIGHT), 96, 128) > 0).all()
+        rolls.append(view.roll_deg)
+    assert min(rolls) < -10
+    assert max(rolls) > 10
