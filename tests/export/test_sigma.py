@@ -17,6 +17,7 @@ from lightdepth_export.parity.compare import check_parity
 from lightdepth_export.parity.frames import Frame
 from lightdepth_export.parity.gate import ParityThresholds, StepParity, gate
 from lightdepth_export.parity.golden import write_golden
+from lightdepth_export.tensorrt.save import kept_convolutions
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.images.preprocess import preprocess
@@ -70,6 +71,7 @@ def test_fp16_keeps_both_heads_in_fp32(fp32, frames):
     convolutions = [n for n in half.graph.node if n.op_type == "Conv"]
     in_float = [n for n in convolutions if weights[n.input[1]] == onnx.TensorProto.FLOAT]
     assert len(in_float) == 2
+    assert kept_convolutions(half, "fp16") == [n.name for n in in_float], "an engine may have them in FP32"
     steps = check_parity(open_graph(fp32), {"fp16": fp16_form(fp32).open(None)}, frames)
     assert 0 < steps[0].sigma_change < 0.01
     gate(steps[0], ParityThresholds())

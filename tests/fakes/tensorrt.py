@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from lightdepth_runtime.spec import ModelSpec
 
 SPEC = ModelSpec(name="fake", input_height=32, input_width=64, parameters=4)
+FRAME_SPEC = SPEC.with_changes(frame_height=48, frame_width=80, input_name="frame")
 PLAN = b"ftrt fake plan"
 
 
@@ -19,7 +20,10 @@ class FakeEngine:
 
     def __init__(self, trt, batches):
         self._trt, self._batches = trt, batches
-        self._shapes = {"image": (3, 32, 64), **dict.fromkeys(trt._outputs, (1, 32, 64))}
+        nodes = {node.name: node for node in (*trt._session.get_inputs(), *trt._session.get_outputs())}
+        names = [trt._session.get_inputs()[0].name, *trt._outputs]
+        self._shapes = {name: tuple(nodes[name].shape[1:]) for name in names}
+        self._types = {name: trt.uint8 if nodes[name].type == "tensor(uint8)" else trt.float32 for name in names}
         self.num_io_tensors = len(self._shapes)
 
     def get_tensor_name(self, index):
@@ -30,7 +34,7 @@ class FakeEngine:
         return (smallest if smallest == largest else -1, *self._shapes[name])
 
     def get_tensor_dtype(self, name):
-        return self._trt.float32
+        return self._types[name]
 
     def get_tensor_profile_shape(self, name, profile_index):
         smallest, largest = self._batches
@@ -60,18 +64,20 @@ class FakeContext:
         shape = self._shape
 
         def infer():
-            count = int(np.prod(shape))
-            image = np.ctypeslib.as_array((ctypes.c_float * count).from_address(self._addresses["image"]))
+            (node,) = self._trt._session.get_inputs()
+            kind = ctypes.c_uint8 if node.type == "tensor(uint8)" else ctypes.c_float
+            image = np.ctypeslib.as_array((kind * int(np.prod(shape))).from_address(self._addresses[node.name]))
             names = self._trt._outputs
-            for name, values in zip(names, self._trt._session.run(names, {"image": image.reshape(shape)}), strict=True):
+            results = self._trt._session.run(names, {node.name: image.reshape(shape)})
+            for name, values in zip(names, results, strict=True):
                 ctypes.memmove(self._addresses[name], values.ctypes.data, values.nbytes)
 
         self._trt._cudart._queue(stream_handle, infer)
         return True
 
 
-def fake_tensorrt(cudart, *, batches=(1, 1), flavour="tensorrt", version="10.3.0", outputs=("depth",)):
-    """Make a module with the names of TensorRT's that the backend uses."""
+def fake_tensorrt(cudart, *, batches=(1, 1), flavour="tensorrt", version="10.3.0", outputs=("depth",), network=None):
+    """Make a module with the names of TensorRT's that the backend uses; `network` is `network_bytes` or another's."""
     trt = types.ModuleType(flavour)
 
     class ILogger:
@@ -90,10 +96,10 @@ def fake_tensorrt(cudart, *, batches=(1, 1), flavour="tensorrt", version="10.3.0
     def tell(severity, message):
         trt._logger.log(severity, message)
 
-    trt.__version__, trt.float32, trt.ILogger, trt.Runtime = version, "float32", ILogger, Runtime
+    trt.__version__, trt.float32, trt.uint8, trt.ILogger, trt.Runtime = version, "float32", "uint8", ILogger, Runtime
     trt._cudart, trt._tell, trt._failing_frames, trt._no_context = cudart, tell, 0, False
     trt._outputs = outputs
-    trt._session = onnxruntime.InferenceSession(network_bytes(), providers=["CPUExecutionProvider"])
+    trt._session = onnxruntime.InferenceSession(network or network_bytes(), providers=["CPUExecutionProvider"])
     return trt
 
 
@@ -110,6 +116,19 @@ def network_bytes():
     graph = helper.make_graph(nodes, "g", [image], outputs, [kernel, bias])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def frame_network_bytes():
+    """depth = the mean of red, green and blue, of a frame of bytes (1, 48, 80, 3)."""
+    frame = helper.make_tensor_value_info("frame", TensorProto.UINT8, (1, 48, 80, 3))
+    depth = helper.make_tensor_value_info("depth", TensorProto.FLOAT, (1, 48, 80))
+    nodes = [
+        helper.make_node("Cast", ["frame"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["float"], ["depth"], axes=[3], keepdims=0),
+    ]
+    graph = helper.make_graph(nodes, "g", [frame], [depth])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     return model.SerializeToString()
 
 

@@ -17,6 +17,7 @@ from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.spec import ModelSpec, Precision
 
 from .. import __version__
+from ..onnx.fp16 import head_nodes
 from ..onnx.metadata import load_onnx, spec_of
 from .builder import BuiltEngine, build_engine
 from .layers import check_precision
@@ -128,12 +129,13 @@ def _test(
 def kept_convolutions(model: onnx.ModelProto, precision: Precision) -> list[str]:
     """Name the convolutions that a graph keeps in a higher precision on purpose.
 
-    FP16: the last, which is the depth itself. INT8: those whose image or kernel the quantizer left without a
-    DequantizeLinear. FP32: none.
+    FP16: the heads, which are depth and sigma themselves. INT8: those whose image or kernel the quantizer left without
+    a DequantizeLinear. FP32: none.
     """
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     if precision == "fp16":
-        return [node.name for node in convolutions[-1:]]
+        heads = head_nodes(model.graph)
+        return [node.name for i, node in enumerate(model.graph.node) if i in heads and node.op_type == "Conv"]
     if precision == "int8":
         dequantized = {name for node in model.graph.node if node.op_type == "DequantizeLinear" for name in node.output}
         # Both: a quantizer may give a kept convolution its neighbour's dequantized input beside its own FP32 kernel.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import onnx
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 
 from lightdepth_runtime.backends.backend import Backend
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.images.preprocess import preprocess
-from lightdepth_runtime.spec import Precision
+from lightdepth_runtime.images.preprocess import preprocess, resize_rgb
+from lightdepth_runtime.spec import ModelSpec, Precision
 
 from ..onnx.backend import open_graph
 
@@ -63,7 +64,7 @@ def self_test(engine: Backend, model: onnx.ModelProto, *, flavour: str, version:
     reference = open_graph(model, fuse=spec.precision != "int8")
     worst: SelfTest | None = None
     for frame in golden_frames():
-        batch = preprocess(frame, spec)[None]  # (H, W, 3) -> (1, 3, h, w)
+        batch = _batch_of(frame, spec)
         wanted, got = (backend.run(np.repeat(batch, size, axis=0))[:1] for backend in (reference, engine))
         difference_m = np.abs(got.astype(np.float64) - wanted)
         largest_m = float(difference_m.max()) if np.isfinite(difference_m).all() else float("nan")
@@ -80,6 +81,13 @@ def self_test(engine: Backend, model: onnx.ModelProto, *, flavour: str, version:
             f"{cause or 'Take another precision or another version of TensorRT, and report this one.'}"
         )
     return worst
+
+
+def _batch_of(frame: NDArray[np.uint8], spec: ModelSpec) -> NDArray[np.float32]:
+    """Return a frame (H, W, 3) as the network takes it: (1, 3, h, w), or with preprocessing inside (1, H, W, 3)."""
+    if spec.frame_height is None or spec.frame_width is None:
+        return preprocess(frame, spec)[None]
+    return cast("NDArray[np.float32]", resize_rgb(frame, spec.frame_height, spec.frame_width)[None])  # uint8
 
 
 def golden_frames() -> list[NDArray[np.uint8]]:

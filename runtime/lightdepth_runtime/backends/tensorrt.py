@@ -18,6 +18,7 @@ from .backend import sigma_tensor_of
 from .device import cuda_index
 from .device_buffers import DeviceBuffers, address_of, open_cuda
 from .engine_file import EngineMisfitError, check_engine_fits, check_same_network, read_engine_sidecar, read_plan
+from .engine_tensors import batch_range, tensors_of
 from .tensorrt_module import LogLines, collect_log, flavour_of, load_tensorrt
 
 __all__ = ["Rebuild", "TensorRTBackend", "open_engine"]
@@ -73,7 +74,8 @@ class TensorRTBackend:
                 raise EngineMisfitError(
                     f"TensorRT can't load the engine of {spec.name}: {log.reason()}. Build it again."
                 )
-            self._batches = _batch_range(trt, self._loaded.engine, spec)
+            self._tensors = tensors_of(spec)
+            self._batches = batch_range(trt, self._loaded.engine, spec)
             self.largest_batch = self._batches[1]
             loaded.context = self._loaded.engine.create_execution_context()
             resources.callback(setattr, loaded, "context", None)
@@ -83,7 +85,7 @@ class TensorRTBackend:
             self._resources = resources.pop_all()
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map (B, 3, H, W) normalised images to (B, 1, H, W) metres.
+        """Map (B, 3, H, W) normalised images to (B, 1, H, W) metres; with preprocessing inside, a frame (1, H, W, 3).
 
         Raises:
             LightDepthError: closed, a batch that the engine wasn't built for, or an error of the device; the next frame
@@ -129,15 +131,14 @@ class TensorRTBackend:
 
     def _allocate(self, resources: ExitStack) -> None:
         """Allocate for the largest batch, and tell the context where."""
-        buffers, spec, largest = self._buffers, self.spec, self._batches[1]
+        buffers, largest = self._buffers, self._batches[1]
         self._stream = buffers.create_stream()
         resources.callback(buffers.destroy_stream, self._stream)
         self._addresses = {}
         self._arrays: dict[str, NDArray[np.float32]] = {}
         resources.callback(self._arrays.clear)
-        for name, channels in _tensors(spec).items():
-            shape = (largest, channels, spec.input_height, spec.input_width)
-            self._arrays[name] = buffers.allocate_pinned(shape, np.float32)
+        for name, (shape, dtype) in self._tensors.items():
+            self._arrays[name] = buffers.allocate_pinned((largest, *shape), dtype)
             self._addresses[name] = buffers.allocate_device(self._arrays[name].nbytes)
             resources.callback(buffers.free_device, self._addresses[name])
             if not self._loaded.context.set_tensor_address(name, self._addresses[name]):
@@ -186,7 +187,7 @@ class TensorRTBackend:
 
     def _set_batch_size(self, size: int, log: LogLines) -> None:
         self._forget_shape()
-        shape = (size, 3, self.spec.input_height, self.spec.input_width)
+        shape = (size, *self._tensors[self.spec.input_name][0])
         if not self._loaded.context.set_input_shape(self.spec.input_name, shape):
             raise LightDepthError(f"TensorRT refuses the input shape {shape}: {log.reason()}.")
         self._batch_size = size
@@ -203,12 +204,13 @@ class TensorRTBackend:
 
     def _check(self, batch: NDArray[np.float32]) -> None:
         smallest, largest = self._batches
-        size = (3, self.spec.input_height, self.spec.input_width)
-        if batch.dtype != np.float32 or batch.shape[1:] != size or not smallest <= len(batch) <= largest:
+        shape, dtype = self._tensors[self.spec.input_name]
+        if batch.dtype != dtype or batch.shape[1:] != shape or not smallest <= len(batch) <= largest:
             count = f"{smallest}" if smallest == largest else f"{smallest}..{largest}"
             raise LightDepthError(
-                f"This engine takes float32 ({count}, {', '.join(map(str, size))}), got {batch.dtype} {batch.shape}; "
-                "preprocess with lightdepth_runtime.images.preprocess, or build it with --batch MIN,OPT,MAX."
+                f"This engine takes {np.dtype(dtype)} ({count}, {', '.join(map(str, shape))}), got {batch.dtype} "
+                f"{batch.shape}; preprocess with lightdepth_runtime.images.preprocess, or build it with --batch "
+                "MIN,OPT,MAX."
             )
 
 
@@ -261,35 +263,3 @@ def _open(path: Path, index: int, cuda_graph: bool, onnx: Path | None) -> Tensor
     check_engine_fits(path, sidecar, flavour=flavour_of(trt), version=trt.__version__, gpu=buffers.gpu())
     device = f"cuda:{index}" if index else "cuda"
     return TensorRTBackend(trt, plan, sidecar.spec, buffers, cuda_graph=cuda_graph, device=device)
-
-
-def _tensors(spec: ModelSpec) -> dict[str, int]:
-    """Return how many channels each tensor has."""
-    channels = {spec.input_name: 3, spec.output_name: 1}
-    return channels if spec.sigma_tensor is None else {**channels, spec.sigma_tensor: 1}
-
-
-def _batch_range(trt: Any, engine: Any, spec: ModelSpec) -> tuple[int, int]:  # Any: NVIDIA ships no types
-    """Return the smallest and largest batch, after making sure that the engine's tensors are the spec's.
-
-    Raises:
-        LightDepthError: other names, types or sizes.
-    """
-    names, wanted = {engine.get_tensor_name(i) for i in range(engine.num_io_tensors)}, _tensors(spec)
-    if names != set(wanted):
-        raise LightDepthError(
-            f"The engine's tensors are {', '.join(sorted(names))}, and its spec says {', '.join(sorted(wanted))}; "
-            "build it again."
-        )
-    for name, channels in wanted.items():
-        shape, kind = tuple(engine.get_tensor_shape(name)), engine.get_tensor_dtype(name)
-        if shape[1:] != (channels, spec.input_height, spec.input_width) or kind != trt.float32:
-            raise LightDepthError(
-                f"The engine's tensor {name!r} is {kind} {shape}; this backend needs float32 "
-                f"(B, {channels}, {spec.input_height}, {spec.input_width}). Build it from `lightdepth export`'s ONNX."
-            )
-    fixed = int(engine.get_tensor_shape(spec.input_name)[0])
-    if fixed > 0:
-        return fixed, fixed
-    smallest, _, largest = engine.get_tensor_profile_shape(spec.input_name, 0)
-    return int(smallest[0]), int(largest[0])

@@ -10,8 +10,8 @@ import onnxruntime
 import pytest
 from fakes.cuda import FakeCudart, install_cuda
 from fakes.onnxruntime_gpu import SURE, FakeBinding, FakeGpuSession, fake_gpu_sessions, write
-from fakes.tensorrt import SPEC, expected, images, network_bytes
-from onnx import TensorProto, helper, numpy_helper
+from fakes.tensorrt import FRAME_SPEC, expected, frame_network_bytes, images, network_bytes
+from onnx import helper, numpy_helper
 
 from lightdepth_runtime import DepthEstimator, LightDepthError
 from lightdepth_runtime.backends import open_backend
@@ -198,16 +198,8 @@ def test_memory_that_runs_out_while_loading_leaves_nothing_behind(cudart, tmp_pa
 
 
 def test_a_frame_with_its_preprocessing_in_the_graph_goes_to_the_gpu_as_bytes(cudart, tmp_path):
-    frame = helper.make_tensor_value_info("frame", TensorProto.UINT8, (1, 48, 80, 3))
-    depth = helper.make_tensor_value_info("depth", TensorProto.FLOAT, (1, 48, 80))
-    nodes = [
-        helper.make_node("Cast", ["frame"], ["float"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["float"], ["depth"], axes=[3], keepdims=0),
-    ]
-    graph = helper.make_graph(nodes, "g", [frame], [depth])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    spec = SPEC.with_changes(frame_height=48, frame_width=80, input_name="frame")
-    model.metadata_props.add(key=SPEC_KEY, value=spec.to_json())
+    model = onnx.load_from_string(frame_network_bytes())
+    model.metadata_props.add(key=SPEC_KEY, value=FRAME_SPEC.to_json())
     onnx.save_model(model, tmp_path / "m.frame.onnx")
     image = np.random.default_rng(0).integers(0, 256, (48, 80, 3), dtype=np.uint8)
     with DepthEstimator.load(tmp_path / "m.frame.onnx", "cuda") as estimator:

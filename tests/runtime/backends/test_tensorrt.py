@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 from fakes.cuda import FakeCudart
-from fakes.tensorrt import PLAN, SPEC, FakeContext, FakeEngine, expected, fake_tensorrt, images
+from fakes.tensorrt import (
+    FRAME_SPEC,
+    PLAN,
+    SPEC,
+    FakeContext,
+    FakeEngine,
+    expected,
+    fake_tensorrt,
+    frame_network_bytes,
+    images,
+)
 
 from lightdepth_runtime import DepthEstimator
 from lightdepth_runtime.backends.device_buffers import CudaBuffers
@@ -174,6 +184,22 @@ def test_an_engine_that_can_not_start_leaves_nothing_behind(cudart):
 def test_an_engine_of_another_network_is_refused(cudart, changes):
     with pytest.raises(LightDepthError, match="uild it"):
         TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC.with_changes(**changes), CudaBuffers(cudart))
+
+
+def test_a_frame_with_its_preprocessing_in_the_engine_goes_to_the_gpu_as_bytes(cudart, cuda_graph):
+    trt = fake_tensorrt(cudart, network=frame_network_bytes())
+    backend = TensorRTBackend(trt, PLAN, FRAME_SPEC, CudaBuffers(cudart), cuda_graph=cuda_graph)
+    image = np.random.default_rng(0).integers(0, 256, (48, 80, 3), dtype=np.uint8)
+    with DepthEstimator(backend) as estimator:
+        for channel_order in ("rgb", "bgr", "rgb"):
+            np.testing.assert_allclose(estimator(image, channel_order=channel_order), image.mean(axis=2), rtol=1e-5)
+        assert backend.empty_input().dtype == np.uint8
+        with pytest.raises(LightDepthError, match=r"takes uint8 \(1, 48, 80, 3\), got float32"):
+            backend.run(images())
+    with pytest.raises(LightDepthError, match=r"'frame' is uint8 .*this backend needs float32 \(B, 3, 32, 64\)"):
+        TensorRTBackend(trt, PLAN, SPEC.with_changes(input_name="frame"), CudaBuffers(cudart))
+    del estimator, backend
+    assert not cudart._live
 
 
 def test_closing_twice_is_fine_and_running_after_it_is_an_error(cudart):
