@@ -16,14 +16,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
 
 from lightdepth.baselines.baseline import export_baseline
 from lightdepth.baselines.depth_anything import depth_anything_size, load_depth_anything
 from lightdepth.bench import export_untrained
-from lightdepth.checkpoints.backend import open_checkpoint
+from lightdepth.checkpoints.backend import HALF_DEVICE
 from lightdepth.checkpoints.checkpoint import build_model, save_checkpoint
 from lightdepth.config import check_config
 from lightdepth.export import DEMO_DATA
@@ -33,6 +32,7 @@ from lightdepth_export.parity.compare import check_parity
 from lightdepth_export.parity.frames import read_frames
 from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.backends import Backend, open_backend
+from lightdepth_runtime.backends.backend import staged
 from lightdepth_runtime.backends.device_buffers import open_cuda
 from lightdepth_runtime.backends.tensorrt_module import Flavour
 from lightdepth_runtime.bench.bench import Candidate, bench, open_candidate
@@ -139,10 +139,9 @@ def _candidates(setting: Setting) -> dict[str, Callable[[], Candidate]]:
                 made[f"{path.stem} ONNX Runtime"] = lambda path=path: open_candidate(path, setting.device, memory=False)
         checkpoint = setting.files / f"{stem}.safetensors"
         if checkpoint.is_file():
-            for half in (False,) if setting.smoke else (False, True):
-                made[f"{stem} torch{' fp16' * half}"] = lambda path=checkpoint, half=half: Candidate(
-                    open_checkpoint(path, setting.device, None, half=half), path.stat().st_size, None
-                )
+            for device in ("cpu",) if setting.smoke else ("cuda", HALF_DEVICE):
+                label = f"{stem} torch{' fp16' if device == HALF_DEVICE else ''}"
+                made[label] = lambda path=checkpoint, device=device: open_candidate(path, device, memory=False)
     for path in sorted(setting.files.glob("*.engine")):
         made[f"{path.stem} engine"] = lambda path=path: open_candidate(path, "auto", memory=False)
     return made
@@ -158,7 +157,7 @@ def call(setting: Setting) -> Values:
         with DepthEstimator.load(setting.files / name, setting.device) as estimator:
             spec, backend = estimator.spec, estimator.backend
             batch = frame[None] if spec.frame_height is not None else preprocess(frame, spec)[None]
-            calls = [partial(estimator, frame), partial(backend.run, _staged(backend, batch))]
+            calls = [partial(estimator, frame), partial(backend.run, staged(backend, batch))]
             whole, network = time_interleaved(calls, Schedule(rounds=3 if setting.smoke else 15, turn_ms=60))
             rows[name] = {
                 "call_ms_p50": whole.percentile_ms(50),
@@ -170,15 +169,6 @@ def call(setting: Setting) -> Values:
     for name, row in rows.items():
         row["times_the_network"] = row["call_ms_p50"] / plain[name.replace(".frame", "")]
     return {"rows": rows}
-
-
-def _staged(backend: Backend, batch: Any) -> Any:  # Any: uint8 frames, or float32
-    """Return a batch in the backend's own memory, where there is some, as an estimator gives it."""
-    staging = getattr(backend, "empty_input", lambda _: None)(1)
-    if staging is None:
-        return batch
-    np.copyto(staging, batch)
-    return staging
 
 
 def engine(setting: Setting) -> Values:
@@ -217,7 +207,7 @@ def _time_engine(path: Path) -> Values:
     spec = graph.spec
     batch = frame[None] if spec.frame_height is not None else preprocess(frame, spec)[None]
     with DepthEstimator(graph) as estimator:
-        calls = [partial(estimator, frame), *(partial(b.run, _staged(b, batch)) for b in (graph, plain))]
+        calls = [partial(estimator, frame), *(partial(b.run, staged(b, batch)) for b in (graph, plain))]
         timed = time_interleaved(calls, Schedule(rounds=10, turn_ms=60))
         reason = estimator.device_reason
     plain.close()

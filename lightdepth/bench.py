@@ -52,7 +52,8 @@ def bench_models(
         against: a baseline; it becomes the first row, which ratios compare with. Where a model is FP16, the baseline
             stands there in FP16 too: ratios compare within a precision.
         frame_name: what the frame is, for the record.
-        options: devices, threads and rounds. Each model gets a row on each device, an engine one.
+        options: devices, threads and rounds. Each model gets a row on each device, an engine one; on a GPU "torch" is
+            two, FP32 and FP16.
         say: receives a line about each model that is exported for the run.
 
     Raises:
@@ -80,7 +81,7 @@ def bench_models(
 def _plan(model: Path, options: BenchOptions, folder: Path, say: Say) -> list[tuple[Path, str]]:
     """Return a row a device; a checkpoint is exported for all but PyTorch."""
     runtimes = [device for device in options.devices if device != TORCH]
-    on_torch = [(model, "auto")] * (len(options.devices) - len(runtimes))
+    on_torch = [(model, device) for device in (_torch_devices() if TORCH in options.devices else ())]
     if model.suffix != ".safetensors":
         if on_torch:
             raise LightDepthError(
@@ -92,6 +93,15 @@ def _plan(model: Path, options: BenchOptions, folder: Path, say: Say) -> list[tu
         say(f"Exporting {model.name} to FP32 ONNX for {', '.join(runtimes)}")
         return [*on_torch, *plan_rows([export_for_timing(model, folder)], runtimes)]
     return on_torch
+
+
+def _torch_devices() -> list[str]:
+    """Return what PyTorch is timed on: FP16 stands beside FP32 where a GPU is."""
+    import torch
+
+    from .checkpoints.backend import HALF_DEVICE
+
+    return ["auto", HALF_DEVICE] if torch.cuda.is_available() else ["auto"]
 
 
 def _baseline_name(against: Against) -> str:

@@ -18,9 +18,10 @@ from lightdepth_runtime.spec import ModelSpec
 from .checkpoint import load_checkpoint
 from .recorded import RecordedNetwork
 
-__all__ = ["TorchBackend", "open_checkpoint"]
+__all__ = ["HALF_DEVICE", "TorchBackend", "open_checkpoint"]
 
 BATCH_ON_GPU = 8
+HALF_DEVICE = "cuda-fp16"  # the first GPU, computing in FP16
 
 
 class TorchBackend:
@@ -106,16 +107,17 @@ class TorchBackend:
             self._model, self._graphs = None, None
 
 
-def open_checkpoint(path: Path, device: str, threads: int | None, *, half: bool = False) -> TorchBackend:
+def open_checkpoint(path: Path, device: str, threads: int | None) -> TorchBackend:
     """Open a checkpoint; "auto" is CUDA where there is one, else the CPU.
 
-    On a GPU the network's work is recorded once and replayed. `half` computes in FP16 there; the spec says so.
+    On a GPU the network's work is recorded once and replayed. "cuda-fp16" computes in FP16 there; the spec says so.
 
     Raises:
-        LightDepthError: not a checkpoint, CUDA asked for and absent, a device that PyTorch doesn't serve, or `half` on
-            a CPU.
+        LightDepthError: not a checkpoint, CUDA asked for and absent, or a device that PyTorch doesn't serve.
     """
-    reason = "as asked for"
+    reason, half = "as asked for", device == HALF_DEVICE
+    if half:
+        device = "cuda"
     if device == "auto":
         device, reason = (
             ("cuda", "since PyTorch finds a GPU")
@@ -125,7 +127,8 @@ def open_checkpoint(path: Path, device: str, threads: int | None, *, half: bool 
     index = cuda_index(device)
     if index is None and device != "cpu":
         raise LightDepthError(
-            f"A checkpoint runs on auto, cpu, cuda or cuda:N, not {device!r}; export it for other backends."
+            f"A checkpoint runs on auto, cpu, cuda, cuda:N or {HALF_DEVICE}, not {device!r}; export it for other "
+            "backends."
         )
     if index is not None and not torch.cuda.is_available():
         raise LightDepthError(
@@ -133,8 +136,6 @@ def open_checkpoint(path: Path, device: str, threads: int | None, *, half: bool 
         )
     if index is not None and index >= torch.cuda.device_count():
         raise LightDepthError(f"There is no {device} here; PyTorch finds {torch.cuda.device_count()}, from cuda:0 on.")
-    if half and index is None:
-        raise LightDepthError("A checkpoint computes in FP16 on a GPU only; choose another device, or leave it FP32.")
     if threads is not None:
         torch.set_num_threads(threads)
     checkpoint = load_checkpoint(path)

@@ -2,16 +2,15 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import typer
 
-from lightdepth_runtime.cli.options import DATA, MODEL, MODEL_HELP, OUTPUT, SCORING, DeviceName, option
+from lightdepth_runtime.cli.options import DATA, DEVICES, MODEL, MODEL_HELP, OUTPUT, SCORING, device_parser, option
 
 from ..config import TrainConfig
 
 TRAINING, FORMS, GATE = "Training", "Forms of the model", "Accuracy gate"
-TorchDeviceName = Literal[DeviceName, "torch"]
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -22,21 +21,15 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _parse_device(text: str) -> str:
-    if text not in get_args(TorchDeviceName):
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(get_args(TorchDeviceName))}.")
-    return text
-
-
 TorchDevices = Annotated[
     list[str],
     option(
         MODEL,
         "--device",
-        parser=_parse_device,
+        parser=device_parser(*DEVICES, "torch"),
         metavar="DEVICE",
-        help="Where models run: auto, cpu, cuda, tensorrt, openvino or torch (checkpoints). Repeatable: each model "
-        "gets a row per device.",
+        help="Where models run: auto, cpu, cuda, cuda:N, tensorrt, openvino or torch (checkpoints; on a GPU in FP32 "
+        "and in FP16). Repeatable: each model gets a row per device.",
     ),
 ]
 BenchModels = Annotated[

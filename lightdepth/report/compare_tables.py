@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from lightdepth_runtime.bench.table import milliseconds
 from lightdepth_runtime.evaluation.metrics import DepthMetrics
 from lightdepth_runtime.evaluation.protocol import Averaging
 from lightdepth_runtime.table import Cell, Column, Table, number
@@ -44,7 +45,7 @@ def models_table(comparison: Comparison) -> Table:
     rows = [
         [
             row.model,
-            number(row.latency_ms_p50, ".1f"),
+            milliseconds(row.latency_ms_p50),
             row.backend,
             number(row.parameters or None, ","),
             row.domain,

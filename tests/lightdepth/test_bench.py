@@ -66,3 +66,13 @@ def test_pytorch_alone_needs_a_checkpoint(tmp_path):
     frame = np.zeros((48, 64, 3), np.uint8)
     with pytest.raises(LightDepthError, match=r"lite0\.onnx can't run on --device torch: only checkpoints"):
         bench_models(["lite0"], frame, frame_name="f", options=BenchOptions(("cpu", "torch"), memory=False))
+
+
+def test_on_a_gpu_pytorch_is_timed_in_both_precisions(checkpoint, monkeypatch):
+    planned = []
+    monkeypatch.setattr("lightdepth.bench.run_bench", lambda rows, *_, **__: planned.extend(rows))
+    frame, options = np.zeros((48, 64, 3), np.uint8), BenchOptions(("torch",))
+    for has_gpu in (False, True):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda has_gpu=has_gpu: has_gpu)
+        bench_models([str(checkpoint[0])], frame, frame_name="f", options=options)
+    assert [device for _, device in planned] == ["auto", "auto", "cuda-fp16"]

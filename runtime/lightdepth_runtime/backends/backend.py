@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from ..spec import ModelSpec
 
-__all__ = ["Backend", "sigma_tensor_of"]
+__all__ = ["Backend", "sigma_tensor_of", "staged"]
 
 
 class Backend(Protocol):
@@ -56,3 +56,12 @@ def sigma_tensor_of(spec: ModelSpec) -> str:
             "out what needs sigma."
         )
     return spec.sigma_tensor
+
+
+def staged(backend: Backend, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a batch in the backend's own memory, where it has some, else the batch itself."""
+    staging = getattr(backend, "empty_input", lambda _: None)(len(batch))
+    if staging is None:
+        return batch
+    np.copyto(staging, batch)
+    return staging

@@ -99,6 +99,7 @@ class BaselineBackend:
     """A foreign network in ONNX Runtime, or in OpenVINO where its spec is in the file."""
 
     name = "onnxruntime"
+    _bound: CudaSession | None = None
 
     def __init__(
         self, path: Path, device: str = "auto", threads: int | None = None, spec: BaselineSpec | None = None
@@ -117,6 +118,7 @@ class BaselineBackend:
             opened.close()
             raise
         self.spec = spec
+        self._bound = opened.session if isinstance(opened.session, CudaSession) else None
         self._infer: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = partial(_run, opened.session, spec)
 
     def _open_openvino(self, path: Path, threads: int | None) -> None:
@@ -133,6 +135,10 @@ class BaselineBackend:
             raise LightDepthError("This baseline was closed; open it again.")
         return self._infer(batch)
 
+    def empty_input(self, count: int = 1) -> NDArray[np.float32] | None:
+        """Return memory for a batch that `run` takes without another copy, or None where any array is as good."""
+        return None if self._bound is None else self._bound.empty_input(count)
+
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Predict one frame: uint8 RGB (H, W, 3) -> float32 (h, w) of the spec's `kind`, at the network's own size."""
         output = self.run(baseline_input(image, self.spec)[None])
@@ -140,7 +146,7 @@ class BaselineBackend:
 
     def close(self) -> None:
         """Drop the session and free its buffers."""
-        self._infer = None
+        self._infer = self._bound = None
         self._close()
 
 

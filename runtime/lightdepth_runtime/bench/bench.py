@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..backends import Backend, open_backend
+from ..backends.backend import staged
 from ..backends.baseline import BaselineSpec, baseline_input, is_baseline, open_baseline
 from ..errors import LightDepthError
 from ..estimator import DepthEstimator
@@ -65,13 +66,8 @@ class Candidate:
         It stands in the backend's own staging memory where there is some, as a DepthEstimator's does.
         """
         spec = self.backend.spec
-        if isinstance(spec, BaselineSpec):
-            return baseline_input(frame, spec)[None]
-        staging = getattr(self.backend, "empty_input", lambda _: None)(1)
-        if staging is None:
-            return preprocess(frame, spec)[None]
-        preprocess(frame, spec, staging[0])
-        return staging
+        image = baseline_input(frame, spec) if isinstance(spec, BaselineSpec) else preprocess(frame, spec)
+        return staged(cast("Backend", self.backend), image[None])
 
     def whole_call(self, frame: NDArray[np.uint8]) -> Callable[[], object]:
         """Return what does all that a frame needs: preprocessing, network, resizing to the frame (H, W)."""

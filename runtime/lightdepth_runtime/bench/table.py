@@ -4,7 +4,7 @@ from ..table import Cell, Column, Table, number
 from .bench import BenchResult, BenchRow, Ratio
 from .gpu_readings import GpuReadings
 
-__all__ = ["bench_table", "ratio_lines"]
+__all__ = ["bench_table", "milliseconds", "ratio_lines"]
 
 COLUMNS = (
     Column("model", is_words=True),
@@ -51,11 +51,11 @@ def _cells(row: BenchRow) -> tuple[Cell | str, ...]:
         row.backend,
         row.precision,
         Cell(f"{row.input_height}x{row.input_width}", row.input_height * row.input_width),
-        number(row.latency_ms_p50, ".1f"),
-        number(row.latency_ms_p90, ".1f"),
-        number(row.latency_ms_p99, ".1f"),
+        milliseconds(row.latency_ms_p50),
+        milliseconds(row.latency_ms_p90),
+        milliseconds(row.latency_ms_p99),
         number(row.images_per_s, ".3g"),
-        number(row.call_ms_p50, ".1f"),
+        milliseconds(row.call_ms_p50),
         number(row.cold_start_ms, ".0f"),
         number(row.matmul_share, ".0%"),
         number(row.parameters or None, ","),
@@ -64,6 +64,11 @@ def _cells(row: BenchRow) -> tuple[Cell | str, ...]:
         number(row.peak_memory_bytes, ".0f", scale=1e-6),
         row.weights,
     )
+
+
+def milliseconds(value_ms: float) -> Cell:
+    """Make a cell of a time: three digits, or tenths from 100 ms on."""
+    return number(value_ms, ".3f" if value_ms < 1 else ".2f" if value_ms < 10 else ".1f")
 
 
 def _gpu_cells(gpu: GpuReadings | None) -> tuple[Cell | str, ...]:

@@ -5,8 +5,9 @@ imported here, not even NumPy: a help page should come at once. So names of kind
 words, which a test holds to what there is.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -15,7 +16,7 @@ from ..errors import LightDepthError, nearest
 # Panels of the help pages.
 DATA, MODEL, OUTPUT, CAMERA, SCORING, TIMING = "Data", "Model and device", "Output", "Camera", "Scoring", "Timing"
 
-DeviceName = Literal["auto", "cpu", "cuda", "tensorrt", "openvino"]
+DEVICES = ("auto", "cpu", "cuda", "tensorrt", "openvino")
 
 
 def option(panel: str, *names: str, **keys: Any) -> Any:  # Any: what `typer.Option` takes and returns
@@ -69,10 +70,20 @@ def _parse_unit(text: str) -> Any:  # Any: a DepthUnit
         raise typer.BadParameter(str(error)) from error
 
 
-def _parse_device(text: str) -> str:
-    if text not in get_args(DeviceName):
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(get_args(DeviceName))}.")
-    return text
+def device_parser(*names: str) -> Callable[[str], str]:
+    """Return what reads a device: one of the names, or cuda:N."""
+
+    def parse(text: str) -> str:
+        from ..backends.device import cuda_index
+
+        try:
+            if text in names or cuda_index(text) is not None:
+                return text
+        except LightDepthError as error:
+            raise typer.BadParameter(str(error)) from error
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(names)} or cuda:N.")
+
+    return parse
 
 
 def _parse_known_distance(text: str) -> Any:  # Any: a KnownDistance, whose module is imported when there is one
@@ -93,25 +104,34 @@ Models = Annotated[
 ]
 ModelOption = Annotated[str | None, option(MODEL, "--model", metavar="MODEL", help=f"{MODEL_HELP} Default: lite0.")]
 Device = Annotated[
-    DeviceName,
+    str,
     option(
         MODEL,
+        parser=device_parser(*DEVICES),
         metavar="DEVICE",
-        help="Where the model runs: auto, cpu, cuda, tensorrt or openvino. auto takes an NVIDIA GPU if there is one.",
+        help="Where the model runs: auto, cpu, cuda, cuda:N, tensorrt or openvino. auto takes an NVIDIA GPU if there "
+        "is one.",
     ),
 ]
 AnyDevice = Annotated[  # of several models, some of which only run on a processor or with CUDA
-    Literal["auto", "cpu", "cuda"],
-    option(MODEL, "--device", metavar="DEVICE", help="Where models run: auto, cpu or cuda."),
+    str,
+    option(
+        MODEL,
+        "--device",
+        parser=device_parser("auto", "cpu", "cuda"),
+        metavar="DEVICE",
+        help="Where models run: auto, cpu, cuda or cuda:N.",
+    ),
 ]
 BenchDevices = Annotated[
     list[str],
     option(
         MODEL,
         "--device",
-        parser=_parse_device,
+        parser=device_parser(*DEVICES),
         metavar="DEVICE",
-        help="Where models run: auto, cpu, cuda, tensorrt or openvino. Repeatable: each model gets a row per device.",
+        help="Where models run: auto, cpu, cuda, cuda:N, tensorrt or openvino. Repeatable: each model gets a row per "
+        "device.",
     ),
 ]
 Threads = Annotated[

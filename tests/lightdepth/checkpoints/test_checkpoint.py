@@ -176,7 +176,7 @@ def test_a_folder_that_cannot_be_written_leaves_nothing(saved, config, tmp_path)
 
 
 def test_a_checkpoint_runs_on_known_devices_only(saved):
-    with pytest.raises(LightDepthError, match="runs on auto, cpu, cuda or cuda:N, not 'tpu'"):
+    with pytest.raises(LightDepthError, match="runs on auto, cpu, cuda, cuda:N or cuda-fp16, not 'tpu'"):
         open_checkpoint(saved[2], "tpu", None)
     if not torch.cuda.is_available():
         with pytest.raises(LightDepthError, match="no CUDA device here"):
