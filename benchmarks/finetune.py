@@ -1,9 +1,10 @@
-"""Fine-tune a checkpoint on one TUM room, and score it there, in the other room, and on the NYU pairs it came from.
+"""Fine-tune a checkpoint on one room, and score it there, in another room, and on the NYU pairs it came from.
 
-Usage: python benchmarks/finetune.py --tum DIR --nyu DIR [--start lite0] [--set KEY=VALUE]... [--json FILE]
+Usage: python benchmarks/finetune.py --room DIR --room DIR --nyu DIR [--start lite0] [--most N] [--seeds N]
+       [--setting NAME]... [--json FILE]
 
-DIR of --tum holds the scenes freiburg1_rpy and freiburg3_cabinet: `NAME_rgb.jpg`, and `NAME_depth.png` in millimetres.
-They are written as `color/` and `depth/` folders in TUM's own unit first, as a user would have them.
+Each DIR of --room holds one recording, which is written as `color/` and `depth/` in TUM's own unit first, as a user
+would have it. The preset `finetune` is compared with the same without parts of it.
 """
 
 import tempfile
@@ -16,7 +17,7 @@ import numpy as np
 import typer
 
 from lightdepth.checkpoints.find import find_checkpoint
-from lightdepth.config import load_config
+from lightdepth.config import FINETUNE, load_config
 from lightdepth.runs.commit import source_commit
 from lightdepth.training.train import train
 from lightdepth_runtime import __version__
@@ -27,64 +28,73 @@ from lightdepth_runtime.evaluation.evaluate import evaluate
 from lightdepth_runtime.evaluation.protocol import choose_protocol
 from lightdepth_runtime.pairs import load_pairs, parse_depth_unit
 
-SCENES = ("freiburg1_rpy", "freiburg3_cabinet")
 TUM = parse_depth_unit("tum")
-FINETUNE = ["preset=finetune", "precision=fp32", "num_workers=0"]
+ALWAYS = ["preset=finetune", "precision=fp32", "num_workers=0"]
+SETTINGS = {
+    "preset": [],
+    "without the start's weights": ["start_share=0"],
+    "without them, with zoom": ["start_share=0", "zoom_max=1.5"],
+}
+Scores = dict[str, dict[str, float]]  # by room or "nyu", the metrics
 
 
-def write_native(source: Path, folder: Path) -> None:
-    """Write a scene as color/ and depth/, 5000 units per metre."""
+def write_native(source: Path, folder: Path, most: int) -> None:
+    """Write at most `most` pairs of a room, evenly spread, as color/ and depth/, 5000 units per metre."""
     for name in ("color", "depth"):
         (folder / name).mkdir(parents=True)
-    for pair in load_pairs(source, "train").pairs:
-        frame, stem = pair.read(), Path(pair.name).stem.removesuffix("_rgb")
-        cv2.imwrite(str(folder / "color" / f"{stem}.png"), frame.image[:, :, ::-1])
+    for number, pair in enumerate(load_pairs(source, "train").spread(most).pairs):
+        frame = pair.read()
+        cv2.imwrite(str(folder / "color" / f"{number:04d}.png"), frame.image[:, :, ::-1])
         units = np.rint(frame.depth_m * TUM.per_metre)
-        cv2.imwrite(str(folder / "depth" / f"{stem}.png"), np.where(units < 65536, units, 0).astype(np.uint16))
+        cv2.imwrite(str(folder / "depth" / f"{number:04d}.png"), np.where(units < 65536, units, 0).astype(np.uint16))
 
 
-def score(model: Path, native: Path, nyu: Path) -> dict[str, dict[str, float]]:
-    """Return the metrics of a model in both rooms (no crop) and on NYU's test pairs (Eigen's crop)."""
+def score(model: Path, rooms: dict[str, Path], nyu: Path) -> Scores:
+    """Return the metrics of a model in every room (no crop) and on NYU's test pairs (Eigen's crop)."""
     scores = {}
     with DepthEstimator.load(model) as estimator:
-        for name, pairs in (
-            *((scene, load_pairs(native / scene, "test", unit=TUM)) for scene in SCENES),
-            ("nyu", load_pairs(nyu, "test")),
-        ):
+        for name, folder in {**rooms, "nyu": nyu}.items():
+            pairs = load_pairs(folder, "test", unit=None if name == "nyu" else TUM)
             protocol = choose_protocol("eigen" if name == "nyu" else "none")
             scores[name] = evaluate(estimator, pairs, protocol, model=model.name).metrics.to_dict()
     return scores
 
 
 def main(
-    tum: Annotated[Path, typer.Option()],
+    room: Annotated[list[Path], typer.Option()],
     nyu: Annotated[Path, typer.Option()],
     start: Annotated[str, typer.Option()] = "lite0",
-    overrides: Annotated[list[str] | None, typer.Option("--set")] = None,
+    most: Annotated[int, typer.Option(help="Pairs of a room, at most.")] = 60,
+    seeds: Annotated[int, typer.Option()] = 1,
+    setting: Annotated[list[str] | None, typer.Option(help="Of SETTINGS. Default: all.")] = None,
     json: Annotated[Path | None, typer.Option()] = None,
 ) -> None:
     """Measure what fine-tuning on one room brings and costs."""
-    settings = [*FINETUNE, *(overrides or [])]
-    runs: dict[str, Any] = {}  # Any: a JSON object
+    runs: list[dict[str, Any]] = []  # Any: JSON objects
     with tempfile.TemporaryDirectory() as temporary:
-        work = Path(temporary)
-        for scene in SCENES:
-            write_native(tum / scene, work / scene)
-        before = score(find_checkpoint(start), work, nyu)
+        rooms = {path.name: Path(temporary) / path.name for path in room}
+        for path in room:
+            write_native(path, rooms[path.name], most)
+        before = score(find_checkpoint(start), rooms, nyu)
         print("start", {name: round(metrics["rmse_m"], 4) for name, metrics in before.items()}, flush=True)
-        for scene in SCENES:
-            places = {"data_root": str(work / scene), "depth_scale": "tum", "start_from": start}
-            began = time.monotonic()
-            run = train(load_config(None, settings, places), work / "runs" / scene, say=print)
-            seconds = time.monotonic() - began
-            after = score(run.best, work, nyu)
-            change = {name: after[name]["rmse_m"] / before[name]["rmse_m"] - 1 for name in after}
-            print(scene, {name: f"{value:+.1%}" for name, value in change.items()}, f"{seconds:.0f} s", flush=True)
-            runs[scene] = {"seconds": seconds, "scores": after, "rmse_change": change}
+        for seed in range(seeds):
+            for name in setting or SETTINGS:
+                for trained_on, folder in rooms.items():
+                    places = {"data_root": str(folder), "depth_scale": "tum", "start_from": start}
+                    config = load_config(None, [*ALWAYS, *SETTINGS[name], f"seed={seed}"], places)
+                    began = time.monotonic()
+                    run = train(config, Path(temporary) / f"{name}-{trained_on}-{seed}")
+                    seconds = time.monotonic() - began
+                    scores = score(run.best, rooms, nyu)
+                    change = {key: scores[key]["rmse_m"] / before[key]["rmse_m"] - 1 for key in scores}
+                    said = {key: f"{scores[key]['rmse_m']:.3f} m {value:+.1%}" for key, value in change.items()}
+                    print(f"{name}, seed {seed}, {trained_on}, {seconds:.0f} s: {said}", flush=True)
+                    run_record = {"setting": name, "seed": seed, "trained_on": trained_on, "seconds": seconds}
+                    runs.append({**run_record, "scores": scores, "rmse_change": change})
     if json:
-        record = {"schema": "lightdepth.finetune/1", "lightdepth_version": __version__, "settings": settings}
+        record = {"schema": "lightdepth.finetune/2", "lightdepth_version": __version__, "preset": FINETUNE}
         record |= {"start": start, "source_commit": source_commit(), "machine": describe_machine().describe()}
-        write_json(json, {**record, "before": before, "trained_on": runs})
+        write_json(json, {**record, "settings": SETTINGS, "before": before, "runs": runs})
 
 
 if __name__ == "__main__":

@@ -303,7 +303,10 @@ def check_config(values: Mapping[str, Any]) -> TrainConfig:
         config = TrainConfig.model_validate(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "config"
+        if not first["loc"]:  # of keys that don't fit together: the message says it all
+            message = first["msg"].removeprefix("Value error, ")
+            raise LightDepthError(f"The config doesn't fit together: {message}.") from error
+        key = ".".join(str(part) for part in first["loc"])
         raise LightDepthError(f"Config key {key!r}: {first['msg']}, got {first['input']!r}.") from error
     check_input_size(config.image_height, config.image_width)
     config.camera()

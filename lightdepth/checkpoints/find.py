@@ -40,8 +40,8 @@ def find_checkpoint(name: Path | str) -> Path:
         raise LightDepthError(f"The folder {path} holds no {BEST}; name a training run that has finished an epoch.")
     names = ", ".join(shipped) or "none in this version"
     raise LightDepthError(
-        f"No checkpoint at {path}{nearest(str(name), shipped)}; name a .safetensors file, a training run's folder, or "
-        f"a shipped model ({names})."
+        f"No checkpoint at {path}; name a .safetensors file, a training run's folder, or a shipped model ({names})"
+        f"{nearest(str(name), shipped)}."
     )
 
 
