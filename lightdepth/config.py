@@ -46,6 +46,7 @@ FINETUNE: dict[str, Any] = {  # Any: values of the config's fields
     "learning_rate": 2e-5,
     "freeze_batchnorm": True,
     "start_share": 0.5,
+    "zoom_max": 1.0,
 }
 
 HEAD = """\
@@ -89,7 +90,7 @@ class TrainConfig(BaseModel):
     start_from: str | None = None
     """Checkpoint to fine-tune: a file, a run's folder or lite0; it says the network. null: encoder_weights."""
     preset: Literal["finetune"] | None = None
-    """Settings for small data: finetune sets epochs, learning_rate, freeze_batchnorm, start_share. null: none."""
+    """Settings for small data: finetune (docs/own-data.md names its keys). null: none."""
     start_share: Share = 0.0
     """Share of start_from's weights in those that are kept; the more, the less is forgotten. 0: none."""
     freeze_batchnorm: bool = False
