@@ -243,18 +243,15 @@ def load_config(
     """Read `path` (or nothing), then `key=value` strings, then flags, each over the one before.
 
     A layer that names a `model`, a `preset` or a checkpoint to start from brings what that stands for over the layers
-    before it; its own keys stand over it.
+    before it; its own keys stand over it. Strings and flags are one layer: both were given with the command.
 
     Raises:
         LightDepthError: unreadable file, unknown key (the nearest is named), or a value of the wrong kind.
     """
-    layers = (
-        _read_yaml(path) if path else {},
-        dict(_parse_override(item) for item in overrides),
-        {key: value for key, value in (flags or {}).items() if value is not None},
-    )
+    given = dict(_parse_override(item) for item in overrides)
+    given |= {key: value for key, value in (flags or {}).items() if value is not None}
     values: dict[str, Any] = {}  # Any: as in the file, pydantic checks it
-    for layer in layers:
+    for layer in (_read_yaml(path) if path else {}, given):
         values |= {**PRESETS.get(str(layer.get("model")), {}), **_brought(layer)}
         values |= layer
     return check_config(values)

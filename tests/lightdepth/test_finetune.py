@@ -37,6 +37,7 @@ def test_the_network_follows_from_the_checkpoint(start, name):
 
 def test_keys_beside_the_checkpoint_stand_over_what_it_brings(start):
     assert load_config(None, [f"start_from={start}", "image_height=128"]).image_height == 128
+    assert load_config(None, ["image_height=128"], {"start_from": str(start)}).image_height == 128
 
 
 def test_a_config_that_says_its_network_needs_no_checkpoint_any_more(tmp_path):
