@@ -56,7 +56,10 @@ def what_is_there(folder: Path, split: str) -> str:
     entries = sorted(folder.iterdir(), key=natural_key)
     folders = [f"{entry.name}/ ({_content(entry)})" for entry in entries if entry.is_dir()]
     files = Counter(entry.suffix.lower() or "no suffix" for entry in entries if entry.is_file())
-    there = [*folders[:_SHOWN], *(f"{count} {suffix} files" for suffix, count in files.most_common(_SHOWN))]
+    there = [
+        *folders[:_SHOWN],
+        *(f"{count} {suffix} file{'s' * (count > 1)}" for suffix, count in files.most_common(_SHOWN)),
+    ]
     more = f" and {len(folders) - _SHOWN} more folders" if len(folders) > _SHOWN else ""
     return f"It holds {', '.join(there) or 'nothing'}{more}. {_nearest_layout(folder, split)}"
 
@@ -65,6 +68,12 @@ def _nearest_layout(folder: Path, split: str) -> str:
     color, depth = named_folder(folder, COLOR_FOLDERS), named_folder(folder, DEPTH_FOLDERS)
     if color is not None and depth is not None:
         colors, depths = len(files_of(color, IMAGE_SUFFIXES)), len(files_of(depth, DEPTH_SUFFIXES))
+        for folder, count, what, endings in (
+            (color, colors, "pictures", IMAGE_SUFFIXES),
+            (depth, depths, "depth, which JPEG would spoil", DEPTH_SUFFIXES),
+        ):
+            if not count:
+                return f"{folder.name}/ has no files that hold {what}; write it as {', '.join(sorted(endings))}."
         return (
             f"{color.name}/ has {colors} images and {depth.name}/ has {depths} depth files, and neither their names "
             "nor their numbers match; give both files of a pair the same name."

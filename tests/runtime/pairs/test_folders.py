@@ -139,6 +139,10 @@ def test_a_declared_unit_stands_over_the_packaging(tmp_path):
     ("entries", "words"),
     [
         (["color/0.jpg"], r"color/ \(1 .jpg\).*no depth/ beside it"),
+        (
+            ["color/a.jpg", "depth/a.jpg"],
+            "depth/ has no files that hold depth, which JPEG would spoil; write it as .exr",
+        ),
         (["color/a.jpg", "depth/x.png", "depth/y.png"], "1 images and depth/ has 2 depth files, and neither"),
         (["a.jpg", "b.jpg"], "2 .jpg files.*Make it color/ and depth/"),
     ],

@@ -230,7 +230,7 @@ def test_a_missing_folder_and_an_empty_one_are_named(tmp_path):
     fails_with("No data at .*nowhere", tmp_path / "nowhere")
     fails_with("No train pairs in .*It holds nothing", tmp_path)
     (tmp_path / "holiday.jpg").touch()
-    fails_with("It holds 1 .jpg files", tmp_path, "test")
+    fails_with("It holds 1 .jpg file\\.", tmp_path, "test")
 
 
 def brightness_as_depth(image):
