@@ -1,7 +1,7 @@
 """Fine-tune a checkpoint on one room, and score it there, in another room, and on the NYU pairs it came from.
 
-Usage: python benchmarks/finetune.py --room DIR --room DIR --nyu DIR [--start lite0] [--most N] [--seeds N]
-       [--setting NAME]... [--json FILE]
+Usage: python benchmarks/finetune.py --room DIR --room DIR --nyu DIR [--start lite0] [--most N] [--most-nyu N]
+       [--seeds N] [--setting NAME]... [--json FILE]
 
 Each DIR of --room holds one recording, which is written as `color/` and `depth/` in TUM's own unit first, as a user
 would have it. The preset `finetune` is compared with the same without parts of it.
@@ -26,7 +26,7 @@ from lightdepth_runtime.bench.machine import describe_machine
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.evaluation.evaluate import evaluate
 from lightdepth_runtime.evaluation.protocol import choose_protocol
-from lightdepth_runtime.pairs import load_pairs, parse_depth_unit
+from lightdepth_runtime.pairs import PairSet, load_pairs, parse_depth_unit
 
 TUM = parse_depth_unit("tum")
 ALWAYS = ["preset=finetune", "precision=fp32", "num_workers=0"]
@@ -49,12 +49,11 @@ def write_native(source: Path, folder: Path, most: int) -> None:
         cv2.imwrite(str(folder / "depth" / f"{number:04d}.png"), np.where(units < 65536, units, 0).astype(np.uint16))
 
 
-def score(model: Path, rooms: dict[str, Path], nyu: Path) -> Scores:
+def score(model: Path, sets: dict[str, PairSet]) -> Scores:
     """Return the metrics of a model in every room (no crop) and on NYU's test pairs (Eigen's crop)."""
     scores = {}
     with DepthEstimator.load(model) as estimator:
-        for name, folder in {**rooms, "nyu": nyu}.items():
-            pairs = load_pairs(folder, "test", unit=None if name == "nyu" else TUM)
+        for name, pairs in sets.items():
             protocol = choose_protocol("eigen" if name == "nyu" else "none")
             scores[name] = evaluate(estimator, pairs, protocol, model=model.name).metrics.to_dict()
     return scores
@@ -65,6 +64,7 @@ def main(
     nyu: Annotated[Path, typer.Option()],
     start: Annotated[str, typer.Option()] = "lite0",
     most: Annotated[int, typer.Option(help="Pairs of a room, at most.")] = 60,
+    most_nyu: Annotated[int, typer.Option(help="NYU pairs, at most.")] = 654,
     seeds: Annotated[int, typer.Option()] = 1,
     setting: Annotated[list[str] | None, typer.Option(help="Of SETTINGS. Default: all.")] = None,
     json: Annotated[Path | None, typer.Option()] = None,
@@ -75,7 +75,9 @@ def main(
         rooms = {path.name: Path(temporary) / path.name for path in room}
         for path in room:
             write_native(path, rooms[path.name], most)
-        before = score(find_checkpoint(start), rooms, nyu)
+        sets = {name: load_pairs(folder, "test", unit=TUM) for name, folder in rooms.items()}
+        sets["nyu"] = load_pairs(nyu, "test").spread(most_nyu)
+        before = score(find_checkpoint(start), sets)
         print("start", {name: round(metrics["rmse_m"], 4) for name, metrics in before.items()}, flush=True)
         for seed in range(seeds):
             for name in setting or SETTINGS:
@@ -85,16 +87,18 @@ def main(
                     began = time.monotonic()
                     run = train(config, Path(temporary) / f"{name}-{trained_on}-{seed}")
                     seconds = time.monotonic() - began
-                    scores = score(run.best, rooms, nyu)
+                    scores = score(run.best, sets)
                     change = {key: scores[key]["rmse_m"] / before[key]["rmse_m"] - 1 for key in scores}
                     said = {key: f"{scores[key]['rmse_m']:.3f} m {value:+.1%}" for key, value in change.items()}
                     print(f"{name}, seed {seed}, {trained_on}, {seconds:.0f} s: {said}", flush=True)
                     run_record = {"setting": name, "seed": seed, "trained_on": trained_on, "seconds": seconds}
                     runs.append({**run_record, "scores": scores, "rmse_change": change})
-    if json:
-        record = {"schema": "lightdepth.finetune/2", "lightdepth_version": __version__, "preset": FINETUNE}
-        record |= {"start": start, "source_commit": source_commit(), "machine": describe_machine().describe()}
-        write_json(json, {**record, "settings": SETTINGS, "before": before, "runs": runs})
+                    if json:  # after each, since a run takes minutes
+                        record = {"schema": "lightdepth.finetune/2", "lightdepth_version": __version__}
+                        record |= {"start": start, "source_commit": source_commit(), "preset": FINETUNE}
+                        record |= {"machine": describe_machine().describe(), "settings": SETTINGS}
+                        pairs = {key: len(pairs) for key, pairs in sets.items()}
+                        write_json(json, {**record, "pairs": pairs, "before": before, "runs": runs})
 
 
 if __name__ == "__main__":
