@@ -9,9 +9,9 @@ from typing import Any
 
 from lightdepth_runtime.atomic import make_folder, write_text
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.pairs.depth_unit import DepthUnit
+from lightdepth_runtime.pairs.depth_unit import NAMED_UNITS, DepthUnit
 from lightdepth_runtime.pairs.files import Told
-from lightdepth_runtime.pairs.list_comments import describe_camera, read_comments
+from lightdepth_runtime.pairs.list_comments import IN_MILLIMETRES, describe_camera, read_comments
 from lightdepth_runtime.pairs.matching import match_stamps
 from lightdepth_runtime.ros import ImageMessage, Recording, is_rectified
 from lightdepth_runtime.ros.clock import Clock, header_clock_runs
@@ -48,8 +48,8 @@ def extract_pairs(
 
     Each colour image gets the depth of the nearest stamp, each depth image is used once. Colour is kept as recorded
     where it is JPEG, else written as PNG; depth as 16-bit PNG in millimetres, beyond 65.535 m 0. A pair whose depth has
-    no reading is left out. The list carries the camera of the colour images, each recording its own. It appears, and
-    grows, only when all images are written.
+    no reading is left out. The list carries the unit, and the camera of the colour images, each recording its own. It
+    appears, and grows, only when all images are written.
 
     Args:
         bag: the recording.
@@ -93,9 +93,11 @@ def extract_pairs(
             camera = writer.camera
             old = _old_list(list_path, camera, say)
             unfinished.rename(folder)
-    known = read_comments(old, list_path, Told())[-1].camera if old else None
-    if camera and camera != known:
+    known = read_comments(old, list_path, Told())[-1] if old else Told()
+    if camera and camera != known.camera:
         old.append(describe_camera(camera))
+    if known.unit != NAMED_UNITS["millimetres"]:
+        old.append(IN_MILLIMETRES)
     write_text(list_path, "\n".join([*old, *lines]) + "\n")
     return ExtractedPairs(len(lines), list_path, camera)
 

@@ -20,7 +20,7 @@ from lightdepth_runtime.images.decode import read_image
 from lightdepth_runtime.images.millimetres import depth_as_mm
 from lightdepth_runtime.images.preprocess import resize_depth
 from lightdepth_runtime.infer.inputs import plan_jobs
-from lightdepth_runtime.pairs.list_comments import describe_camera
+from lightdepth_runtime.pairs.list_comments import IN_MILLIMETRES, describe_camera
 from lightdepth_runtime.pairs.rows import format_row
 from lightdepth_runtime.parallel import Workers, worker_count
 from lightdepth_runtime.sinks.open import encode_png
@@ -93,7 +93,7 @@ def write_pseudo_labels(
                 shares.append(written.share)
             lines.append(format_row(os.path.relpath(written.job.path, output.resolve()), _depth_name(written.job)))
     if lines:
-        write_text(output / LIST_NAME, "\n".join([*_camera_line(focal_px, sizes), *lines]) + "\n")
+        write_text(output / LIST_NAME, "\n".join([*_camera_line(focal_px, sizes), IN_MILLIMETRES, *lines]) + "\n")
     if failures:
         raise LightDepthError(
             f"{len(failures)} of {len(jobs)} images have no label, the others are in {output}; the first: {failures[0]}"

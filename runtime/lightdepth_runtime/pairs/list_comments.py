@@ -12,10 +12,11 @@ from ..spec import Intrinsics
 from .depth_unit import parse_depth_unit
 from .files import Told
 
-__all__ = ["DEPTH_MARK", "INTRINSICS_MARK", "describe_camera", "read_comments"]
+__all__ = ["DEPTH_MARK", "INTRINSICS_MARK", "IN_MILLIMETRES", "describe_camera", "read_comments"]
 
 INTRINSICS_MARK = "# intrinsics:"  # comments to readers that don't know them
 DEPTH_MARK = "# depth:"
+IN_MILLIMETRES = f"{DEPTH_MARK} millimetres"
 # A comment that tells something begins with a word and a colon or an equals sign, or with a word and a number.
 _TELLS = re.compile(r"#+\s*([A-Za-z_ ]+?)\s*(?:[:=]|(?=\s[-+\d.]+(?:\s|$)))\s*(.*)")
 _MARKS = {"intrinsics": INTRINSICS_MARK, "depth": DEPTH_MARK}

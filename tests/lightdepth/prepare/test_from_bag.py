@@ -47,6 +47,8 @@ def test_each_recording_is_a_scene_and_train_holds_one_out(write_bag, tmp_path):
     assert (len(training), len(validation)) == (6, 6)
     assert {pair.scene for pair in training.pairs} != {pair.scene for pair in validation.pairs}
     assert training.intrinsics.fx == 129.3
+    assert {pair.depth_unit for pair in training.pairs} == {"millimetres"}
+    assert (tmp_path / "out" / "train.txt").read_text().count("# depth:") == 1
     with pytest.raises(LightDepthError, match="kitchen exists already"):
         extract_pairs(tmp_path / "kitchen", COLOR, DEPTH, tmp_path / "out")
 

@@ -43,7 +43,8 @@ def test_labels_are_pairs_to_train_on_in_millimetres(photos, tmp_path):
     pairs = load_pairs(tmp_path / "out", "train")
     assert len(pairs) == labels.images == labels.written > 3
     assert labels.kept_share == pytest.approx(1.0)
-    frame = pairs.pairs[0].read()
+    frame, unit = pairs.pairs[0].read(), pairs.pairs[0].depth_unit
+    assert unit == "millimetres"
     np.testing.assert_allclose(frame.depth_m, 1 + frame.image[..., 0] / 64, atol=0.0006)
     assert len(list((tmp_path / "out").glob("*_depth.png"))) == len(pairs)
 
