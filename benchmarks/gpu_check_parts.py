@@ -34,7 +34,7 @@ from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.backends import Backend, open_backend
 from lightdepth_runtime.backends.backend import staged
 from lightdepth_runtime.backends.device_buffers import open_cuda
-from lightdepth_runtime.backends.tensorrt_module import Flavour
+from lightdepth_runtime.backends.tensorrt.module import Flavour
 from lightdepth_runtime.bench.bench import Candidate, bench, open_candidate
 from lightdepth_runtime.bench.machine import describe_machine
 from lightdepth_runtime.bench.run import read_frame
@@ -200,7 +200,7 @@ def engine(setting: Setting) -> Values:
 
 def _time_engine(path: Path) -> Values:
     """Time a whole call, and the network alone with and without a CUDA graph."""
-    from lightdepth_runtime.backends.tensorrt import open_engine
+    from lightdepth_runtime.backends.tensorrt.backend import open_engine
 
     frame, _ = read_frame(None)
     graph, plain = (open_engine(path, cuda_graph=recorded) for recorded in (True, False))

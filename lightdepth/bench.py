@@ -131,7 +131,7 @@ def _is_fp16(path: Path) -> bool:
     """Tell whether a file computes in FP16, by what its spec says."""
     from lightdepth_export.onnx.metadata import load_onnx, spec_of
     from lightdepth_runtime.backends.baseline import is_baseline
-    from lightdepth_runtime.backends.engine_file import read_engine_sidecar
+    from lightdepth_runtime.backends.tensorrt.engine_file import read_engine_sidecar
 
     if path.suffix == ".engine":
         return read_engine_sidecar(path).precision == "fp16"

@@ -12,7 +12,7 @@ from torch import nn
 
 from lightdepth_runtime.atomic import is_writing_error, make_folder, write_json
 from lightdepth_runtime.backends import Backend, open_backend
-from lightdepth_runtime.backends.engine_file import (
+from lightdepth_runtime.backends.tensorrt.engine_file import (
     EngineMisfitError,
     check_same_network,
     read_engine_sidecar,

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import cast, get_args
 
 from lightdepth_runtime.backends.device_buffers import open_cuda
-from lightdepth_runtime.backends.engine_file import check_engine_fits, read_engine_sidecar
-from lightdepth_runtime.backends.tensorrt_module import Flavour, choose_flavour, load_tensorrt
+from lightdepth_runtime.backends.tensorrt.engine_file import check_engine_fits, read_engine_sidecar
+from lightdepth_runtime.backends.tensorrt.module import Flavour, choose_flavour, load_tensorrt
 from lightdepth_runtime.errors import LightDepthError
 
 from .tensorrt.builder import BuiltEngine, build_engine

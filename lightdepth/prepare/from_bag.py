@@ -10,9 +10,9 @@ from typing import Any
 from lightdepth_runtime.atomic import make_folder, write_text
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs.depth_unit import NAMED_UNITS, DepthUnit
-from lightdepth_runtime.pairs.files import Told
-from lightdepth_runtime.pairs.list_comments import IN_MILLIMETRES, describe_camera, read_comments
-from lightdepth_runtime.pairs.matching import match_stamps
+from lightdepth_runtime.pairs.folders.matching import match_stamps
+from lightdepth_runtime.pairs.lists.comments import IN_MILLIMETRES, describe_camera, read_comments
+from lightdepth_runtime.pairs.lists.files import Told
 from lightdepth_runtime.ros import ImageMessage, Recording, is_rectified
 from lightdepth_runtime.ros.clock import Clock, header_clock_runs
 from lightdepth_runtime.spec import Intrinsics

@@ -14,10 +14,10 @@ from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images.complete import completed
 from lightdepth_runtime.images.millimetres import LARGEST_MM, depth_as_mm
 from lightdepth_runtime.pairs.depth_unit import DepthUnit
+from lightdepth_runtime.pairs.lists.rows import format_row
 from lightdepth_runtime.pairs.pair import fit_color
-from lightdepth_runtime.pairs.rows import format_row
 from lightdepth_runtime.ros import CameraMisfitError, ImageMessage, camera_of, decode_color, decode_depth
-from lightdepth_runtime.ros.message import color_bits
+from lightdepth_runtime.ros.messages.image import color_bits
 from lightdepth_runtime.sinks.open import encode_png
 from lightdepth_runtime.spec import Intrinsics
 

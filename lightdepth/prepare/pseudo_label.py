@@ -20,8 +20,8 @@ from lightdepth_runtime.images.decode import read_image
 from lightdepth_runtime.images.millimetres import depth_as_mm
 from lightdepth_runtime.images.preprocess import resize_depth
 from lightdepth_runtime.infer.inputs import plan_jobs
-from lightdepth_runtime.pairs.list_comments import IN_MILLIMETRES, describe_camera
-from lightdepth_runtime.pairs.rows import format_row
+from lightdepth_runtime.pairs.lists.comments import IN_MILLIMETRES, describe_camera
+from lightdepth_runtime.pairs.lists.rows import format_row
 from lightdepth_runtime.parallel import Workers, worker_count
 from lightdepth_runtime.sinks.open import encode_png
 from lightdepth_runtime.spec import Intrinsics

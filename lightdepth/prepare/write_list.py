@@ -9,8 +9,8 @@ from lightdepth_runtime.atomic import write_text
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import DepthUnit, PairSet, load_pairs
 from lightdepth_runtime.pairs.file_pair import FilePair
-from lightdepth_runtime.pairs.list_comments import DEPTH_MARK, describe_camera
-from lightdepth_runtime.pairs.rows import format_row
+from lightdepth_runtime.pairs.lists.comments import DEPTH_MARK, describe_camera
+from lightdepth_runtime.pairs.lists.rows import format_row
 
 __all__ = ["write_pair_list"]
 

@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .backends import Backend, FakeBackend
-    from .backends.tensorrt import open_engine
+    from .backends.tensorrt.backend import open_engine
     from .errors import LightDepthError
     from .estimator import DepthEstimator, DepthPrediction
     from .evaluation.evaluate import EvalResult, evaluate

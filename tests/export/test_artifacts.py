@@ -11,7 +11,7 @@ from lightdepth.checkpoints.backend import TorchBackend
 from lightdepth_export.artifacts import ExportOptions, export_model
 from lightdepth_export.onnx.metadata import read_spec
 from lightdepth_export.parity.gate import ParityThresholds
-from lightdepth_runtime.backends.engine_file import EngineSidecar, sha256_of, write_engine
+from lightdepth_runtime.backends.tensorrt.engine_file import EngineSidecar, sha256_of, write_engine
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.images.decode import read_image

@@ -2,7 +2,7 @@
 
 import onnx
 
-from lightdepth_runtime.backends.onnx_runtime import OnnxRuntimeBackend
+from lightdepth_runtime.backends.onnx.backend import OnnxRuntimeBackend
 
 from .metadata import spec_of
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lightdepth_runtime.atomic import write_bytes
-from lightdepth_runtime.backends.engine_file import sha256_of
-from lightdepth_runtime.backends.tensorrt_module import Flavour, LogLines, collect_log, flavour_of
+from lightdepth_runtime.backends.tensorrt.engine_file import sha256_of
+from lightdepth_runtime.backends.tensorrt.module import Flavour, LogLines, collect_log, flavour_of
 from lightdepth_runtime.errors import LightDepthError
 
 from .layers import LayerReport, layers_from_inspector, layers_from_log, report_layers

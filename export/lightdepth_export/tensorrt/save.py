@@ -10,9 +10,9 @@ from typing import Any
 import onnx
 
 from lightdepth_runtime.backends.device_buffers import DeviceBuffers
-from lightdepth_runtime.backends.engine_file import EngineSidecar, platform_name, sha256_of, write_engine
-from lightdepth_runtime.backends.tensorrt import TensorRTBackend
-from lightdepth_runtime.backends.tensorrt_module import FLAVOUR_NAMES
+from lightdepth_runtime.backends.tensorrt.backend import TensorRTBackend
+from lightdepth_runtime.backends.tensorrt.engine_file import EngineSidecar, platform_name, sha256_of, write_engine
+from lightdepth_runtime.backends.tensorrt.module import FLAVOUR_NAMES
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.spec import ModelSpec, Precision
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from ..images.opencv import import_cv2
 from ..spec import IMAGENET_MEAN, IMAGENET_STD, DepthKind, Precision
-from .cuda_session import CudaSession
-from .onnx_session import open_session
+from .onnx.cuda_session import CudaSession
+from .onnx.session import open_session
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -5,7 +5,7 @@ from typing import cast
 
 from ..errors import LightDepthError
 from .backend import Backend
-from .onnx_runtime import open_onnx
+from .onnx.backend import open_onnx
 
 __all__ = ["ENTRY_POINT_GROUP", "open_backend"]
 
@@ -30,7 +30,7 @@ def open_backend(path: Path, device: str = "auto", threads: int | None = None) -
         raise LightDepthError(f"No model at {path}.")
     suffix = path.suffix.removeprefix(".").lower()
     if suffix == "engine" or device == "tensorrt":
-        from .tensorrt import open_engine  # here, since half the import time of the runtime would be theirs
+        from .tensorrt.backend import open_engine  # here, since half the import time of the runtime would be theirs
 
         return open_engine(path, device, threads)
     if device == "openvino":

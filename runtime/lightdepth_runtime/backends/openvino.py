@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from ..spec import SPEC_KEY, ModelSpec
 from .backend import sigma_tensor_of
-from .onnx_runtime import check_for_cpu
-from .onnx_session import LARGEST_BATCH
+from .onnx.backend import check_for_cpu
+from .onnx.session import LARGEST_BATCH
 from .signal_stack import signal_stack_kept
 
 __all__ = ["OpenVinoBackend", "compile_openvino", "open_openvino"]

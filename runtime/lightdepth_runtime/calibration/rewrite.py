@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..atomic import write_bytes
-from ..backends.engine_file import read_engine_sidecar, read_plan, write_engine
-from ..backends.onnx_file import LENGTH_DELIMITED, METADATA_PROPS, fields_of
+from ..backends.onnx.file import LENGTH_DELIMITED, METADATA_PROPS, fields_of
+from ..backends.tensorrt.engine_file import read_engine_sidecar, read_plan, write_engine
 from ..errors import LightDepthError
 from ..images.decode import read_bytes
 from ..spec import SPEC_KEY, ModelSpec

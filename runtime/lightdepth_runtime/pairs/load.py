@@ -6,13 +6,13 @@ from pathlib import Path
 
 from ..errors import LightDepthError
 from .depth_unit import DepthUnit
-from .files import check_files
-from .folders import find_recordings, what_is_there
-from .kaggle import find_csv, load_kaggle
+from .folders.find import find_recordings, what_is_there
 from .labelled_mat import MAT_NAME, load_labelled_mat
+from .lists.files import check_files
+from .lists.kaggle import find_csv, load_kaggle
+from .lists.pair_list import load_pair_list
 from .packed import PACKED_NAME, load_packed, packed_splits
 from .pair import PairSet, common_camera
-from .pair_list import load_pair_list
 
 __all__ = ["UNDIVIDED", "MissingSplitError", "load_pairs", "splits_of"]
 

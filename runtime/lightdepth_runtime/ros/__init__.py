@@ -1,10 +1,10 @@
 """ROS images and recordings, without ROS: messages to arrays and back, ROS 1 and ROS 2 recordings in, ROS 2 out."""
 
 from .answer import AnswerOptions, RobotAnswer, make_answer
-from .build import MessageBuilder
 from .handler import DepthHandler
 from .image_camera import CameraMisfitError, camera_of, is_calibrated, is_rectified
-from .message import DepthEncoding, DepthImage, decode_color, decode_depth, encode_depth, stamp_ns
+from .messages.build import MessageBuilder
+from .messages.image import DepthEncoding, DepthImage, decode_color, decode_depth, encode_depth, stamp_ns
 from .recorder import DepthRecorder, record_depth
 from .recording import ImageMessage, Recording, is_recording
 from .sink import RecordingSink

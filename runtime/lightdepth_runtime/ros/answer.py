@@ -14,10 +14,10 @@ from ..obstacles import find_obstacles
 from ..obstacles.nearest import CLEARANCE_M
 from ..sigma import MAX_SIGMA, check_max_sigma, confidence_of, without_unsure
 from ..spec import Intrinsics
-from .camera_info import CameraFields
-from .cloud import CloudFields, encode_cloud
-from .message import DepthEncoding, DepthImage, encode_depth
-from .scan import ScanFields, encode_scan
+from .messages.camera_info import CameraFields
+from .messages.cloud import CloudFields, encode_cloud
+from .messages.image import DepthEncoding, DepthImage, encode_depth
+from .messages.scan import ScanFields, encode_scan
 
 __all__ = ["LEVEL_FRAME", "AnswerOptions", "LevelFrame", "RobotAnswer", "make_answer"]
 

@@ -14,10 +14,10 @@ from ..scale import DepthCorrection, FloorScale, ScaleTracker
 from ..spec import Intrinsics
 from ..steady import SteadyDepth
 from .answer import AnswerOptions, RobotAnswer, make_answer
-from .camera_info import CameraFields
-from .cloud import decode_points
 from .image_camera import CameraMisfitError, is_calibrated, is_rectified
-from .message import NANOSECONDS, color_bits, decode_color, stamp_ns
+from .messages.camera_info import CameraFields
+from .messages.cloud import decode_points
+from .messages.image import NANOSECONDS, color_bits, decode_color, stamp_ns
 
 __all__ = ["DepthHandler"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..atomic import is_writing_error, make_folder
 from ..errors import LightDepthError
 from .answer import LevelFrame, RobotAnswer
-from .build import MessageBuilder
+from .messages.build import MessageBuilder
 from .recording import CAMERA_INFO_TYPE, MISSING
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from ..errors import LightDepthError
 from ..pairs.depth_unit import DepthUnit, parse_depth_unit
 from ..spec import Intrinsics
 from .image_camera import info_topics, is_calibrated, is_rectified, published_camera
-from .message import NANOSECONDS, stamp_ns
+from .messages.image import NANOSECONDS, stamp_ns
 
 if TYPE_CHECKING:
     from rosbags.interfaces import Connection

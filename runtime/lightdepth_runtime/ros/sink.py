@@ -12,9 +12,9 @@ from ..frames.frame import Frame
 from ..sigma import MAX_SIGMA
 from ..spec import Intrinsics
 from .answer import AnswerOptions, make_answer
-from .camera_info import CameraFields
 from .image_camera import CameraMisfitError
-from .message import DepthEncoding
+from .messages.camera_info import CameraFields
+from .messages.image import DepthEncoding
 from .recorder import DepthRecorder, check_free, record_depth
 from .source import RecordedFrame
 

@@ -12,7 +12,7 @@ from ..frames.frame import Frame
 from ..spec import Intrinsics
 from .clock import header_clock_runs
 from .image_camera import CameraMisfitError, camera_of, is_rectified
-from .message import NANOSECONDS, color_bits, decode_color
+from .messages.image import NANOSECONDS, color_bits, decode_color
 from .recording import ImageMessage, Recording
 
 __all__ = ["RecordedFrame", "RecordingSource"]

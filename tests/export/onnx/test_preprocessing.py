@@ -7,7 +7,7 @@ from onnx.utils import Extractor
 from lightdepth_export.onnx.fp16_simulation import simulate_fp16
 from lightdepth_export.onnx.metadata import spec_of
 from lightdepth_export.onnx.preprocessing import TOLERANCE_GREY_LEVELS, embed_preprocessing, resize_weights
-from lightdepth_runtime.backends.onnx_runtime import OnnxRuntimeBackend
+from lightdepth_runtime.backends.onnx.backend import OnnxRuntimeBackend
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.images.opencv import import_cv2

@@ -11,8 +11,8 @@ from lightdepth_export.engine import BatchRange, BuildOptions, can_build_here, e
 from lightdepth_export.onnx.fp16 import to_fp16
 from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.backends import open_backend
-from lightdepth_runtime.backends.engine_file import sidecar_path
-from lightdepth_runtime.backends.tensorrt import open_engine
+from lightdepth_runtime.backends.tensorrt.backend import open_engine
+from lightdepth_runtime.backends.tensorrt.engine_file import sidecar_path
 from lightdepth_runtime.bench.timing import Schedule, time_interleaved
 from lightdepth_runtime.images.preprocess import preprocess
 from lightdepth_runtime.pairs import load_pairs

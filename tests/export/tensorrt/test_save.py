@@ -14,7 +14,7 @@ from lightdepth_export.tensorrt.options import BatchRange, BuildOptions
 from lightdepth_export.tensorrt.save import build_and_save, engine_path, kept_convolutions
 from lightdepth_export.tensorrt.self_test import known_cause
 from lightdepth_runtime.backends.device_buffers import GpuInfo
-from lightdepth_runtime.backends.engine_file import read_engine_sidecar, read_plan, sidecar_path
+from lightdepth_runtime.backends.tensorrt.engine_file import read_engine_sidecar, read_plan, sidecar_path
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.spec import ModelSpec
 

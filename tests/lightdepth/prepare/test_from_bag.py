@@ -9,7 +9,7 @@ from lightdepth.prepare.from_bag import extract_pairs
 from lightdepth.training.inputs import load_training_data
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import load_pairs
-from lightdepth_runtime.pairs.matching import match_stamps
+from lightdepth_runtime.pairs.folders.matching import match_stamps
 from lightdepth_runtime.spec import Intrinsics
 
 COLOR, DEPTH = "/camera/color/image_raw", "/camera/depth/image_raw"

@@ -11,8 +11,9 @@ from onnx import TensorProto, helper
 from lightdepth.checkpoints.backend import TorchBackend
 from lightdepth.network.model import LightDepth
 from lightdepth_export.onnx.trace import export_onnx
-from lightdepth_runtime.backends import FakeBackend, onnx_session, open_backend
-from lightdepth_runtime.backends.onnx_runtime import open_onnx
+from lightdepth_runtime.backends import FakeBackend, open_backend
+from lightdepth_runtime.backends.onnx import session as onnx_session
+from lightdepth_runtime.backends.onnx.backend import open_onnx
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.spec import SPEC_KEY, ModelSpec

@@ -11,7 +11,7 @@ from lightdepth.checkpoints.backend import TorchBackend
 from lightdepth_runtime import DepthEstimator, LightDepthError, ModelSpec
 from lightdepth_runtime.backends import FakeBackend, open_backend
 from lightdepth_runtime.backends.device_buffers import CudaBuffers
-from lightdepth_runtime.backends.tensorrt import TensorRTBackend
+from lightdepth_runtime.backends.tensorrt.backend import TensorRTBackend
 from lightdepth_runtime.spec import SPEC_KEY, DepthCalibration
 
 SURE = SPEC.with_changes(sigma_tensor="sigma")

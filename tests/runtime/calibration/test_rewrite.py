@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from lightdepth_runtime.backends import open_backend
-from lightdepth_runtime.backends.engine_file import (
+from lightdepth_runtime.backends.tensorrt.engine_file import (
     EngineSidecar,
     read_engine_sidecar,
     read_plan,

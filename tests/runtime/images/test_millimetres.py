@@ -1,7 +1,7 @@
 import numpy as np
 
 from lightdepth_runtime.images.millimetres import depth_as_mm
-from lightdepth_runtime.ros.message import encode_depth
+from lightdepth_runtime.ros.messages.image import encode_depth
 
 
 def test_every_millimetre_of_16_bits_comes_back_and_what_is_no_reading_is_zero():

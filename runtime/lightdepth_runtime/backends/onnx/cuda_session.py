@@ -1,0 +1,256 @@
+"""ONNX Runtime on CUDA at its floor: bound buffers that are allocated once, one stream, one recorded graph."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, nullcontext
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import LightDepthError
+from ..device_buffers import DeviceBuffers, address_of
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+__all__ = ["CudaSession", "OpenSession", "OpenShapeError", "open_cuda_session"]
+
+PROVIDER = "CUDAExecutionProvider"
+_CLOSED = "This model was closed; load it again."
+# ONNX Runtime records in CUDA's global mode: memory that any thread allocates or frees meanwhile breaks the recording.
+_RECORDING = threading.RLock()
+_DTYPES = {"tensor(float)": np.dtype(np.float32), "tensor(uint8)": np.dtype(np.uint8)}
+
+
+class OpenShapeError(LightDepthError):
+    """A graph whose tensors have sizes that are only known when it runs, so that no buffer can be bound for them."""
+
+
+class OpenSession(Protocol):
+    """Opens a session on CUDA with options of the provider; raises ONNX Runtime's own errors."""
+
+    def __call__(self, provider_options: Mapping[str, str]) -> onnxruntime.InferenceSession:
+        """Open it."""
+        ...
+
+
+class CudaSession:
+    """A session whose tensors stay where they are: copy in, network and copy out are queued on one stream.
+
+    Any thread may run it, one at a time. ONNX Runtime records the graph anew for each thread and keeps what it recorded
+    and the thread's handles until the session ends. So the thread that opened it runs its own frames, and those of all
+    others run in one thread that is started for them, which costs some 0.02 ms a frame.
+
+    Args:
+        session: on CUDA, with `stream` as its `user_compute_stream`; nobody else may hold it.
+        buffers: of the GPU that the session runs on.
+        stream: of `buffers`.
+        largest_batch: of a graph with an open batch; one with a fixed batch takes that.
+
+    Raises:
+        OpenShapeError: another dimension than the batch is open, or a tensor is neither float32 nor uint8.
+        LightDepthError: memory runs out.
+    """
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        buffers: DeviceBuffers,
+        stream: Any,  # Any: an opaque handle of `buffers`
+        *,
+        largest_batch: int,
+    ) -> None:
+        self._session: onnxruntime.InferenceSession | None = session
+        self._buffers, self._stream = buffers, stream
+        from concurrent.futures import ThreadPoolExecutor  # here, since it takes longer to import than all of this
+
+        self._lock = threading.Lock()
+        self._opener = threading.local()
+        self._opener.is_this_thread = True
+        self._others = ThreadPoolExecutor(1, "lightdepth-gpu")  # its thread starts with the first frame
+        # IOBinding and RunOptions by whether the opening thread runs them, and by batch size. Any: untyped
+        self._bound: dict[tuple[bool, int], tuple[Any, Any]] = {}
+        self._input = session.get_inputs()[0].name
+        fixed = session.get_inputs()[0].shape[0]
+        self._is_open = not isinstance(fixed, int)
+        self.largest_batch = largest_batch if self._is_open else fixed
+        self._arrays: dict[str, NDArray[Any]] = {}  # page-locked host memory; Any: float32 or uint8
+        self._addresses: dict[str, int] = {}  # device memory
+        with ExitStack() as resources:
+            resources.callback(self._arrays.clear)
+            for node in (session.get_inputs()[0], *session.get_outputs()):
+                shape, dtype = _shape_of(node, self.largest_batch), _DTYPES.get(node.type)
+                if dtype is None:
+                    raise OpenShapeError(f"{node.name} is {node.type}")
+                self._arrays[node.name] = buffers.allocate_pinned(shape, dtype)
+                self._addresses[node.name] = buffers.allocate_device(self._arrays[node.name].nbytes)
+                resources.callback(buffers.free_device, self._addresses[node.name])
+            self._resources = resources.pop_all()
+
+    @property
+    def session(self) -> onnxruntime.InferenceSession:
+        """The session inside."""
+        assert self._session is not None, "asked for before it is closed"
+        return self._session
+
+    def closes_with(self, resources: ExitStack) -> None:
+        """Free these too when it closes, after its own."""
+        own, self._resources = self._resources, resources
+        self._resources.push(own)
+
+    def warm_up(self) -> None:
+        """Run black frames of the smallest batch."""
+        size = 1 if self._is_open else self.largest_batch
+        staging = self.empty_input(size)
+        assert staging is not None, "the largest batch and less have staging memory"
+        staging[...] = 0
+        self.run(list(self._arrays)[1:], staging)
+
+    def run(self, names: Sequence[str], batch: NDArray[Any]) -> list[NDArray[np.float32]]:  # Any: float32 or uint8
+        """Return the named outputs of one batch, in arrays of their own.
+
+        Raises:
+            LightDepthError: closed, a batch of another shape or type, or an error of the device.
+        """
+        if hasattr(self._opener, "is_this_thread"):
+            return self._frame(names, batch)
+        try:
+            # The future has no name here: its error would hold this call, so the future, so itself and the memory.
+            return self._others.submit(self._frame, names, batch).result()
+        except RuntimeError as error:
+            if self._session is not None:
+                raise
+            raise LightDepthError(_CLOSED) from error  # shut down
+
+    def _frame(self, names: Sequence[str], batch: NDArray[Any]) -> list[NDArray[np.float32]]:  # Any: see run
+        """Do what `run` does, in this thread."""
+        with self._lock:
+            if self._session is None:
+                raise LightDepthError(_CLOSED)
+            staging = self._arrays[self._input][: len(batch)]
+            if batch.shape != staging.shape or batch.dtype != staging.dtype:
+                raise LightDepthError(
+                    f"This model takes {staging.dtype} {self._arrays[self._input].shape}, got {batch.dtype} "
+                    f"{batch.shape}; preprocess with lightdepth_runtime.images.preprocess."
+                )
+            if address_of(batch) != address_of(staging) or not batch.flags.c_contiguous:
+                np.copyto(staging, batch)
+            self._buffers.activate()
+            records = (hasattr(self._opener, "is_this_thread"), len(batch)) not in self._bound
+            with _RECORDING if records else nullcontext():
+                return self._run(self._session, names, len(batch))
+
+    def empty_input(self, count: int = 1) -> NDArray[Any] | None:  # Any: float32 or uint8
+        """Return the staging memory for a batch, which `run` takes without another copy; None past the largest."""
+        with self._lock:
+            return self._arrays[self._input][:count] if self._arrays and count <= self.largest_batch else None
+
+    def close(self) -> None:
+        """Free what was allocated once the device is idle; a second call does nothing."""
+        with self._lock, _RECORDING:
+            if self._session is None:
+                return
+            self._buffers.activate()
+            with self._resources:
+                self._buffers.synchronize(self._stream)
+                self._bound.clear()
+                self._session = None
+        self._others.shutdown(wait=False)
+
+    def _run(self, session: onnxruntime.InferenceSession, names: Sequence[str], size: int) -> list[NDArray[np.float32]]:
+        key = (hasattr(self._opener, "is_this_thread"), size)
+        if key not in self._bound:
+            self._bound[key] = self._bind(session, size)
+        binding, options = self._bound[key]
+        outputs = [self._arrays[name][:size] for name in names]
+        staging = self._arrays[self._input][:size]
+        self._buffers.copy_to_device(self._addresses[self._input], address_of(staging), staging.nbytes, self._stream)
+        try:
+            session.run_with_iobinding(binding, options)
+        except Exception as error:  # onnxruntime raises its own classes, which it doesn't export by name
+            reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
+            raise LightDepthError(
+                f"ONNX Runtime failed on a frame ({reason}); the GPU may be out of memory."
+            ) from error
+        for name, output in zip(names, outputs, strict=True):
+            self._buffers.copy_to_host(address_of(output), self._addresses[name], output.nbytes, self._stream)
+        self._buffers.synchronize(self._stream)
+        return [output.copy() for output in outputs]  # the staging memory is the next frame's
+
+    def _bind(self, session: onnxruntime.InferenceSession, size: int) -> tuple[Any, Any]:
+        """Bind a batch size to the buffers; each size has a recorded graph of its own."""
+        import onnxruntime
+
+        binding = session.io_binding()
+        for name, array in self._arrays.items():
+            bind = binding.bind_input if name == self._input else binding.bind_output
+            shape = [size, *array.shape[1:]]
+            # The provider's option, not this number, chooses the GPU; "cuda", 0 says that the address is a device's.
+            bind(name, "cuda", self._device_id(session), array.dtype.type, shape, self._addresses[name])
+        options = onnxruntime.RunOptions()
+        options.add_run_config_entry("gpu_graph_id", str(size))
+        options.add_run_config_entry("disable_synchronize_execution_providers", "1")  # `_run` does, once
+        return binding, options
+
+    @staticmethod
+    def _device_id(session: onnxruntime.InferenceSession) -> int:
+        return int(session.get_provider_options()[PROVIDER]["device_id"])
+
+
+def open_cuda_session(
+    open_session: OpenSession, buffers: DeviceBuffers, *, index: int, largest_batch: int
+) -> tuple[CudaSession, str | None]:
+    """Open a session over bound buffers and run it on black frames, so that its graph is recorded.
+
+    Args:
+        open_session: opens it with the provider's options.
+        buffers: of the GPU of `index`.
+        index: of the GPU.
+        largest_batch: see CudaSession.
+
+    Returns:
+        The session, and half a sentence why it has no CUDA graph, or None where it has one.
+
+    Raises:
+        OpenShapeError: see CudaSession.
+        LightDepthError: the network can't be opened, fails on this GPU, or isn't all on it.
+    """
+    options = {"device_id": str(index)}
+    try:
+        return _open(open_session, buffers, {**options, "enable_cuda_graph": "1"}, largest_batch), None
+    except OpenShapeError:
+        raise
+    except LightDepthError as error:
+        words = str(error.__cause__ or error).splitlines()[0][:200]
+        reason = f"without a CUDA graph, since ONNX Runtime can't record one ({words})"
+    return _open(open_session, buffers, options, largest_batch), reason
+
+
+def _open(
+    open_session: OpenSession, buffers: DeviceBuffers, options: Mapping[str, str], largest_batch: int
+) -> CudaSession:
+    buffers.activate()
+    with _RECORDING:
+        with ExitStack() as resources:
+            stream = buffers.create_stream()
+            resources.callback(buffers.destroy_stream, stream)
+            session = open_session({**options, "user_compute_stream": str(int(stream))})
+            bound = CudaSession(session, buffers, stream, largest_batch=largest_batch)
+            del session  # it must go before its stream, and `bound` holds it
+            bound.closes_with(resources.pop_all())
+        try:
+            bound.warm_up()
+        except BaseException:
+            bound.close()
+            raise
+        return bound
+
+
+def _shape_of(node: Any, largest_batch: int) -> tuple[int, ...]:  # Any: onnxruntime.NodeArg is untyped
+    first, *others = node.shape
+    if not all(isinstance(size, int) for size in others):
+        raise OpenShapeError(f"{node.name} has the open shape {node.shape}")
+    return (first if isinstance(first, int) else largest_batch, *others)

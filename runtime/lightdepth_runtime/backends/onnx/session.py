@@ -1,0 +1,208 @@
+"""Open ONNX files in ONNX Runtime. A provider that fell back to the CPU is an error, never a surprise."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import LightDepthError
+from ..device import cuda_index
+from ..device_buffers import load_cudart, open_cuda
+from .cuda_session import PROVIDER as CUDA_PROVIDER
+from .cuda_session import CudaSession, OpenShapeError, open_cuda_session
+from .file import OnnxVersions, onnx_versions
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import onnxruntime
+
+__all__ = ["LARGEST_BATCH", "OpenedSession", "choose_device", "has_nvidia_device", "open_session"]
+
+LARGEST_BATCH = 8  # of an open batch: more frames at once take memory and gain nothing
+_PACKAGES = ("onnxruntime", "onnxruntime-gpu")  # both bring the module `onnxruntime`
+DEVICES = Path("/dev")
+_NVIDIA_DEVICE = re.compile(r"nvidia\d+")
+_TOO_NEW = re.compile(r"IR version|opset", re.IGNORECASE)
+_CPU_PROVIDER = "CPUExecutionProvider"
+
+
+@dataclass(frozen=True)
+class OpenedSession:
+    """A session, the device that it really uses ("cpu", "cuda", "cuda:1"), and half a sentence why.
+
+    On a GPU it is bound to device buffers, but for what `reason` says.
+    """
+
+    session: onnxruntime.InferenceSession | CudaSession
+    device: str
+    reason: str
+
+    @property
+    def graph(self) -> onnxruntime.InferenceSession:
+        """The session itself, to ask it for names, shapes and metadata; don't keep it."""
+        return self.session.session if isinstance(self.session, CudaSession) else self.session
+
+    def close(self) -> None:
+        """Free the buffers."""
+        if isinstance(self.session, CudaSession):
+            self.session.close()
+
+
+def open_session(path: Path, device: str, threads: int | None) -> OpenedSession:
+    """Open any ONNX file on the device asked for.
+
+    Raises:
+        LightDepthError: ONNX Runtime missing, a damaged file, a provider that isn't there, or no such GPU.
+    """
+    onnxruntime, reason = _import_onnxruntime(), "as asked for"
+    if device == "auto":
+        device, reason = choose_device()
+    index = cuda_index(device)
+    if index is None and device != "cpu":
+        raise LightDepthError(f"An ONNX model runs on auto, cpu, cuda, cuda:N or openvino, not {device!r}.")
+    provider = _CPU_PROVIDER if index is None else CUDA_PROVIDER
+    if provider not in onnxruntime.get_available_providers():
+        raise _provider_missing(device, "this onnxruntime was built without it")
+    if index is None:
+        return OpenedSession(_open_session(path, provider, threads, {}), device, reason)
+    _preload_libraries(onnxruntime)
+    return _open_on_gpu(path, device, index, threads, reason)
+
+
+def _open_on_gpu(path: Path, device: str, index: int, threads: int | None, reason: str) -> OpenedSession:
+    """Open over bound buffers, with a CUDA graph, where both can be had; else say why not."""
+
+    def open_checked(provider_options: Mapping[str, str]) -> onnxruntime.InferenceSession:
+        session = _open_session(path, CUDA_PROVIDER, threads, provider_options)
+        if session.get_providers()[0] != CUDA_PROVIDER:
+            raise _provider_missing(device, f"it fell back to {session.get_providers()[0]}")
+        return session
+
+    try:
+        load_cudart()
+    except LightDepthError:
+        missing = "with more copies on the host than with cuda-bindings: pip install cuda-bindings"
+        return OpenedSession(open_checked({"device_id": str(index)}), device, f"{reason}, {missing}")
+    buffers = open_cuda(index=index)
+    try:
+        bound, missing = open_cuda_session(open_checked, buffers, index=index, largest_batch=LARGEST_BATCH)
+    except OpenShapeError as error:
+        missing = f"without bound buffers and a CUDA graph, since {error}"
+        return OpenedSession(open_checked({"device_id": str(index)}), device, f"{reason}, {missing}")
+    reason = reason if missing is None else f"{reason}, {missing}"
+    return OpenedSession(bound, device, reason)
+
+
+def _preload_libraries(onnxruntime: ModuleType) -> None:
+    """Load CUDA's libraries where pip put them, so that they are found without torch and LD_LIBRARY_PATH.
+
+    ONNX Runtime 1.21 and later can. It prints what it doesn't find, which may still be found later or not be needed;
+    if not, the provider falls back and that is an error.
+    """
+    if hasattr(onnxruntime, "preload_dlls"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            onnxruntime.preload_dlls()
+
+
+def choose_device() -> tuple[str, str]:
+    """Return what "auto" means here, "cuda" or "cpu", and half a sentence why.
+
+    Raises:
+        LightDepthError: ONNX Runtime missing.
+    """
+    built_in = CUDA_PROVIDER in _import_onnxruntime().get_available_providers()
+    if not has_nvidia_device():
+        return "cpu", "since no NVIDIA GPU is here"
+    if not built_in:
+        return "cpu", "since this onnxruntime has no CUDA (onnxruntime-gpu has), though an NVIDIA GPU is here"
+    return "cuda", "since an NVIDIA GPU is here"
+
+
+def _import_onnxruntime() -> ModuleType:
+    _check_one_package()
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise LightDepthError(
+            "ONNX Runtime is missing; install it with: pip install onnxruntime (or onnxruntime-gpu, which has CUDA; "
+            "never both)"
+        ) from error
+    return onnxruntime
+
+
+def _check_one_package() -> None:
+    """Refuse to work with both builds of ONNX Runtime: they write the same files, so that neither is whole."""
+    found = [name for name in _PACKAGES if _is_installed(name)]
+    if len(found) > 1:
+        raise LightDepthError(
+            f"{' and '.join(found)} are both installed and overwrite each other's files; remove them and install one: "
+            f"pip uninstall -y {' '.join(found)} && pip install {found[0]} (or {found[1]}, which has CUDA)"
+        )
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _open_session(
+    path: Path, provider: str, threads: int | None, provider_options: Mapping[str, str]
+) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only: fallbacks are checked by the caller
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if provider == CUDA_PROVIDER:
+        # CUDA has no kernel for the 32-bit biases of INT8 files. This folds biases and weights into float constants;
+        # else they are computed on the CPU at each frame, and nothing can be recorded.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+    providers = [(provider, dict(provider_options))]
+    try:
+        # Without ONNX Runtime's own fallback, which prints the reason, drops it, and opens the file on the CPU.
+        return onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
+    except Exception as error:  # onnxruntime raises its own classes, which it doesn't export by name
+        if _TOO_NEW.search(str(error)) and (needed := onnx_versions(path)):
+            raise _too_new(path, needed, onnxruntime.__version__, str(error)) from error
+        reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
+        raise LightDepthError(f"{path} can't be opened by ONNX Runtime ({reason}); export it again.") from error
+
+
+def _too_new(path: Path, needed: OnnxVersions, version: str, reason: str) -> LightDepthError:
+    package = next((name for name in _PACKAGES if _is_installed(name)), _PACKAGES[0])
+    limits = re.findall(r"(?:max supported IR version: |till (?=opset ))((?:opset )?\d+)", reason)
+    reads = f", which reads up to {'IR version ' * limits[0].isdigit()}{limits[0]}" if limits else ""
+    return LightDepthError(
+        f"{path} is of ONNX IR version {needed.ir} and opset {needed.opset}, newer than the installed {package} "
+        f"{version}{reads}; update it with: pip install -U {package}"
+    )
+
+
+def _provider_missing(device: str, reason: str) -> LightDepthError:
+    return LightDepthError(
+        f"ONNX Runtime can't use {device} here ({reason}); install lightdepth-runtime[gpu] and the CUDA libraries, "
+        "or choose --device cpu."
+    )
+
+
+def has_nvidia_device() -> bool:
+    """Ask the driver's device files: `get_available_providers` lists CUDA on machines without a GPU too.
+
+    CUDA_VISIBLE_DEVICES, set to nothing or -1, hides every GPU, as it does from CUDA itself.
+    """
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return False
+    numbered = any(_NVIDIA_DEVICE.fullmatch(path.name) for path in DEVICES.glob("nvidia*"))  # a container may have any
+    return numbered or any((DEVICES / name).exists() for name in ("nvhost-gpu", "dxg"))

@@ -1,0 +1,1 @@
+"""TensorRT and TensorRT-RTX: engines, the JSON beside them, and how they run."""

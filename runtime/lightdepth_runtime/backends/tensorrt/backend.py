@@ -1,0 +1,265 @@
+"""TensorRT and TensorRT-RTX on a CUDA device: buffers allocated once, pinned staging, an own stream."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import LightDepthError
+from ...spec import ModelSpec
+from ..backend import sigma_tensor_of
+from ..device import cuda_index
+from ..device_buffers import DeviceBuffers, address_of, open_cuda
+from .engine_file import EngineMisfitError, check_engine_fits, check_same_network, read_engine_sidecar, read_plan
+from .module import LogLines, collect_log, flavour_of, load_tensorrt
+from .tensors import batch_range, tensors_of
+
+__all__ = ["Rebuild", "TensorRTBackend", "open_engine"]
+
+Rebuild = Callable[[Path, Path], object]  # (ONNX file, engine to write)
+
+
+class TensorRTBackend:
+    """A deserialized engine with its context and buffers; for one thread at a time.
+
+    Args:
+        trt: the module, `tensorrt` or `tensorrt_rtx`.
+        plan: the engine's bytes, checked before (`engine_file.read_plan`).
+        spec: of the network inside.
+        buffers: of the device, opened before: TensorRT crashes where there is none.
+        cuda_graph: record a frame's work once and replay it: less CPU work a frame. An engine that can't be recorded
+            runs without, and `device_reason` says so.
+        device: what the buffers are of, "cuda" or "cuda:N".
+
+    Raises:
+        LightDepthError: TensorRT refuses the plan, its tensors aren't the spec's, or memory runs out.
+    """
+
+    def __init__(
+        self,
+        trt: Any,
+        plan: bytes,
+        spec: ModelSpec,
+        buffers: DeviceBuffers,
+        *,
+        cuda_graph: bool = True,
+        device: str = "cuda",
+    ) -> None:
+        self.spec, self.name, self.device = spec, flavour_of(trt), device
+        self.device_reason = "as asked for"
+        self._lock = threading.Lock()
+        buffers.activate()
+        self._trt, self._buffers, self._use_graph = trt, buffers, cuda_graph
+        self._graphs: dict[
+            tuple[str, ...], Any
+        ] = {}  # by the outputs that are fetched; Any: the device's opaque handle
+        self._batch_size = 0  # of the context; 0 makes the next frame set it again
+        # Not attributes of this object, so that what frees them doesn't keep it alive. Any: NVIDIA ships no types.
+        loaded: Any = SimpleNamespace(runtime=None, engine=None, context=None)
+        self._loaded = loaded
+        with ExitStack() as resources, collect_log(trt) as (logger, log):
+            # Any: NVIDIA ships no types. The three must outlive each other in this order.
+            loaded.runtime = trt.Runtime(logger)
+            resources.callback(setattr, loaded, "runtime", None)
+            loaded.engine = self._loaded.runtime.deserialize_cuda_engine(plan)
+            resources.callback(setattr, loaded, "engine", None)
+            if self._loaded.engine is None:
+                raise EngineMisfitError(
+                    f"TensorRT can't load the engine of {spec.name}: {log.reason()}. Build it again."
+                )
+            self._tensors = tensors_of(spec)
+            self._batches = batch_range(trt, self._loaded.engine, spec)
+            self.largest_batch = self._batches[1]
+            loaded.context = self._loaded.engine.create_execution_context()
+            resources.callback(setattr, loaded, "context", None)
+            if self._loaded.context is None:
+                raise LightDepthError(f"TensorRT can't start the engine of {spec.name}: {log.reason()}.")
+            self._allocate(resources)
+            self._resources = resources.pop_all()
+
+    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map (B, 3, H, W) normalised images to (B, 1, H, W) metres; with preprocessing inside, a frame (1, H, W, 3).
+
+        Raises:
+            LightDepthError: closed, a batch that the engine wasn't built for, or an error of the device; the next frame
+                starts afresh.
+        """
+        return self._run((self.spec.output_name,), batch)[0]
+
+    def run_both(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Map (B, 3, H, W) normalised images to depth and sigma, (B, 1, H, W) each; errors are those of `run`."""
+        depth_m, sigma = self._run((self.spec.output_name, sigma_tensor_of(self.spec)), batch)
+        return depth_m, sigma
+
+    def _run(self, names: tuple[str, ...], batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        self._check(batch)
+        with self._lock, collect_log(self._trt) as (_, log):
+            if self._loaded.context is None:
+                raise LightDepthError("This model was closed; load it again.")
+            self._buffers.activate()
+            try:
+                return self._frame(names, batch, log)
+            except BaseException:
+                self._forget_shape()
+                raise
+
+    def empty_input(self, count: int = 1) -> NDArray[np.float32] | None:
+        """Return the staging memory for a batch, which `run` takes without another copy."""
+        return self._arrays[self.spec.input_name][:count] if count <= self._batches[1] else None
+
+    def close(self) -> None:
+        """Wait for the device, then free everything; a second call does nothing."""
+        with self._lock:
+            if self._loaded.context is None:
+                return
+            self._buffers.activate()
+            with self._resources:
+                self._forget_shape()
+
+    def __del__(self) -> None:
+        """Free everything where nobody called `close`."""
+        if hasattr(self, "_resources"):
+            with suppress(Exception):  # nobody could catch it, and at the interpreter's end modules are gone
+                self.close()
+
+    def _allocate(self, resources: ExitStack) -> None:
+        """Allocate for the largest batch, and tell the context where."""
+        buffers, largest = self._buffers, self._batches[1]
+        self._stream = buffers.create_stream()
+        resources.callback(buffers.destroy_stream, self._stream)
+        self._addresses = {}
+        self._arrays: dict[str, NDArray[np.float32]] = {}
+        resources.callback(self._arrays.clear)
+        for name, (shape, dtype) in self._tensors.items():
+            self._arrays[name] = buffers.allocate_pinned((largest, *shape), dtype)
+            self._addresses[name] = buffers.allocate_device(self._arrays[name].nbytes)
+            resources.callback(buffers.free_device, self._addresses[name])
+            if not self._loaded.context.set_tensor_address(name, self._addresses[name]):
+                raise LightDepthError(f"TensorRT refuses the buffer of tensor {name!r}; build the engine again.")
+
+    def _frame(self, names: tuple[str, ...], batch: NDArray[np.float32], log: LogLines) -> list[NDArray[np.float32]]:
+        size = len(batch)
+        if size != self._batch_size:
+            self._set_batch_size(size, log)
+        staging = self._arrays[self.spec.input_name][:size]
+        if address_of(batch) != address_of(staging):  # else the caller wrote into `empty_input`
+            np.copyto(staging, batch)
+        graph = self._graphs.get(names)
+        if graph is not None:
+            self._buffers.launch(graph, self._stream)
+        else:
+            self._enqueue(names, size, log)
+        self._buffers.synchronize(self._stream)
+        outputs = [self._arrays[name][:size].copy() for name in names]  # the staging memory is the next frame's
+        if graph is None and self._use_graph:  # the frame just run was the warm-up that a capture needs
+            self._capture(names, size, log)
+        return outputs
+
+    def _capture(self, names: tuple[str, ...], size: int, log: LogLines) -> None:
+        try:
+            self._graphs[names] = self._buffers.capture(self._stream, lambda: self._enqueue(names, size, log))
+        except LightDepthError as error:
+            self._use_graph = False
+            reason = str(error).split(";")[0].rstrip(".")
+            self.device_reason = f"without a CUDA graph, since this engine can't be recorded ({reason})"
+            self._forget_shape()
+
+    def _enqueue(self, names: tuple[str, ...], size: int, log: LogLines) -> None:
+        """Queue the copy in, the network, and the copies out."""
+        image = self.spec.input_name
+        nbytes = {name: self._arrays[name][:size].nbytes for name in (image, *names)}
+        self._buffers.copy_to_device(
+            self._addresses[image], address_of(self._arrays[image]), nbytes[image], self._stream
+        )
+        if not self._loaded.context.execute_async_v3(int(self._stream)):
+            raise LightDepthError(f"TensorRT failed on a frame: {log.reason()}; the next frame starts afresh.")
+        for name in names:
+            self._buffers.copy_to_host(
+                address_of(self._arrays[name]), self._addresses[name], nbytes[name], self._stream
+            )
+
+    def _set_batch_size(self, size: int, log: LogLines) -> None:
+        self._forget_shape()
+        shape = (size, *self._tensors[self.spec.input_name][0])
+        if not self._loaded.context.set_input_shape(self.spec.input_name, shape):
+            raise LightDepthError(f"TensorRT refuses the input shape {shape}: {log.reason()}.")
+        self._batch_size = size
+
+    def _forget_shape(self) -> None:
+        """Let the stream run dry and drop what belongs to one batch size."""
+        self._batch_size = 0
+        graphs, self._graphs = self._graphs, {}
+        with suppress(LightDepthError):  # called on the way out of an error, which is the one to report
+            self._buffers.synchronize(self._stream)
+        for graph in graphs.values():
+            with suppress(LightDepthError):
+                self._buffers.destroy_graph(graph)
+
+    def _check(self, batch: NDArray[np.float32]) -> None:
+        smallest, largest = self._batches
+        shape, dtype = self._tensors[self.spec.input_name]
+        if batch.dtype != dtype or batch.shape[1:] != shape or not smallest <= len(batch) <= largest:
+            count = f"{smallest}" if smallest == largest else f"{smallest}..{largest}"
+            raise LightDepthError(
+                f"This engine takes {np.dtype(dtype)} ({count}, {', '.join(map(str, shape))}), got {batch.dtype} "
+                f"{batch.shape}; preprocess with lightdepth_runtime.images.preprocess, or build it with --batch "
+                "MIN,OPT,MAX."
+            )
+
+
+def open_engine(
+    path: Path,
+    device: str = "auto",
+    threads: int | None = None,  # noqa: ARG001  the engine's work is the GPU's
+    *,
+    rebuild: Rebuild | None = None,
+    cuda_graph: bool = True,
+) -> TensorRTBackend:
+    """Open an engine with the JSON beside it.
+
+    Args:
+        path: the engine, or the ONNX file beside it (`m.fp16.onnx` for `m.fp16.engine`).
+        device: "auto", "cuda" or "tensorrt", which all mean the first GPU, or "cuda:N".
+        threads: accepted for the sake of the other backends.
+        rebuild: called with the ONNX file beside the engine and the engine's path where the engine can't be used here,
+            like `lightdepth_export.engine.rebuild_engine`; None refuses instead.
+        cuda_graph: see TensorRTBackend.
+
+    Raises:
+        LightDepthError: not for this machine, older than its ONNX file, damaged, TensorRT missing, or no GPU.
+    """
+    index = 0 if device in ("auto", "tensorrt") else cuda_index(device)
+    if index is None:
+        raise LightDepthError(f"An engine runs on cuda, not {device!r}; open the ONNX model instead.")
+    if path.suffix not in (".engine", ".onnx"):
+        raise LightDepthError(f"TensorRT opens .engine files, not {path.name!r}; export the model first.")
+    named_onnx = path if path.suffix == ".onnx" and path.is_file() else None
+    path, onnx = path.with_suffix(".engine"), path.with_suffix(".onnx")
+    try:
+        return _open(path, index, cuda_graph, named_onnx)
+    except EngineMisfitError:  # also: no engine there at all
+        if rebuild is None or not onnx.is_file():
+            raise
+    rebuild(onnx, path)
+    return _open(path, index, cuda_graph, named_onnx)
+
+
+def _open(path: Path, index: int, cuda_graph: bool, onnx: Path | None) -> TensorRTBackend:
+    if not path.is_file():
+        command = f"python -m lightdepth_export.engine {path.with_suffix('.onnx').name}"
+        raise EngineMisfitError(f"No engine at {path}; build it on this machine with: {command}")
+    sidecar = read_engine_sidecar(path)
+    check_same_network(path, sidecar, onnx)
+    plan = read_plan(path, sidecar)
+    trt = load_tensorrt(sidecar.flavour)
+    buffers = open_cuda(index=index)
+    check_engine_fits(path, sidecar, flavour=flavour_of(trt), version=trt.__version__, gpu=buffers.gpu())
+    device = f"cuda:{index}" if index else "cuda"
+    return TensorRTBackend(trt, plan, sidecar.spec, buffers, cuda_graph=cuda_graph, device=device)

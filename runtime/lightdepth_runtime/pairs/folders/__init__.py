@@ -1,0 +1,1 @@
+"""Folders of recordings: which layout they have, and which depth belongs to which image."""

@@ -1,0 +1,65 @@
+"""Read a camera from the files that data sets put beside their images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ...errors import LightDepthError
+from ...images.decode import read_image
+from ...spec import Intrinsics
+
+__all__ = ["read_camera"]
+
+# SUN RGB-D and KITTI's selection: 3x3; ScanNet: 4x4; Open3D: JSON.
+_TEXT_FILES = ("intrinsics.txt", "intrinsic.txt", "intrinsic/intrinsic_color.txt", "camera-intrinsics.txt")
+_JSON_FILES = ("camera_intrinsic.json", "intrinsic.json", "intrinsics.json")
+
+
+def read_camera(folder: Path, image: Path) -> Intrinsics | None:
+    """Return the camera of a folder's images from the file beside them, or None where there is none.
+
+    Args:
+        folder: may hold `intrinsics.txt` (a matrix row by row), ScanNet's `intrinsic/intrinsic_color.txt`, or Open3D's
+            `intrinsic.json`.
+        image: one of the images; a matrix says nothing of their size.
+
+    Raises:
+        LightDepthError: such a file that can't be read as one.
+    """
+    for name in _TEXT_FILES:
+        if (folder / name).is_file():
+            return camera_of_matrix(folder / name, image)
+    for name in _JSON_FILES:
+        if (folder / name).is_file():
+            return _camera_of_json(folder / name)
+    return None
+
+
+def camera_of_matrix(path: Path, image: Path) -> Intrinsics:
+    """Read fx, fy, cx and cy from a 3x3, 3x4 or 4x4 matrix of numbers, row by row.
+
+    Raises:
+        LightDepthError: other numbers, or an image that can't be read.
+    """
+    try:
+        values = [float(word) for word in path.read_text(encoding="utf-8").replace(",", " ").split()]
+        columns = {9: 3, 12: 4, 16: 4}[len(values)]
+    except (OSError, UnicodeDecodeError, ValueError, KeyError) as error:
+        raise LightDepthError(
+            f"{path} is no camera matrix of 3x3, 3x4 or 4x4 numbers. Correct it, or remove it to go on without."
+        ) from error
+    height, width = read_image(image).shape[:2]
+    return Intrinsics(values[0], values[columns + 1], values[2], values[columns + 2], width, height)
+
+
+def _camera_of_json(path: Path) -> Intrinsics:
+    """Read Open3D's PinholeCameraIntrinsic: its matrix stands column by column."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        matrix = [float(value) for value in values["intrinsic_matrix"]]
+        return Intrinsics(matrix[0], matrix[4], matrix[6], matrix[7], int(values["width"]), int(values["height"]))
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise LightDepthError(
+            f"{path} is no camera as Open3D writes it ({error!r}). Correct it, or remove it to go on without a camera."
+        ) from error

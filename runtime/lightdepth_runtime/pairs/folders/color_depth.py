@@ -1,0 +1,74 @@
+"""Folders of colour and depth: two folders side by side, or both kinds of file in one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ...images.decode import IMAGE_SUFFIXES
+from ..depth_file import DEPTH_SUFFIXES
+from ..depth_unit import NAMED_UNITS, DepthUnit
+from .camera_files import read_camera
+from .matching import match_files
+from .recording import Recording, make_pairs
+
+__all__ = ["COLOR_FOLDERS", "DEPTH_FOLDERS", "find_color_depth", "find_mixed", "named_folder"]
+
+COLOR_FOLDERS = ("color", "colour", "rgb", "image", "images", "img", "imgs", "colors", "left")
+DEPTH_FOLDERS = ("depth", "depths", "aligned_depth", "depth_aligned", "depth_registered", "depth_raw", "depth_bfx")
+DEPTH_FOLDERS += ("groundtruth_depth", "groundtruth", "gt", "depth_map", "depth_maps")
+_SUN_MARK = "depth_bfx"  # SUN RGB-D has its filled depth beside the raw one, both rotated by three bits
+_DEPTH_WORD = re.compile(r"(?<![a-z])depths?(?![a-z])")
+_OTHER_WORD = re.compile(r"(?<![a-z])(mask|masks|normals?|labels?|seg|semantic|instance|vis|mm|confidence)(?![a-z])")
+
+
+def find_color_depth(root: Path, folder: Path, unit: DepthUnit | None) -> Recording | None:
+    """Return the pairs of a folder that holds one folder of colour images and one of depth."""
+    color_folder, depth_folder = named_folder(folder, COLOR_FOLDERS), named_folder(folder, DEPTH_FOLDERS)
+    if color_folder is None or depth_folder is None:
+        return None
+    colors = files_of(color_folder, IMAGE_SUFFIXES)
+    depths = files_of(depth_folder, DEPTH_SUFFIXES)
+    matches = match_files(colors, depths)
+    if matches is None:
+        return None
+    if unit is None and (folder / _SUN_MARK).is_dir():
+        unit = NAMED_UNITS["sunrgbd"]
+    camera = read_camera(folder, matches.pairs[0][0])
+    pairs = make_pairs(root, folder, matches.pairs, unit, camera)
+    return Recording("colour and depth folders", pairs, matches.rule, matches.alone)
+
+
+def find_mixed(root: Path, folder: Path, unit: DepthUnit | None) -> Recording | None:
+    """Return the pairs of a folder whose depth files stand beside their images and have "depth" in their names."""
+    depths = [path for path in files_of(folder, DEPTH_SUFFIXES) if _DEPTH_WORD.search(path.stem.lower())]
+    depths = [path for path in depths if not _OTHER_WORD.search(path.stem.lower())]
+    colors = [
+        path
+        for path in files_of(folder, IMAGE_SUFFIXES)
+        if not _DEPTH_WORD.search(path.stem.lower()) and not _OTHER_WORD.search(path.stem.lower())
+    ]
+    if not depths or not colors:
+        return None
+    matches = match_files(colors, depths)
+    if matches is None or matches.rule == "their order":
+        return None
+    camera = read_camera(folder, matches.pairs[0][0])
+    return Recording(
+        "colour and depth files", make_pairs(root, folder, matches.pairs, unit, camera), matches.rule, matches.alone
+    )
+
+
+def named_folder(folder: Path, names: tuple[str, ...]) -> Path | None:
+    """Return the folder of the first of these names, whatever its case."""
+    there = {entry.name.lower(): entry for entry in folder.iterdir() if entry.is_dir()}
+    return next((there[name] for name in names if name in there), None)
+
+
+def files_of(folder: Path, suffixes: frozenset[str]) -> list[Path]:
+    """List a folder's own visible files of some types."""
+    return [
+        entry
+        for entry in folder.iterdir()
+        if entry.suffix.lower() in suffixes and not entry.name.startswith(".") and entry.is_file()
+    ]

@@ -1,0 +1,90 @@
+"""TUM RGB-D's sequences: lists of time stamps and files, colour and depth matched by stamp."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...errors import LightDepthError
+from ...spec import Intrinsics
+from ..depth_unit import NAMED_UNITS, DepthUnit
+from .matching import LARGEST_GAP_S, match_stamps
+from .recording import Recording, make_pairs
+
+__all__ = ["find_tum"]
+
+_ASSOCIATIONS = ("associations.txt", "association.txt", "associate.txt", "assoc.txt")
+# The data set's page on its file formats: calibration of the colour camera, 640x480.
+_CAMERAS = {
+    "freiburg1": Intrinsics(517.3, 516.5, 318.6, 255.3, 640, 480),
+    "freiburg2": Intrinsics(520.9, 521.0, 325.1, 249.7, 640, 480),
+    "freiburg3": Intrinsics(535.4, 539.2, 320.1, 247.6, 640, 480),
+}
+
+
+def find_tum(root: Path, folder: Path, unit: DepthUnit | None) -> Recording | None:
+    """Return the pairs of a sequence: `rgb.txt` and `depth.txt`, or `associations.txt`; depth is 1/5000 m.
+
+    Raises:
+        LightDepthError: a list that can't be read, or no two stamps near enough.
+    """
+    listed = next((folder / name for name in _ASSOCIATIONS if (folder / name).is_file()), None)
+    if listed is not None:
+        files, alone, rule = _read_associations(folder, listed), 0, listed.name
+    elif (folder / "rgb.txt").is_file() and (folder / "depth.txt").is_file():
+        colors, depths = _read_stamps(folder / "rgb.txt"), _read_stamps(folder / "depth.txt")
+        gap_ns = round(LARGEST_GAP_S * 1e9)
+        matched = match_stamps([stamp for stamp, _ in colors], [stamp for stamp, _ in depths], max_gap_ns=gap_ns)
+        if not matched:
+            raise LightDepthError(
+                f"{folder}: no colour image of rgb.txt and depth of depth.txt are within {LARGEST_GAP_S:g} s of each "
+                "other; are both lists of one recording?"
+            )
+        files = [(folder / colors[i][1], folder / depths[j][1]) for i, j in matched]
+        alone = len(colors) + len(depths) - 2 * len(files)
+        rule = f"nearest time stamps, at most {LARGEST_GAP_S:g} s apart"
+    else:
+        return None
+    camera = next((camera for name, camera in _CAMERAS.items() if name in folder.resolve().name), None)
+    return Recording("TUM sequences", make_pairs(root, folder, files, unit or NAMED_UNITS["tum"], camera), rule, alone)
+
+
+def _read_stamps(path: Path) -> list[tuple[int, str]]:
+    """Read `stamp file` lines as nanoseconds and path."""
+    rows = []
+    for number, words in _rows(path):
+        if len(words) < 2:
+            raise LightDepthError(f"{path}, line {number}: expected `stamp file`, got {' '.join(words)[:80]!r}.")
+        rows.append((_nanoseconds(words[0], path, number), words[1]))
+    return rows
+
+
+def _read_associations(folder: Path, path: Path) -> list[tuple[Path, Path]]:
+    """Read `stamp file stamp file` lines, depth first or colour first."""
+    files = []
+    for number, words in _rows(path):
+        if len(words) != 4:
+            raise LightDepthError(
+                f"{path}, line {number}: expected `stamp file stamp file`, got {' '.join(words)[:80]!r}."
+            )
+        first, second = folder / words[1], folder / words[3]
+        files.append((second, first) if "depth" in words[1].lower() else (first, second))
+    if not files:
+        raise LightDepthError(f"{path} lists no pairs; make it again with TUM's associate.py, or delete it.")
+    return files
+
+
+def _rows(path: Path) -> list[tuple[int, list[str]]]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise LightDepthError(f"Can't read {path} as a list of time stamps ({error}).") from error
+    rows = ((number, line.replace(",", " ").split()) for number, line in enumerate(lines, 1))
+    return [(number, words) for number, words in rows if words and not words[0].startswith("#")]
+
+
+def _nanoseconds(text: str, path: Path, number: int) -> int:
+    seconds, _, fraction = text.partition(".")
+    try:
+        return int(seconds) * 10**9 + int(fraction[:9].ljust(9, "0") or 0)
+    except ValueError as error:
+        raise LightDepthError(f"{path}, line {number}: {text!r} is no time stamp in seconds.") from error

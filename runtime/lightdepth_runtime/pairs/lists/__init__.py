@@ -1,0 +1,1 @@
+"""Pair lists: text files that name colour and depth, whoever wrote them."""

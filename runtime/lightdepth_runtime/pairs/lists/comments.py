@@ -1,0 +1,82 @@
+"""What comments of a pair list say: the camera and the unit of depth, from their line on."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...errors import LightDepthError
+from ...spec import Intrinsics
+from ..depth_unit import parse_depth_unit
+from .files import Told
+
+__all__ = ["DEPTH_MARK", "INTRINSICS_MARK", "IN_MILLIMETRES", "describe_camera", "read_comments"]
+
+INTRINSICS_MARK = "# intrinsics:"  # comments to readers that don't know them
+DEPTH_MARK = "# depth:"
+IN_MILLIMETRES = f"{DEPTH_MARK} millimetres"
+# A comment that tells something begins with a word and a colon or an equals sign, or with a word and a number.
+_TELLS = re.compile(r"#+\s*([A-Za-z_ ]+?)\s*(?:[:=]|(?=\s[-+\d.]+(?:\s|$)))\s*(.*)")
+_MARKS = {"intrinsics": INTRINSICS_MARK, "depth": DEPTH_MARK}
+_OTHER_WORDS = {"camera": "intrinsics", "intrinsic": "intrinsics", "camera intrinsics": "intrinsics"}
+_OTHER_WORDS |= {"depth scale": "depth", "depth_scale": "depth", "depth unit": "depth", "depth units": "depth"}
+_LIKENESS = 0.8
+
+
+def read_comments(lines: Sequence[str], path: Path, told: Told) -> list[Told]:
+    """Return for each line what is told up to it; `told` is what is known before the first.
+
+    Raises:
+        LightDepthError: a comment that tells something else than six numbers or a unit, or that nearly is one of both.
+    """
+    states = []
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if text.startswith("#") and (found := _TELLS.match(text)):
+            told = _read(text, *found.groups(), place=f"{path}, line {number}", told=told)
+        states.append(told)
+    return states
+
+
+def describe_camera(camera: Intrinsics) -> str:
+    """Write the comment that `read_comments` reads as this camera."""
+    values = (camera.fx, camera.fy, camera.cx, camera.cy, camera.width, camera.height)
+    return f"{INTRINSICS_MARK} {' '.join(f'{value:g}' if isinstance(value, int) else repr(value) for value in values)}"
+
+
+def _read(text: str, word: str, value: str, *, place: str, told: Told) -> Told:
+    mark = next((mark for mark in _MARKS.values() if text.startswith(mark)), None)
+    if mark == INTRINSICS_MARK:
+        return Told(told.unit, _camera(text, value, place))
+    if mark == DEPTH_MARK:
+        try:
+            return Told(parse_depth_unit(value), told.camera)
+        except LightDepthError as error:
+            raise LightDepthError(f"{place}: {error} Write for example `{DEPTH_MARK} 5000 per metre`.") from error
+    meant = _meant(word.lower())
+    if meant is not None:
+        example = "518.9 519.5 325.6 253.7 640 480" if meant == "intrinsics" else "5000 per metre"
+        raise LightDepthError(
+            f"{place}: {text[:80]!r} looks like a comment that tells the {meant} but isn't read as one; write "
+            f"`{_MARKS[meant]} {example}`, or begin it with another word."
+        )
+    return told
+
+
+def _camera(text: str, value: str, place: str) -> Intrinsics:
+    try:
+        fx, fy, cx, cy, width, height = map(float, value.replace(",", " ").split())
+        return Intrinsics(fx, fy, cx, cy, int(width), int(height))
+    except ValueError as error:
+        raise LightDepthError(
+            f"{place}: `{INTRINSICS_MARK}` needs six numbers, fx fy cx cy width height; got {text[:80]!r}."
+        ) from error
+
+
+def _meant(word: str) -> str | None:
+    """Return which mark a word stands for, or is a slip of the pen from."""
+    known = {**{name: name for name in _MARKS}, **_OTHER_WORDS}
+    close = difflib.get_close_matches(word.strip(), list(known), n=1, cutoff=_LIKENESS)
+    return known[close[0]] if close else None

@@ -1,0 +1,1 @@
+"""Fields of ROS messages: images, points, scans and cameras, to arrays and back."""
