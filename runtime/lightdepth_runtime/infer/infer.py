@@ -216,7 +216,8 @@ def _estimate(
     notice(known, shown or frame.name)
     focal_px = known.fx if known and estimator.spec.intrinsics else None
     if steady is not None:
-        return steady(frame.image, frame.stamp_ns, focal_px=focal_px), steady.sigma
+        depth_m = steady(frame.image, frame.stamp_ns, focal_px=focal_px)
+        return depth_m, steady.sigma if sigma else None
     if sigma and estimator.spec.sigma_tensor is not None:
         predicted = estimator.predict(frame.image, focal_px=focal_px)
         depth_m, sigmas = predicted.depth_m, predicted.sigma
