@@ -7,20 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightdepth_runtime.cli.evaluate import tracker
-from lightdepth_runtime.cli.options import (
-    AnyDevice,
-    CropName,
-    Data,
-    DepthScale,
-    Focal,
-    MaxDepth,
-    Output,
-    ProtocolName,
-    Split,
-    Threads,
-    Wide,
-    Workers,
-)
+from lightdepth_runtime.cli.options import AnyDevice, Data, DepthScale, Output, Split, Threads, Wide, Workers
+from lightdepth_runtime.cli.scoring import CropName, Focal, MaxDepth, ProtocolName
 from lightdepth_runtime.errors import LightDepthError
 
 from .bench import typed_command

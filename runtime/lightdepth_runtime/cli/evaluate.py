@@ -7,24 +7,8 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from .options import (
-    Align,
-    Average,
-    CropName,
-    Data,
-    DepthScale,
-    Device,
-    Focal,
-    Json,
-    MaxDepth,
-    Model,
-    ProtocolName,
-    Sequence,
-    Split,
-    Threads,
-    Tta,
-    Workers,
-)
+from .options import Data, DepthScale, Device, Json, Model, Split, Threads, Workers
+from .scoring import Align, Average, CropName, Focal, MaxDepth, ProtocolName, Sequence, Tta
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import EvalResult

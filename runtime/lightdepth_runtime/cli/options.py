@@ -1,17 +1,16 @@
-"""Every option and argument of the commands, declared once: a command names it as the type of a parameter.
+"""Options and arguments of the commands, declared once: a command names one as the type of a parameter.
 
 Help texts say what the option is and what its default does; the panels group them in `--help`. Nothing heavy is
 imported here, not even NumPy: a help page should come at once. So names of kinds and protocols stand in the texts as
 words, which a test holds to what there is.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from ..errors import LightDepthError, nearest
+from .parsers import device_parser, parse_kinds, parse_known_distance, parse_max_sigma, parse_range, parse_unit
 
 # Panels of the help pages.
 DATA, MODEL, OUTPUT, CAMERA, SCORING, TIMING = "Data", "Model and device", "Output", "Camera", "Scoring", "Timing"
@@ -22,78 +21,6 @@ DEVICES = ("auto", "cpu", "cuda", "tensorrt", "openvino")
 def option(panel: str, *names: str, **keys: Any) -> Any:  # Any: what `typer.Option` takes and returns
     """Declare an option in a panel of the help page."""
     return typer.Option(*names, rich_help_panel=panel, **keys)
-
-
-def _parse_kinds(text: str) -> frozenset[str]:
-    from ..sinks.open import parse_save
-
-    try:
-        return parse_save(text)
-    except LightDepthError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-def _parse_range(text: str) -> Any:  # Any: a DepthRange
-    from ..sinks.colorize import DepthRange
-
-    try:
-        near_m, far_m = (float(word) for word in text.split(","))
-        return DepthRange(near_m, far_m)
-    except (ValueError, LightDepthError) as error:
-        raise typer.BadParameter(f"{text!r} is not NEAR,FAR in metres with 0 <= NEAR < FAR, like 0.5,8.") from error
-
-
-def _parse_max_sigma(text: str) -> float:
-    from ..sigma import check_max_sigma
-
-    try:
-        check_max_sigma(value := float(text))
-    except (ValueError, LightDepthError) as error:
-        raise typer.BadParameter(f"{text!r} is not a positive number like 0.4, which stands for 40 %.") from error
-    return value
-
-
-def _parse_protocol(text: str) -> str:
-    from ..evaluation.protocol import PROTOCOLS
-
-    if text not in PROTOCOLS:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(PROTOCOLS)}{nearest(text, PROTOCOLS)}")
-    return text
-
-
-def _parse_unit(text: str) -> Any:  # Any: a DepthUnit
-    from ..pairs.depth_unit import parse_depth_unit
-
-    try:
-        return parse_depth_unit(text)
-    except LightDepthError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-def device_parser(*names: str) -> Callable[[str], str]:
-    """Return what reads a device: one of the names, or cuda:N."""
-
-    def parse(text: str) -> str:
-        from ..backends.device import cuda_index
-
-        try:
-            if text in names or cuda_index(text) is not None:
-                return text
-        except LightDepthError as error:
-            raise typer.BadParameter(str(error)) from error
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(names)} or cuda:N.")
-
-    return parse
-
-
-def _parse_known_distance(text: str) -> Any:  # Any: a KnownDistance, whose module is imported when there is one
-    from ..calibration.fit import KnownDistance
-
-    try:
-        image, x, y, depth_m = text.rsplit(",", 3)  # a path may hold commas
-        return KnownDistance(Path(image), int(x), int(y), float(depth_m))
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is not IMAGE,x,y,METRES, like shelf.jpg,320,240,2.15.") from error
 
 
 MODEL_HELP = "A model: a file, a training run's folder (its best checkpoint), or a shipped one's name: lite0, resnet18."
@@ -176,7 +103,7 @@ DepthScale = Annotated[
     option(
         DATA,
         "--depth-scale",
-        parser=_parse_unit,
+        parser=parse_unit,
         metavar="UNITS",
         help="Units of stored depth per metre, as a number or a name: millimetres, centimetres, metres, tum, kitti, "
         "realsense-l515, realsense-sr300, realsense-d405, sunrgbd, densedepth. Default: what the data says of itself, "
@@ -198,7 +125,7 @@ At = Annotated[
     option(
         DATA,
         "--at",
-        parser=_parse_known_distance,
+        parser=parse_known_distance,
         metavar="IMAGE,x,y,METRES",
         help="A pixel of an image and its distance along the camera's axis. Repeatable. Default: none, only --data.",
     ),
@@ -293,7 +220,7 @@ Save = Annotated[
     Any,  # Any: Typer takes no frozenset; the parser gives one
     option(
         OUTPUT,
-        parser=_parse_kinds,
+        parser=parse_kinds,
         metavar="KIND,...",
         help="Outputs, comma-separated: png, png16, npy, ply, sigma, mp4, rrd, bag, bag16, scan. Default: "
         "png,png16,npy for images, mp4 for videos, bag for ROS recordings.",
@@ -313,7 +240,7 @@ Range = Annotated[
     option(
         OUTPUT,
         "--range",
-        parser=_parse_range,
+        parser=parse_range,
         metavar="NEAR,FAR",
         help="Depth range in metres mapped to the colour map, e.g. 0.5,8. Default: chosen per image.",
     ),
@@ -323,7 +250,7 @@ MaxSigma = Annotated[
     option(
         OUTPUT,
         "--max-sigma",
-        parser=_parse_max_sigma,
+        parser=parse_max_sigma,
         metavar="SIGMA",
         help="Leave pixels whose sigma is larger out of points and recordings; 0.4 is depth about 40 % off, inf keeps "
         "all. Default: 0.4 for models with sigma.",
@@ -343,74 +270,6 @@ Json = Annotated[
 ]
 Force = Annotated[bool, option(OUTPUT, "--force", help="Write the model even if it got worse. Default: off.")]
 Wide = Annotated[bool, option(OUTPUT, "--wide", help="Show every column. Default: those that fit 80 characters.")]
-
-ProtocolName = Annotated[
-    str | None,
-    option(
-        SCORING,
-        "--protocol",
-        parser=_parse_protocol,
-        metavar="NAME",
-        help="Evaluation protocol: which pixels count and how they are averaged. One of "
-        "eigen, none, bts, adabins, densedepth, guidedepth, fastdepth, garg, eigen-kitti, kitti. "
-        "Default: the one that the packaging and the model's range imply (eigen for NYU Depth V2 and pair lists).",
-    ),
-]
-CropKind = Literal["eigen", "densedepth", "fastdepth", "garg", "eigen-kitti", "none"]
-CropName = Annotated[
-    CropKind | None,
-    option(
-        SCORING,
-        "--crop",
-        metavar="NAME",
-        help="Score only this part of each frame: eigen, densedepth, fastdepth, garg, eigen-kitti or none. "
-        "Default: the protocol's.",
-    ),
-]
-MaxDepth = Annotated[
-    float | None,
-    option(
-        SCORING, "--max-depth", metavar="METRES", help="Score only truth nearer than this. Default: the protocol's."
-    ),
-]
-Average = Annotated[
-    Literal["per-image", "pooled"] | None,
-    option(
-        SCORING,
-        "--average",
-        metavar="KIND",
-        help="Average over images (per-image) or over all pixels (pooled). Default: the protocol's.",
-    ),
-]
-Focal = Annotated[
-    Literal["on", "off"],
-    option(
-        SCORING,
-        "--focal",
-        metavar="on|off",
-        help="Scale each prediction from the model's camera to the pair's, where both are known.",
-    ),
-]
-Align = Annotated[
-    Literal["none", "median", "scale-shift"],
-    option(
-        SCORING,
-        "--align",
-        metavar="KIND",
-        help="Fit each prediction to its ground truth first: none, median or scale-shift.",
-    ),
-]
-Tta = Annotated[bool, option(SCORING, "--tta", help="Average with the prediction of the mirrored image. Default: off.")]
-
-Sequence = Annotated[
-    bool,
-    option(
-        SCORING,
-        "--sequence",
-        help="Take the pairs for consecutive frames: score how much depth flickers, plain and with --steady's filter. "
-        "Default: off.",
-    ),
-]
 
 Rounds = Annotated[int, option(TIMING, min=1, metavar="N", help="Rounds; in each every model gets its turn.")]
 Memory = Annotated[

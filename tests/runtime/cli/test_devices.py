@@ -1,7 +1,8 @@
 import pytest
 import typer
 
-from lightdepth_runtime.cli.options import DEVICES, device_parser
+from lightdepth_runtime.cli.options import DEVICES
+from lightdepth_runtime.cli.parsers import device_parser
 
 
 @pytest.mark.parametrize("device", [*DEVICES, "cuda:0", "cuda:1"])
