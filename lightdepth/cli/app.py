@@ -2,10 +2,11 @@
 
 from lightdepth_runtime.cli.app import add_command, make_app, run_app
 from lightdepth_runtime.cli.calibrate import calibrate_command
-from lightdepth_runtime.cli.evaluate import eval_command
+from lightdepth_runtime.cli.evaluate import make_eval_command
 from lightdepth_runtime.cli.infer import infer_command
 from lightdepth_runtime.cli.options import Output
 
+from ..processes import join_processes
 from .bench import bench_command
 from .compare import compare_command
 from .data import data_app, pseudo_label_command
@@ -38,7 +39,7 @@ add_command(app, "train", train_command, "Prepare and train", TrainCommand)
 add_command(app, "config", config_command, "Prepare and train")
 add_command(app, "pseudo-label", pseudo_label_command, "Prepare and train")
 add_command(app, "runs", runs_command, "Prepare and train")
-add_command(app, "eval", eval_command, "Judge and export")
+add_command(app, "eval", make_eval_command(join_processes), "Judge and export")
 add_command(app, "export", export_command, "Judge and export")
 add_command(app, "bench", bench_command, "Judge and export")
 add_command(app, "compare", compare_command, "Judge and export")

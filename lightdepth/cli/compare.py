@@ -74,7 +74,7 @@ def compare_command(
         candidates += open_candidates(stack, models or [None], pairs, domain=domain, device=device, threads=threads)
         keep = spread_indices(len(pairs), visualize)
         count = worker_count(workers, len(pairs))
-        progress = tracker("Comparing", len(pairs))
+        progress = tracker("Comparing")
         parts = ProtocolParts(crop=crop, max_depth_m=max_depth, focal=focal == "on")
         ranges_m = [e.predictor.spec.max_depth_m for e in candidates if isinstance(e.predictor, DepthEstimator)]
         chosen = choose_protocol(protocol, parts, packaging=pairs.packaging, range_m=max(ranges_m, default=NYU_RANGE_M))

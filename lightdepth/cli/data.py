@@ -61,8 +61,10 @@ def pack_command(
     from lightdepth_runtime.progress import track
 
     from ..prepare.pack import pack_data
+    from ..processes import join_processes
 
-    packed = pack_data(data, output, unit=depth_scale, workers=workers, progress=track)
+    with join_processes() as processes:
+        packed = pack_data(data, output, unit=depth_scale, workers=workers, processes=processes, progress=track)
     print(f"{packed.line()}; train on them with --data {output}")
 
 
@@ -143,9 +145,10 @@ def pseudo_label_command(
     from lightdepth_runtime.progress import track
 
     from ..prepare.pseudo_label import write_pseudo_labels
+    from ..processes import join_processes
     from ..teacher.teacher import Teacher
 
-    with Teacher(model, device, threads) as teacher:
+    with join_processes(device) as processes, Teacher(model, device, threads) as teacher:
         labels = write_pseudo_labels(
             teacher,
             images,
@@ -153,6 +156,7 @@ def pseudo_label_command(
             most_disagreement=most_disagreement,
             focal_px=focal_px,
             workers=workers,
+            processes=processes,
             progress=lambda jobs: track(jobs, "Labelling", len(jobs)),
         )
     kept = f", {labels.kept_share:.0%} of their pixels" if labels.written else ""

@@ -10,10 +10,12 @@ from typing import Any
 from lightdepth_runtime import __version__
 from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.pairs import DepthUnit, load_pairs, splits_of
+from lightdepth_runtime.pairs import DepthUnit, PairSet, load_pairs, splits_of
 from lightdepth_runtime.parallel import Workers, worker_count
+from lightdepth_runtime.processes import OneProcess, Processes
 from lightdepth_runtime.progress import track
 
+from ..processes import join_processes
 from .facts import PairFacts, UnreadablePair, look_at
 from .finding import Finding
 from .judge import judge_split, judge_together, judge_unit
@@ -57,6 +59,7 @@ def check_data(
     unit: DepthUnit | None = None,
     max_depth_m: float = 10.0,
     workers: int | None = 1,
+    processes: Processes | None = None,
     progress: Track = lambda facts, _label, _total: facts,
 ) -> DataReport:
     """Read the pairs of a data set and judge them, each split by itself and then against the other.
@@ -67,20 +70,20 @@ def check_data(
         unit: of stored depth, over what packaging or list say.
         max_depth_m: how far the scenes reach; what lies beyond makes the unit suspect.
         workers: processes that read; None for as many as the cores and the number of pairs ask for.
+        processes: share the pairs with this one; the main one alone returns.
         progress: wraps what comes of each pair of a split to show progress.
 
     Raises:
         LightDepthError: no split can be listed at all.
     """
     findings: list[Finding] = []
-    splits: list[SplitFacts] = []
-    looked: dict[str, list[PairFacts]] = {}
+    sets: list[PairSet] = []
     names = splits_of(root)
     for split in names:
         try:
             pairs = load_pairs(root, split, missing_ok=True, unit=unit)
         except LightDepthError as error:
-            if split == names[-1] and not splits:
+            if split == names[-1] and not sets:
                 raise
             findings.append(Finding("warning" if split != "train" else "error", "packaging", str(error)))
             continue
@@ -90,25 +93,35 @@ def check_data(
                 Finding("note", "sample", f"{split}: looked at {min(most, len(pairs))} of {len(pairs)} pairs")
             )
             pairs = pairs.spread(most)
-        count = worker_count(workers, len(pairs))
-        with Workers(count) as pool:
-            looks = pool.map(look_at, pairs.pairs, name=lambda pair: pair.name)
-            facts = list(progress(looks, f"Checking {split}", len(pairs)))
+        sets.append(pairs)
+    processes = processes or OneProcess()
+    parts = processes.merge([_look(pairs, workers, processes, progress) for pairs in sets])
+    splits: list[SplitFacts] = []
+    looked: dict[str, list[PairFacts]] = {}
+    for pairs, shares in zip(sets, zip(*parts, strict=True), strict=True):
+        facts = [fact for share in shares for fact in share]
         good = [fact for fact in facts if isinstance(fact, PairFacts)]
-        findings += [
-            Finding("error", "unreadable", f"{split}: {fact.fault}")
-            for fact in facts
-            if isinstance(fact, UnreadablePair)
-        ]
+        faults = [fact.fault for fact in facts if isinstance(fact, UnreadablePair)]
+        findings += [Finding("error", "unreadable", f"{pairs.split}: {fault}") for fault in faults]
         if not good:
-            findings.append(Finding("error", "unreadable", f"{split}: not one pair can be read"))
+            findings.append(Finding("error", "unreadable", f"{pairs.split}: not one pair can be read"))
             continue
-        looked[split] = good
+        looked[pairs.split] = good
         splits.append(summarise(pairs, good))
         findings += judge_split(pairs, good, splits[-1])
         findings += judge_unit(pairs, max_depth_m)
     findings += judge_together(splits, looked)
     return DataReport(root.resolve().name, splits, findings)
+
+
+def _look(
+    pairs: PairSet, workers: int | None, processes: Processes, progress: Track
+) -> list[PairFacts | UnreadablePair]:
+    """Look at this process's share of a split."""
+    share = processes.share(pairs.pairs, f"{pairs.split} pairs", name=lambda pair: pair.name)
+    with Workers(worker_count(workers, len(share))) as pool:
+        looks = pool.map(look_at, share, name=lambda pair: pair.name)
+        return list(progress(looks, f"Checking {pairs.split}", len(share)))
 
 
 def check_and_write(
@@ -123,19 +136,23 @@ def check_and_write(
 ) -> DataReport:
     """Check a data set with a progress bar and write what was asked for: the JSON, the contact sheet.
 
+    Several processes of a launcher share the work; the main one alone returns.
+
     Raises:
         LightDepthError: no split can be listed, or a file can't be written.
     """
-    report = check_data(
-        root,
-        most=most,
-        unit=unit,
-        max_depth_m=max_depth_m,
-        workers=workers,
-        progress=track,
-    )
-    if json_path:
-        write_json(json_path, report.to_dict())
-    if sheet_path:
-        draw_sheet(root, [split.split for split in report.splits], sheet_path, unit)
+    with join_processes() as processes:
+        report = check_data(
+            root,
+            most=most,
+            unit=unit,
+            max_depth_m=max_depth_m,
+            workers=workers,
+            processes=processes,
+            progress=track,
+        )
+        if json_path:
+            write_json(json_path, report.to_dict())
+        if sheet_path:
+            draw_sheet(root, [split.split for split in report.splits], sheet_path, unit)
     return report

@@ -18,6 +18,7 @@ from lightdepth_runtime.pairs.depth_unit import DepthUnit
 from lightdepth_runtime.pairs.file_pair import FilePair
 from lightdepth_runtime.pairs.packed import PACKED_NAME, PACKED_SCHEMA
 from lightdepth_runtime.parallel import Workers, worker_count
+from lightdepth_runtime.processes import OneProcess, Processes
 from lightdepth_runtime.spec import Intrinsics
 
 from ..runs.record import fingerprint
@@ -51,6 +52,7 @@ def pack_data(
     *,
     unit: DepthUnit | None = None,
     workers: int | None = 1,
+    processes: Processes | None = None,
     progress: Track = lambda shards, _label, _total: shards,
 ) -> Packed:
     """Write a packed copy of all splits; what an earlier call finished, and is whole, is kept.
@@ -60,6 +62,7 @@ def pack_data(
         output: the packed folder, which `--data` takes too.
         unit: of stored depth, over what packaging or list say; the packed folder carries it.
         workers: processes that each write a shard; None for as many as the cores and the number of pairs ask for.
+        processes: share the shards with this one; the main one alone returns.
         progress: wraps what comes of each shard to show progress.
 
     Raises:
@@ -68,16 +71,18 @@ def pack_data(
     make_folder(output)
     sets = _load_splits(root, unit)
     shards = [shard for pairs in sets for shard in _divide(pairs)]
-    total = sum(len(pairs) for pairs in sets)
-    count = min(len(shards), worker_count(workers, total))
+    processes = processes or OneProcess()
+    share = processes.share(shards, "shards", name=lambda shard: f"{shard[0]} {shard[1].pairs[0].name}")
+    count = min(len(share), worker_count(workers, sum(len(part) for _, part in share)))
     with Workers(count) as pool:
-        done = pool.map(partial(_pack, output), shards, name=lambda shard: shard[0])
-        packed = list(progress(done, f"Packing, in shards of up to {PAIRS_PER_SHARD} pairs", len(shards)))
+        done = pool.map(partial(_pack, output), share, name=lambda shard: shard[0])
+        packed = list(progress(done, f"Packing, in shards of up to {PAIRS_PER_SHARD} pairs", len(share)))
+    packed = [shard for part in processes.merge(packed) for shard in part]
     splits = {
         pairs.split: {"packaging": pairs.packaging, "shards": [name for name, _ in _divide(pairs)]} for pairs in sets
     }
     write_json(output / PACKED_NAME, {"schema": PACKED_SCHEMA, "splits": splits})
-    return Packed(total, len(shards), sum(kept for _, kept in packed), sum(size for size, _ in packed))
+    return Packed(sum(map(len, sets)), len(shards), sum(kept for _, kept in packed), sum(size for size, _ in packed))
 
 
 def _divide(pairs: PairSet) -> list[tuple[str, PairSet]]:
@@ -135,6 +140,8 @@ def _whole_size(folder: Path, name: str, source: str) -> int | None:
 def _write_shard(folder: Path, name: str, source: str, pairs: Iterable[Pair]) -> int:
     """Write frames one after the other, then what is where; returns the size in bytes."""
     (folder / f"{name}.json").unlink(missing_ok=True)  # never the new bytes with the old index
+    for half_written in folder.glob(f".{name}.*.bin"):  # of a process that was killed
+        half_written.unlink(missing_ok=True)
     digest = hashlib.sha256()
     entries = []
     cameras: dict[Intrinsics, str] = {}

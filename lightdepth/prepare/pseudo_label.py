@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from lightdepth_runtime.infer.inputs import plan_jobs
 from lightdepth_runtime.pairs.lists.comments import IN_MILLIMETRES, describe_camera
 from lightdepth_runtime.pairs.lists.rows import format_row
 from lightdepth_runtime.parallel import Workers, worker_count
+from lightdepth_runtime.processes import OneProcess, Processes
 from lightdepth_runtime.sinks.open import encode_png
 from lightdepth_runtime.spec import Intrinsics
 
@@ -53,6 +54,7 @@ def write_pseudo_labels(
     most_disagreement: float = 0.1,
     focal_px: float | None = None,
     workers: int | None = 1,
+    processes: Processes | None = None,
     progress: Callable[[Sequence[ImageJob]], Iterable[ImageJob]] = iter,
 ) -> PseudoLabels:
     """Write `output/NAME_depth.png` for each image, and the pair list `output/train.txt`; images stay where they are.
@@ -67,6 +69,7 @@ def write_pseudo_labels(
         focal_px: the images' focal length in pixels; depth is scaled to it, and the list says it.
         workers: processes that read and write, while this one asks the teacher; None for as many as the cores and the
             number of images ask for.
+        processes: share the images with this one; the main one alone returns.
         progress: wraps the images to show progress.
 
     Raises:
@@ -80,25 +83,34 @@ def write_pseudo_labels(
         )
     jobs = plan_jobs(images, output)
     _claim(output, {"teacher": teacher.id, "most_disagreement": most_disagreement, "focal_px": focal_px})
-    lines, shares, sizes, failures = [], [], set(), []
-    with Workers(worker_count(workers, len(jobs))) as pool:
-        read = pool.map(partial(_read, output), jobs, name=_name)
-        predicted = (_predict(teacher, focal_px, seen) for _, seen in zip(progress(jobs), read, strict=True))
-        for written in pool.map(partial(_write, output, most_disagreement), predicted, name=_name):
-            if written.fault is not None:
-                failures.append(f"{written.job.path}: {written.fault}")
-                continue
-            sizes.add(written.size)
-            if written.share is not None:
-                shares.append(written.share)
-            lines.append(format_row(os.path.relpath(written.job.path, output.resolve()), _depth_name(written.job)))
-    if lines:
-        write_text(output / LIST_NAME, "\n".join([*_camera_line(focal_px, sizes), IN_MILLIMETRES, *lines]) + "\n")
+    processes = processes or OneProcess()
+    share = processes.share(jobs, "images", name=_depth_name)
+    with Workers(worker_count(workers, len(share))) as pool:
+        read = pool.map(partial(_read, output), share, name=_name)
+        predicted = _predict_all(teacher, focal_px, (seen for _, seen in zip(progress(share), read, strict=True)))
+        written = list(pool.map(partial(_write, output, most_disagreement), predicted, name=_name))
+    return _write_list(output, focal_px, [seen for part in processes.merge(written) for seen in part])
+
+
+def _write_list(output: Path, focal_px: float | None, written: Sequence[_Labelled]) -> PseudoLabels:
+    """List what is labelled.
+
+    Raises:
+        LightDepthError: images without a label.
+    """
+    labelled = [seen for seen in written if seen.fault is None]
+    rows = [format_row(os.path.relpath(seen.job.path, output.resolve()), _depth_name(seen.job)) for seen in labelled]
+    camera = _camera_line(focal_px, {seen.size for seen in labelled})
+    if rows:
+        write_text(output / LIST_NAME, "\n".join([*camera, IN_MILLIMETRES, *rows]) + "\n")
+    failures = [f"{seen.job.path}: {seen.fault}" for seen in written if seen.fault is not None]
     if failures:
         raise LightDepthError(
-            f"{len(failures)} of {len(jobs)} images have no label, the others are in {output}; the first: {failures[0]}"
+            f"{len(failures)} of {len(written)} images have no label, the others are in {output}; the first: "
+            f"{failures[0]}"
         )
-    return PseudoLabels(output / LIST_NAME, len(lines), len(shares), float(np.mean(shares)) if shares else 0.0)
+    shares = [seen.share for seen in labelled if seen.share is not None]
+    return PseudoLabels(output / LIST_NAME, len(rows), len(shares), float(np.mean(shares)) if shares else 0.0)
 
 
 def label_image(
@@ -170,15 +182,35 @@ def _read(output: Path, job: ImageJob) -> _Labelled:
     return _Labelled(job, (height, width), None if (output / _depth_name(job)).exists() else image)
 
 
-def _predict(teacher: Teacher, focal_px: float | None, seen: _Labelled) -> _Labelled:
-    """Ask the teacher, in the main process."""
-    if seen.image is None:
-        return seen
+def _predict_all(teacher: Teacher, focal_px: float | None, read: Iterable[_Labelled]) -> Iterator[_Labelled]:
+    """Ask the teacher, in the main process, for as many images at a time as it takes with their mirror images."""
+    most = max(1, teacher.batch_size // 2)
+    waiting: list[_Labelled] = []
+    for seen in read:
+        waiting.append(seen)
+        if len(waiting) == most:
+            yield from _predict(teacher, focal_px, waiting)
+            waiting = []
+    yield from _predict(teacher, focal_px, waiting)
+
+
+def _predict(teacher: Teacher, focal_px: float | None, waiting: Sequence[_Labelled]) -> list[_Labelled]:
+    """Predict images at once, or, where one of them is at fault, one by one."""
+    images = [image for seen in waiting if seen.image is not None for image in (seen.image, _mirror(seen.image))]
     try:
-        depths = teacher(seen.image), teacher(_mirror(seen.image))
-        return replace(seen, image=None, predicted=(*depths, _factor(teacher, focal_px, seen.size)))
+        depths = iter(teacher.predict_batch(images))
+        return [
+            seen
+            if seen.image is None
+            else replace(
+                seen, image=None, predicted=(next(depths), next(depths), _factor(teacher, focal_px, seen.size))
+            )
+            for seen in waiting
+        ]
     except LightDepthError as error:
-        return replace(seen, image=None, fault=str(error))
+        if len(waiting) == 1:
+            return [replace(waiting[0], image=None, fault=str(error))]
+        return [one for seen in waiting for one in _predict(teacher, focal_px, [seen])]
 
 
 def _write(output: Path, most_disagreement: float, seen: _Labelled) -> _Labelled:

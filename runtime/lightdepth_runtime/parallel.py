@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
@@ -132,9 +133,20 @@ def _prepare_worker() -> None:
     """Leave an interrupt to the process that hands out the work, and OpenCV in one thread: the workers are many."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     from .images.opencv import import_cv2
 
     import_cv2().setNumThreads(1)
+
+
+def _end_with_parent() -> None:
+    """End this worker when the process that started it is gone, even where that was killed and could say nothing."""
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _end(_signal: int, _frame: object) -> None:

@@ -124,6 +124,16 @@ def test_an_ended_worker_leaves_nothing_half_written(tmp_path):
     wait_until(lambda: not any(outputs.iterdir()))
 
 
+def test_workers_end_with_the_process_that_started_them(tmp_path):
+    script, outputs = tmp_path / "writes.py", tmp_path / "outputs"
+    script.write_text(WRITES)
+    outputs.mkdir()
+    process = start(script, outputs)
+    wait_until(lambda: len(list(outputs.iterdir())) == 2)
+    process.kill()  # it can't tell them
+    wait_until(lambda: not any(outputs.iterdir()))
+
+
 def test_two_maps_share_the_workers():
     with Workers(2) as pool:
         roots = pool.map(math.sqrt, (float(n) for n in range(30)))

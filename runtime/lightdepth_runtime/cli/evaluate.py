@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+from ..processes import Join, work_alone
 from .options import Data, DepthScale, Device, Json, Model, Split, Threads, Workers
 from .scoring import Align, Average, CropName, Focal, MaxDepth, ProtocolName, Sequence, Tta
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from ..evaluation.evaluate import EvalResult
     from ..evaluation.sequence import SequenceResult
 
-__all__ = ["eval_command", "tracker"]
+__all__ = ["eval_command", "make_eval_command", "tracker"]
 
 # What each metric is called in papers, and its unit.
 METRIC_LABELS = {
@@ -30,71 +31,86 @@ METRIC_LABELS = {
 }
 
 
-def eval_command(
-    data: Data,
-    model: Model = None,
-    split: Split = "test",
-    depth_scale: DepthScale = None,
-    protocol: ProtocolName = None,
-    crop: CropName = None,
-    max_depth: MaxDepth = None,
-    align: Align = "none",
-    average: Average = None,
-    focal: Focal = "off",
-    tta: Tta = False,
-    sequence: Sequence = False,
-    device: Device = "auto",
-    threads: Threads = None,
-    workers: Workers = None,
-    json: Json = None,
-) -> None:
-    """Score a model on RGB-D pairs with ground truth."""
-    from ..atomic import atomic_path, write_json
-    from ..estimator import DepthEstimator
-    from ..evaluation.evaluate import evaluate
-    from ..evaluation.protocol import ProtocolParts, choose_protocol
-    from ..evaluation.sequence import SequenceResult, evaluate_sequence
-    from ..evaluation.unit_suspects import warn_of_unit
-    from ..pairs import load_pairs
-    from ..parallel import worker_count
+def make_eval_command(join: Join) -> Callable[..., None]:
+    """Return the command, for the processes that `join` brings together."""
 
-    parts = ProtocolParts(align, tta, crop, max_depth, average, focal == "on")
-    pairs = load_pairs(data, split, unit=depth_scale)
-    for note in pairs.notes:
-        print(note)
-    # Reserving the file first tells of a folder that can't be written before the work is done.
-    reserve = atomic_path(json) if json else nullcontext()
-    with reserve as reserved, DepthEstimator.load(model, device, threads) as estimator:
-        range_m = estimator.spec.max_depth_m
-        chosen = choose_protocol(protocol, parts, packaging=pairs.packaging, range_m=range_m)
-        warn_of_unit(pairs, _warn, max_depth_m=chosen.max_depth_m)
-        progress = tracker("Evaluating", len(pairs))
-        if sequence:
-            result = evaluate_sequence(estimator, pairs, chosen, progress=progress)
-        else:
-            result = evaluate(
-                estimator,
-                pairs,
-                chosen,
-                model=estimator.describe(),
-                batch_size=estimator.batch_size,
-                workers=worker_count(workers, len(pairs)),
-                progress=progress,
-            )
-        if reserved:
-            write_json(reserved, result.to_dict())
-    _show_sequence(result) if isinstance(result, SequenceResult) else _show(result)
+    def eval_command(
+        data: Data,
+        model: Model = None,
+        split: Split = "test",
+        depth_scale: DepthScale = None,
+        protocol: ProtocolName = None,
+        crop: CropName = None,
+        max_depth: MaxDepth = None,
+        align: Align = "none",
+        average: Average = None,
+        focal: Focal = "off",
+        tta: Tta = False,
+        sequence: Sequence = False,
+        device: Device = "auto",
+        threads: Threads = None,
+        workers: Workers = None,
+        json: Json = None,
+    ) -> None:
+        """Score a model on RGB-D pairs with ground truth."""
+        from ..atomic import atomic_path, write_json
+        from ..errors import LightDepthError
+        from ..estimator import DepthEstimator
+        from ..evaluation.evaluate import evaluate
+        from ..evaluation.protocol import ProtocolParts, choose_protocol
+        from ..evaluation.sequence import SequenceResult, evaluate_sequence
+        from ..evaluation.unit_suspects import warn_of_unit
+        from ..pairs import load_pairs
+        from ..parallel import worker_count
+
+        parts = ProtocolParts(align, tta, crop, max_depth, average, focal == "on")
+        with join(device) as processes:
+            pairs = load_pairs(data, split, unit=depth_scale)
+            for note in pairs.notes:
+                print(note)
+            # Reserving the file first tells of a folder that can't be written before the work is done.
+            reserve = atomic_path(json) if json else nullcontext()
+            with reserve as reserved, DepthEstimator.load(model, device, threads) as estimator:
+                range_m = estimator.spec.max_depth_m
+                chosen = choose_protocol(protocol, parts, packaging=pairs.packaging, range_m=range_m)
+                warn_of_unit(pairs, _warn, max_depth_m=chosen.max_depth_m)
+                progress = tracker("Evaluating")
+                if sequence:
+                    if processes.count > 1:
+                        raise LightDepthError(
+                            "--sequence follows one video from frame to frame, in one process; leave the launcher out."
+                        )
+                    result = evaluate_sequence(estimator, pairs, chosen, progress=progress)
+                else:
+                    result = evaluate(
+                        estimator,
+                        pairs,
+                        chosen,
+                        model=estimator.describe(),
+                        batch_size=estimator.batch_size,
+                        workers=worker_count(workers, len(pairs) // processes.count),
+                        processes=processes,
+                        progress=progress,
+                    )
+                if reserved:
+                    write_json(reserved, result.to_dict())
+        _show_sequence(result) if isinstance(result, SequenceResult) else _show(result)
+
+    return eval_command
+
+
+eval_command = make_eval_command(work_alone)
 
 
 def _warn(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def tracker(label: str, total: int) -> Callable[[Any], Any]:  # Any: passes items of any type through
-    """Return a function that wraps items to show progress."""
+def tracker(label: str) -> Callable[[Any], Any]:  # Any: passes items of any type through
+    """Return a function that wraps a sequence to show progress."""
     from ..progress import track
 
-    return lambda items: track(items, label, total)
+    return lambda items: track(items, label, len(items))
 
 
 def _show(result: EvalResult) -> None:

@@ -14,6 +14,7 @@ from ..errors import LightDepthError
 from ..estimator import DepthEstimator
 from ..pairs import FrameData, Pair, PairSet
 from ..parallel import Workers
+from ..processes import OneProcess, Processes
 from .confidence import Confidence
 from .metrics import DepthMetrics
 from .protocol import Protocol
@@ -96,6 +97,7 @@ def evaluate(
     model: str,
     batch_size: int = 1,
     workers: int = 1,
+    processes: Processes | None = None,
     progress: Callable[[Sequence[Pair]], Iterable[Pair]] = iter,
 ) -> EvalResult:
     """Predict every pair once and average as the protocol says; pairs without a pixel that counts are left out.
@@ -106,6 +108,7 @@ def evaluate(
         batch_size: frames that a `DepthEstimator` is given at a time; more than one pays on a GPU.
         workers: processes that read and score, while this one predicts; with one, threads do it. The result is the
             same to the bit.
+        processes: share the pairs with this one; the main one alone returns.
         progress: wraps the pairs to show progress.
 
     Raises:
@@ -113,8 +116,13 @@ def evaluate(
             the image is named.
     """
     scorer = Scorer(protocol)
+    processes = processes or OneProcess()
+    share = processes.share(pairs.pairs, "pairs", name=_name)
     with Workers(workers) if workers > 1 else Workers(THREADS, threads=True) as pool:
-        score_pairs(predictor, pairs.pairs, scorer, pool, batch_size=batch_size, progress=progress)
+        score_pairs(predictor, share, scorer, pool, batch_size=batch_size, progress=progress)
+    scorer, *others = processes.merge(scorer)
+    for other in others:
+        scorer.merge(other)
     unknown = sum(focal_factor(predictor, pair, (1, 1)) is None for pair in pairs.pairs) if protocol.focal else 0
     return replace(summarise(scorer, pairs, model=model), focal_unknown=unknown)
 

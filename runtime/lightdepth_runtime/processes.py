@@ -1,0 +1,82 @@
+"""The processes that share one command: this one alone, unless a launcher started more."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol, TypeVar
+
+from .errors import LightDepthError
+
+__all__ = ["Join", "OneProcess", "Processes", "share_bounds", "work_alone"]
+
+Item = TypeVar("Item")
+Part = TypeVar("Part")
+
+
+class Processes(Protocol):
+    """What each of them knows: which share of a list is its own, and how the shares come together again."""
+
+    @property
+    def number(self) -> int:
+        """Which one this is; 0 is the main one, which alone prints and writes the result."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        ...
+
+    def share(self, items: Sequence[Item], kind: str, *, name: Callable[[Item], str] = str) -> Sequence[Item]:
+        """Return this process's items, consecutive ones. Every process calls it with the same list.
+
+        Args:
+            items: all of them.
+            kind: what they are, such as "pairs": an error says which ones a process was at.
+            name: tells an item from another; processes that see other items are refused.
+        """
+        ...
+
+    def merge(self, part: Part) -> list[Part]:
+        """Return what every process made of its share, in the list's order; the main one alone goes on after it."""
+        ...
+
+
+class OneProcess:
+    """A command that no launcher started."""
+
+    number = 0
+    count = 1
+
+    def share(self, items: Sequence[Item], kind: str, *, name: Callable[[Item], str] = str) -> Sequence[Item]:  # noqa: ARG002
+        """Return all items."""
+        return items
+
+    def merge(self, part: Part) -> list[Part]:
+        """Return the one part."""
+        return [part]
+
+
+# Joins the processes that a launcher started, given the device that each computes on; a context.
+Join = Callable[[str], AbstractContextManager[Processes]]
+
+
+def work_alone(_device: str) -> AbstractContextManager[Processes]:
+    """Refuse a launcher: its processes would each do the whole work.
+
+    Raises:
+        LightDepthError: WORLD_SIZE is set to more than 1.
+    """
+    count = os.environ.get("WORLD_SIZE") or "1"
+    if count != "1":
+        raise LightDepthError(
+            f"WORLD_SIZE says {count} processes, and this command works in one; start it without a launcher, or unset "
+            "WORLD_SIZE. `lightdepth eval`, of the package lightdepth, works in several."
+        )
+    return nullcontext(OneProcess())
+
+
+def share_bounds(items: int, number: int, count: int) -> tuple[int, int]:
+    """Return where the share of process `number` of `count` begins and ends; sizes differ by one at most."""
+    return items * number // count, items * (number + 1) // count
