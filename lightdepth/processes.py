@@ -97,12 +97,13 @@ class _Connected:
         self._reason: str | None = None  # why the work was interrupted
         try:
             torch.distributed.init_process_group("gloo", rank=number, world_size=count, timeout=STARTUP)
+            signal.signal(signal.SIGTERM, self._on_signal)  # not before: connecting can't be interrupted
+            torch.distributed.barrier()  # no work before each of them can tell of another's death
         except (RuntimeError, ValueError) as error:
             raise LightDepthError(
                 f"The {count} processes didn't come together ({str(error).splitlines()[0]}); start all of them, with "
                 "the same MASTER_ADDR and a free MASTER_PORT."
             ) from error
-        signal.signal(signal.SIGTERM, self._on_signal)  # not before: connecting can't be interrupted
         others = range(1, count) if number == 0 else (0,)
         self._watchers = [threading.Thread(target=self._watch, args=(other,), daemon=True) for other in others]
         for watcher in self._watchers:
@@ -210,6 +211,8 @@ class _Other(_Connected):
         """Send the part, wait until the main process is done, and end."""
         _send(0, _PART, pickle.dumps((self._shared, part)))
         self._watchers[0].join()
+        if self._reason is not None:
+            raise _Ended
         raise SystemExit(0)
 
     def __enter__(self) -> _Other:

@@ -197,6 +197,8 @@ def _predict_all(teacher: Teacher, focal_px: float | None, read: Iterable[_Label
 def _predict(teacher: Teacher, focal_px: float | None, waiting: Sequence[_Labelled]) -> list[_Labelled]:
     """Predict images at once, or, where one of them is at fault, one by one."""
     images = [image for seen in waiting if seen.image is not None for image in (seen.image, _mirror(seen.image))]
+    if not images:
+        return list(waiting)
     try:
         depths = iter(teacher.predict_batch(images))
         return [

@@ -20,13 +20,17 @@ class Ramp:
     source, kind, id = "ramp.onnx", "metric", "0" * 64
     intrinsics = Intrinsics(500.0, 500.0, 320.0, 240.0, 640, 480)
 
-    def __init__(self, bias=0.0):
-        self.bias, self.asked = bias, 0
+    def __init__(self, bias=0.0, batch_size=1):
+        self.bias, self.asked, self.batch_size, self.batches = bias, 0, batch_size, []
 
     def __call__(self, image):
         self.asked += 1
         columns = np.linspace(-1, 1, image.shape[1], dtype=np.float32)
         return (1 + image[..., 0] / np.float32(64)) * np.exp(self.bias * columns)
+
+    def predict_batch(self, images):
+        self.batches.append(len(images))
+        return [self(image) for image in images]
 
     def depth_factor(self, focal_px, height, width):
         return self.intrinsics.depth_factor(focal_px, height, width)
@@ -47,6 +51,17 @@ def test_labels_are_pairs_to_train_on_in_millimetres(photos, tmp_path):
     assert unit == "millimetres"
     np.testing.assert_allclose(frame.depth_m, 1 + frame.image[..., 0] / 64, atol=0.0006)
     assert len(list((tmp_path / "out").glob("*_depth.png"))) == len(pairs)
+
+
+def test_a_teacher_that_takes_batches_gets_images_with_their_mirror_images(photos, tmp_path):
+    one, many = Ramp(bias=0.02), Ramp(bias=0.02, batch_size=8)
+    write_pseudo_labels(one, [photos], tmp_path / "one")
+    labels = write_pseudo_labels(many, [photos], tmp_path / "many")
+    assert set(one.batches) == {2}
+    assert set(many.batches[:-1]) == {8}
+    assert sum(many.batches) == 2 * labels.images
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "many" / path.name).read_bytes()
 
 
 def test_pixels_of_which_the_mirror_image_says_otherwise_are_left_out():

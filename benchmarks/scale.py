@@ -1,0 +1,157 @@
+"""Two workers against one: whole commands in turns, with the seconds of the clock and of the processor.
+
+Usage: python benchmarks/scale.py --data DIR [--pairs N] [--repeats 5] [--json FILE]
+
+Each command runs on one core with `--workers 1`, then on two with `--workers 2`, and so on in turns. Processor seconds
+are those of the command and of every process that it started. They say what two idle cores would need at least: half of
+the sum, or all that the main process does, where that is more. A busy machine changes the clock, and hardly these.
+The same commands on one pair tell how long they take to start.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lightdepth_runtime.atomic import write_json
+from lightdepth_runtime.bench.machine import CpuWatch, describe_machine
+from lightdepth_runtime.pairs import load_pairs
+from lightdepth_runtime.pairs.file_pair import FilePair
+from lightdepth_runtime.pairs.rows import format_row
+
+SCHEMA = "lightdepth.scale/1"
+ADOPT_ORPHANS = 36  # prctl's PR_SET_CHILD_SUBREAPER: workers whose command has ended are this process's to wait for
+COMMANDS: dict[str, Callable[[Path, Path], list[str]]] = {
+    "data check": lambda data, out: ["data", "check", str(data), "--json", str(out / "check.json")],
+    "data pack": lambda data, out: ["data", "pack", str(data), "-o", str(out / "packed")],
+    "eval": lambda data, out: ["eval", "--data", str(data), "--split", "train", "--json", str(out / "eval.json")],
+    "pseudo-label": lambda data, out: ["pseudo-label", str(data), "-o", str(out / "labels")],
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run took, in seconds; `main_cpu_s` is the command's own process, `cpu_s` that and all workers."""
+
+    wall_s: float
+    cpu_s: float
+    main_cpu_s: float
+
+    def least_wall_s(self, cores: int) -> float:
+        """Return what idle cores need at least."""
+        return max(self.main_cpu_s, self.cpu_s / cores)
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Folder of pairs in files, with a split train.")],
+    pairs: Annotated[int, typer.Option(min=64, help="How many of them.")] = 512,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs of each command with each number of workers.")] = 5,
+    command: Annotated[list[str] | None, typer.Option(help="Measure only these commands.")] = None,
+    json: Annotated[Path | None, typer.Option()] = None,
+) -> None:
+    """Measure, print, write."""
+    ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1, 0, 0, 0)
+    watch = CpuWatch()
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:  # not in a /tmp that is memory
+        one, many = (_link_pairs(data, Path(folder) / name, count) for name, count in (("one", 1), ("many", pairs)))
+        rows = [measure(name, one, many, pairs, repeats) for name in command or COMMANDS]
+    if json:
+        result = {"pairs": pairs, "repeats": repeats, "commands": rows, "others_share_of_cpu": watch.others_share()}
+        write_json(json, {"schema": SCHEMA, **result, "machine": describe_machine().to_dict()})
+
+
+def measure(name: str, one: Path, many: Path, pairs: int, repeats: int) -> dict[str, Any]:  # Any: a JSON object
+    """Run a command in turns; say and return what it costs."""
+    startup = {workers: run(name, one, workers) for workers in (1, 2)}
+    runs: list[tuple[Cost, Cost]] = []
+    for _ in range(repeats):
+        alone, together = (run(name, many, workers) for workers in (1, 2))
+        runs.append((alone, together))
+        print(f"{name}: {alone.wall_s:.1f} s and {together.wall_s:.1f} s", file=sys.stderr)
+    result = {
+        "command": name,
+        "wall_ratio": _spread([alone.wall_s / together.wall_s for alone, together in runs]),
+        "cpu_ratio": _spread([alone.cpu_s / together.least_wall_s(2) for alone, together in runs]),
+        "pairs_per_s": {str(n + 1): _spread([pairs / costs[n].wall_s for costs in runs]) for n in (0, 1)},
+        "cpu_ms_per_pair": {
+            str(n + 1): _spread([1e3 * (costs[n].cpu_s - startup[n + 1].cpu_s) / pairs for costs in runs])
+            for n in (0, 1)
+        },
+        "startup": {str(workers): asdict(cost) for workers, cost in startup.items()},
+        "runs": [{"1": asdict(alone), "2": asdict(together)} for alone, together in runs],
+    }
+    wall, cpu, cost = result["wall_ratio"], result["cpu_ratio"], result["cpu_ms_per_pair"]["1"]
+    print(
+        f"{name}: {wall['median']:.2f} times as fast by the clock ({wall['least']:.2f} to {wall['most']:.2f}), "
+        f"{cpu['median']:.2f} by processor seconds ({cpu['least']:.2f} to {cpu['most']:.2f}); "
+        f"{cost['median']:.1f} ms a pair and core"
+    )
+    return result
+
+
+def run(name: str, data: Path, workers: int) -> Cost:
+    """Run a command on as many cores as workers, and wait for all that it started."""
+    cores = sorted(os.sched_getaffinity(0))[:workers]
+    with tempfile.TemporaryDirectory(dir=data.parent) as out:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        arguments = [*COMMANDS[name](data, Path(out)), "--workers", str(workers)]
+        begun = time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lightdepth", *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        )
+        _, status, own = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        wall_s = time.monotonic() - begun
+        _wait_for_orphans()
+        if process.returncode not in (0, 1):  # 1: what `data check` finds
+            raise SystemExit(f"{' '.join(arguments)} ended with {process.returncode}")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Cost(wall_s, cpu_s, own.ru_utime + own.ru_stime)
+
+
+def _wait_for_orphans() -> None:
+    try:
+        while True:
+            os.wait()
+    except ChildProcessError:
+        return
+
+
+def _link_pairs(data: Path, folder: Path, count: int) -> Path:
+    """Make a folder of some of the pairs, evenly spread: links, and a list of the split train."""
+    chosen = load_pairs(data, "train").spread(count).pairs
+    assert len(chosen) == count, f"{data} has only {len(chosen)} pairs"
+    rows = []
+    for pair in chosen:
+        assert isinstance(pair, FilePair), "the commands are measured on files"
+        links = [folder / pair.scene / path.name for path in (pair.color_path, pair.depth_path)]
+        links[0].parent.mkdir(parents=True, exist_ok=True)
+        for link, path in zip(links, (pair.color_path, pair.depth_path), strict=True):
+            link.symlink_to(path.resolve())
+        rows.append(format_row(*(str(link.relative_to(folder)) for link in links)))
+    (folder / "train.txt").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
+
+
+if __name__ == "__main__":
+    typer.run(main)

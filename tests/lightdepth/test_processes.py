@@ -1,0 +1,141 @@
+"""Processes of a launcher: together they give what one gives, and one that dies ends all with a sentence."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from lightdepth.processes import join_processes
+from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.processes import share_bounds, work_alone
+
+# Runs a command; the process of the rank given kills itself where it would write its second file.
+SCRIPT = """
+import os, signal, sys
+from lightdepth.cli import app
+from lightdepth.prepare import pack, pseudo_label
+
+pack.PAIRS_PER_SHARD = 1  # several shards of few pairs
+victim = int(sys.argv[1])
+if victim == int(os.environ.get("RANK", 0)):
+    def kill_at_second(function, calls=[]):
+        def call(*arguments):
+            calls.append(arguments)
+            if len(calls) == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments)
+        return call
+    pack._write_shard = kill_at_second(pack._write_shard)
+    pseudo_label.write_bytes = kill_at_second(pseudo_label.write_bytes)
+del sys.argv[1]
+app.main()
+"""
+
+
+def run(folder, command, *, processes=1, victim=-1):
+    """Run a command in a folder, under torchrun where there are several processes."""
+    (folder / "command.py").write_text(SCRIPT)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)] * (processes > 1)
+    command = [sys.executable, *launcher, "command.py", str(victim), *command]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=180)
+
+
+def files(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+EVAL = ["eval", "--data", "DATA", "--split", "train", "--json", "out/eval.json"]
+LABEL = ["pseudo-label", "DATA", "-o", "out/labels"]
+PACK = ["data", "pack", "DATA", "-o", "out/packed"]
+CHECK = ["data", "check", "DATA", "--json", "out/check.json", "--sheet", "out/sheet.png"]
+
+
+def with_data(command, data):
+    return [str(data) if word == "DATA" else word for word in command]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [EVAL, LABEL, PACK, CHECK], ids=" ".join)
+def test_processes_of_torchrun_give_what_one_gives(tum, tmp_path, command):
+    made = {}
+    for processes in (1, 2, 4):
+        folder = tmp_path / str(processes)
+        (folder / "out").mkdir(parents=True)
+        done = run(folder, with_data(command, tum), processes=processes)
+        assert "Error" not in done.stdout
+        made[processes] = {"printed": done.stdout, **files(folder / "out")}  # the main process alone speaks
+    if command is EVAL:
+        scores = {processes: json.loads(result.pop("eval.json")) for processes, result in made.items()}
+        for processes in (2, 4):
+            for one, several in zip(scores[1]["depth_ranges"], scores[processes].pop("depth_ranges"), strict=True):
+                assert several == pytest.approx(one, abs=1e-9)
+            sigma = scores[processes].pop("confidence")
+            assert sigma == pytest.approx(scores[1]["confidence"], abs=1e-9)
+            assert scores[processes].items() <= scores[1].items()
+    assert len(made[1]) > (command is not EVAL)
+    assert made[2] == made[1]
+    assert made[4] == made[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "victim", "told"),
+    [(LABEL, 1, "(rank 1) died. Its share was images 4 to 6 of 6."), (PACK, 0, "main process of 2 (rank 0) died.")],
+    ids=["pseudo-label", "pack"],
+)
+def test_a_killed_process_ends_the_command_and_a_repeated_one_keeps_what_is_whole(tum, tmp_path, command, victim, told):
+    command = with_data(command, tum)
+    done = run(tmp_path, command, processes=2, victim=victim)
+    assert done.returncode != 0
+    (sentence,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert told in sentence
+    left = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*") if path.suffix in (".png", ".bin")}
+    assert left
+    done = run(tmp_path, command, processes=2)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert {path: path.stat().st_mtime_ns for path in left} == left
+    again = files(tmp_path / "out")
+    assert run(tmp_path, [*command[:-1], "one/out"]).returncode == 0
+    assert list(again.values()) == list(files(tmp_path / "one" / "out").values())
+
+
+@pytest.mark.slow
+def test_a_fault_of_one_process_ends_all_with_one_sentence(tum_copy, tmp_path):
+    last = (tum_copy / "train.txt").read_text().split()[-2]
+    (tum_copy / last).write_bytes((tum_copy / last).read_bytes()[:3000])
+    command = ["eval", "--data", str(tum_copy), "--split", "train", "--json", "eval.json"]
+    done = run(tmp_path, command, processes=2)
+    assert done.returncode == 1
+    (sentence,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert os.path.basename(last) in sentence  # noqa: PTH119
+    assert not (tmp_path / "eval.json").exists()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 20])
+def test_shares_are_consecutive_and_even(count):
+    bounds = [share_bounds(10, number, count) for number in range(count)]
+    assert [place for start, end in bounds for place in range(start, end)] == list(range(10))
+    sizes = [end - start for start, end in bounds]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_a_launcher_that_sets_only_a_part_is_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    monkeypatch.delenv("MASTER_PORT", raising=False)
+    with pytest.raises(LightDepthError, match=r"2 processes.*MASTER_ADDR and MASTER_PORT.*torchrun"), join_processes():
+        pass
+
+
+def test_a_command_that_works_alone_refuses_a_launcher(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(LightDepthError, match="WORLD_SIZE"), work_alone("cpu"):
+        pass
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    with work_alone("cpu") as processes:
+        assert list(processes.share([1, 2], "numbers")) == [1, 2]
+        assert processes.merge("part") == ["part"]
