@@ -29,7 +29,7 @@ from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.bench.machine import CpuWatch, describe_machine
 from lightdepth_runtime.pairs import load_pairs
 from lightdepth_runtime.pairs.file_pair import FilePair
-from lightdepth_runtime.pairs.rows import format_row
+from lightdepth_runtime.pairs.lists.rows import format_row
 
 SCHEMA = "lightdepth.scale/1"
 ADOPT_ORPHANS = 36  # prctl's PR_SET_CHILD_SUBREAPER: workers whose command has ended are this process's to wait for
