@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 from lightdepth_runtime.bench.bench import BenchResult
 from lightdepth_runtime.bench.run import BenchOptions, plan_rows, run_bench
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.models import find_model, shipped_models
+from lightdepth_runtime.models import find_model
 from lightdepth_runtime.spec import Precision
-
-from .config import PRESETS
 
 __all__ = ["Against", "bench_models", "export_for_timing", "export_untrained"]
 
@@ -46,8 +44,7 @@ def bench_models(
     """Time models and a baseline side by side: checkpoints are exported to FP32 ONNX, but for the device `torch`.
 
     Args:
-        models: what `find_model` takes; a network's preset (resnet18) stands for one with random weights, timed for
-            its latency. None stands for lite0 and resnet18.
+        models: what `find_model` takes. None stands for lite0 and resnet18.
         frame: uint8 RGB (H, W, 3).
         against: a baseline; it becomes the first row, which ratios compare with. Where a model is FP16, the baseline
             stands there in FP16 too: ratios compare within a precision.
@@ -65,10 +62,7 @@ def bench_models(
         _baseline_name(against)  # before anything is loaded
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lightdepth-")))
-        files: list[Path] = []
-        for number, model in enumerate(models or ["lite0", "resnet18"]):
-            path = None if model in shipped_models() else _untrained_preset(model, folder / str(number), say)
-            files.append(path or find_model(model, also=PRESETS))
+        files = [find_model(model) for model in models or ["lite0", "resnet18"]]
         rows: list[tuple[Path, str]] = []
         if against is not None:
             for exported in _export_baseline(stack, against, frame, say, half=any(map(_is_fp16, files))):
@@ -136,14 +130,6 @@ def _is_fp16(path: Path) -> bool:
     if path.suffix == ".engine":
         return read_engine_sidecar(path).precision == "fp16"
     return path.suffix == ".onnx" and not is_baseline(path) and spec_of(load_onnx(path), str(path)).precision == "fp16"
-
-
-def _untrained_preset(name: str, folder: Path, say: Say) -> Path | None:
-    """Export a preset with random weights; None where the name is no preset's, or something of that name is here."""
-    if name not in PRESETS or Path(name).exists():
-        return None
-    say(f"{name} is timed with random weights, for its latency alone.")
-    return export_untrained(name, folder)
 
 
 def export_untrained(preset: str, folder: Path) -> Path:

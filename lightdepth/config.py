@@ -49,6 +49,8 @@ FINETUNE: dict[str, Any] = {  # Any: values of the config's fields
     "zoom_max": 1.0,
 }
 
+FOLLOWING = {*PRESETS["resnet18"], "confidence"}  # keys that `model` or `start_from` decide where they are null
+
 HEAD = """\
 # LightDepth's training configuration: every key with its default.
 # `lightdepth train` reads ./config.yaml, or --config FILE; --set key=value changes one key for one run.
@@ -88,7 +90,7 @@ class TrainConfig(BaseModel):
     encoder_weights_partial: bool = False
     """Take an encoder_weights file that lacks tensors. Those are named and start random."""
     start_from: str | None = None
-    """Checkpoint to fine-tune: a file, a run's folder or lite0; it says the network. null: encoder_weights."""
+    """Checkpoint to fine-tune: a file, a run's folder or lite0. It decides the network. null: encoder_weights."""
     preset: Literal["finetune"] | None = None
     """Settings for small data: finetune (docs/own-data.md names its keys). null: none."""
     start_share: Share = 0.0
@@ -100,7 +102,7 @@ class TrainConfig(BaseModel):
     output: Literal["exp", "softplus", "relu"] = "exp"
     """Output activation: exp (log depth), softplus, or relu (the original report's)."""
     confidence: bool = False
-    """Predict sigma too, the network's estimate of its own relative error."""
+    """Predict sigma too, the network's estimate of its own relative error. null: as start_from does, else false."""
     image_height: Count = 480
     """Input height in pixels, divisible by 32. null: 480; lite0: 192."""
     image_width: Count = 640
@@ -201,7 +203,8 @@ class TrainConfig(BaseModel):
         if not isinstance(values, dict):
             return values
         brought = _brought(values)
-        preset = {**PRESETS.get(str(values.get("model") or brought.get("model", "resnet18")), {}), **brought}
+        model = values.get("model") or brought.get("model", "resnet18")
+        preset = {"confidence": False, **PRESETS.get(str(model), {}), **brought}
         given = {key: value for key, value in values.items() if value is not None or key not in preset}
         return {**preset, **given}
 
@@ -261,13 +264,13 @@ def describe_config(config: TrainConfig | None = None) -> str:
     """Return a config as YAML with every key, its value and its help.
 
     Args:
-        config: None for the defaults; keys that follow from `model` are then null.
+        config: None for the defaults; keys that follow from `model` or `start_from` are then null.
     """
     lines = [HEAD] if config is None else []
     for key, field in TrainConfig.model_fields.items():
         if key in SECTIONS:
             lines.append(f"\n# {SECTIONS[key]}")
-        value = getattr(config, key) if config else None if key in PRESETS["resnet18"] else field.default
+        value = getattr(config, key) if config else None if key in FOLLOWING else field.default
         text = value if isinstance(value, str) else json.dumps(value)
         if isinstance(value, str) and yaml.safe_load(value) != value:
             text = json.dumps(value)

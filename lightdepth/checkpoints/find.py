@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from lightdepth_runtime.errors import LightDepthError, nearest
-from lightdepth_runtime.models.find import BEST
+from lightdepth_runtime.models.find import BEST, shipped_models
 
 __all__ = ["CONFIG_KEY", "SHIPPED_FOLDER", "find_checkpoint", "network_of"]
 
 CONFIG_KEY = "lightdepth_config"
 SHIPPED_FOLDER = Path(__file__).parent
 # What a checkpoint decides of a run that starts from it.
-_NETWORK_KEYS = ("model", "encoder", "decoder_channels", "output", "image_height", "image_width")
+_NETWORK_KEYS = ("model", "encoder", "decoder_channels", "output", "confidence", "image_height", "image_width")
 _LARGEST_HEADER = 100_000_000  # bytes, as the safetensors format allows
 
 
@@ -38,6 +38,10 @@ def find_checkpoint(name: Path | str) -> Path:
         return shipped[str(name)]
     if path.is_dir():
         raise LightDepthError(f"The folder {path} holds no {BEST}; name a training run that has finished an epoch.")
+    if str(name) in shipped_models():
+        raise LightDepthError(
+            f"{name} ships as an ONNX file alone, without a checkpoint; the shipped checkpoints are: {', '.join(shipped)}."
+        )
     names = ", ".join(shipped) or "none in this version"
     raise LightDepthError(
         f"No checkpoint at {path}; name a .safetensors file, a training run's folder, or a shipped model ({names})"

@@ -28,9 +28,13 @@ def demo_command(output: Output = None) -> None:
         result = run_demo(folder, say=print)
     print_table(demo_scores(result))
     print(f"Report: {folder / 'report.md'}\n\nGo on with:")
-    print("  lightdepth infer PHOTO.jpg                      depth of your own photo, by the shipped model")
-    print("  lightdepth train --data DIR --model lite0       a network for your own RGB-D recordings")
-    print(f"  lightdepth export {result.folder.path} --int8   more forms of the network just trained")
+    ways = {
+        "lightdepth infer PHOTO.jpg": "depth of your own photo, by the shipped model",
+        "lightdepth train --data DIR --start-from lite0": "the shipped model, fine-tuned to your RGB-D recordings",
+        f"lightdepth export {result.folder.path} --int8": "more forms of the network just trained",
+    }
+    for command, what in ways.items():
+        print(f"  {command:{max(map(len, ways))}}   {what}")
 
 
 app = make_app("Metric depth from one image: prepare data, train, evaluate, export and run a small network.")

@@ -104,8 +104,9 @@ def from_bag_command(
         Clock,
         option(
             DATA,
-            help="The time of an image: its header's stamp, or when it was recorded. Default: auto, the header's "
-            "unless stamps are unset or repeated.",
+            metavar="CLOCK",
+            help="Time of an image: its header's stamp (header) or when it was recorded (recorded). auto takes the "
+            "stamp unless stamps are unset or repeated.",
         ),
     ] = "auto",
     depth_scale: DepthScale = None,
@@ -138,7 +139,12 @@ def pseudo_label_command(
     ] = None,
     most_disagreement: Annotated[
         float,
-        option(DATA, min=0, help="Keep a pixel where its depth and the mirrored image's differ by at most this share."),
+        option(
+            DATA,
+            min=0,
+            metavar="SHARE",
+            help="Keep a pixel where its depth and the mirrored image's differ by at most this share.",
+        ),
     ] = 0.1,
 ) -> None:
     """Label images without depth with a model's depth, as a pair list to train on."""

@@ -36,7 +36,7 @@ BenchModels = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="MODEL",
-        help=f"{MODEL_HELP} resnet18 is timed untrained. Ratios compare with the first. Default: lite0 and resnet18.",
+        help=f"{MODEL_HELP} Ratios compare with the first. Default: lite0 and resnet18.",
     ),
 ]
 Against = Annotated[
@@ -57,7 +57,8 @@ def _key(*names: str, **more: Any) -> Any:  # Any: what `typer.Option` takes and
     """Declare an option that sets the key of its name; its help is the key's."""
     field = TrainConfig.model_fields[names[0].removeprefix("--").replace("-", "_")]
     default = f" Default: {field.default}." if field.default is not None else " Default: none."
-    return option(TRAINING, *names, help=f"{field.description}{default}", **more)
+    said, _, _ = str(field.description).partition(" null:")  # of the file's notation
+    return option(TRAINING, *names, help=f"{said}{default}", **more)
 
 
 Epochs = Annotated[int | None, _key("--epochs", min=1, metavar="N")]

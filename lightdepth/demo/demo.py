@@ -62,22 +62,21 @@ def run_demo(output: Path, *, say: Say = lambda _: None) -> DemoResult:
     say("3/5 Exporting to ONNX in FP32 and FP16, compared with PyTorch on the test pairs")
     export = export_checkpoint(folder.best, output / "demo.onnx", options=ExportOptions(fp16=True), say=say)
     say("4/5 Scoring the checkpoint and the ONNX file, writing depth maps")
-    for label, model in (
-        ("trained, PyTorch", folder.best),
-        ("trained, ONNX FP32", export.fp32),
-        ("lite0, as shipped", "lite0"),
-    ):
-        with DepthEstimator.load(model, device="cpu") as estimator:
-            scores.append(_score(estimator, test, label))
+    with DepthEstimator.load(folder.best, device="cpu") as estimator:
+        scores.append(_score(estimator, test, "trained, PyTorch"))
     with DepthEstimator.load(export.fp32, device="cpu") as estimator:
+        scores.append(_score(estimator, test, "trained, ONNX FP32"))
         _draw(estimator, test, output)
+    with DepthEstimator.load(device="cpu") as estimator:
+        scores.append(_score(estimator, test, "lite0, as shipped"))
+        shipped_training_data = estimator.spec.training_data
     say("5/5 Timing beside Depth Anything V2 Small (its architecture, random weights)")
     bench = _bench(export.fp32, test, say)
     write_json(output / "bench.json", bench.to_dict())
     for score in scores:
         name = score.model.replace(", ", "-").replace(" ", "-").lower()
         write_json(output / "eval" / f"{name}.json", score.to_dict())
-    result = DemoResult(folder, tuple(scores), export, bench)
+    result = DemoResult(folder, tuple(scores), export, bench, shipped_training_data)
     write_report(result, output / "report.md")
     return result
 

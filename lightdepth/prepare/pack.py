@@ -41,8 +41,8 @@ class Packed:
     def line(self) -> str:
         """Say it in one line."""
         return (
-            f"{self.pairs} pairs in {self.shards} shards, {self.size_bytes / 1e9:.2f} GB "
-            f"({self.kept_shards} shards were there and whole)"
+            f"{self.pairs} pairs in {self.shards} shard{'s' * (self.shards != 1)}, {self.size_bytes / 1e9:.2f} GB "
+            f"({self.kept_shards} of them there before, and whole)"
         )
 
 

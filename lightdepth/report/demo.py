@@ -25,23 +25,30 @@ class DemoResult:
     scores: tuple[EvalResult, ...]
     export: ExportResult
     bench: BenchResult
+    shipped_training_data: str  # what the spec of the shipped model says
 
 
 def write_report(result: DemoResult, path: Path) -> Path:
     """Write the report and return its path."""
-    write_text(path, "\n\n".join([_head(), _accuracy(result), _parity(result), _bench(result), _next(result)]) + "\n")
+    write_text(
+        path,
+        "\n\n".join(
+            [_head(result.shipped_training_data), _accuracy(result), _parity(result), _bench(result), _next(result)]
+        )
+        + "\n",
+    )
     return path
 
 
-def _head() -> str:
+def _head(shipped_training_data: str) -> str:
     return (
         "# LightDepth demo\n"
         f"Machine: {describe_machine().describe()}\n\n"
         "![Input, ground truth, prediction and error, in metres](panels.png)\n\n"
         "A ResNet18 U-Net was trained from random weights for about a minute on 28 RGB-D pairs of two rooms and scored "
         "on 8 later frames of the same rooms (TUM RGB-D, Sturm et al., IROS 2012, CC BY 4.0). This shows that every "
-        "step works; it says nothing about accuracy in other rooms. The shipped model `lite0` was never trained on "
-        "these rooms or this camera."
+        "step works; it says nothing about accuracy in other rooms. The shipped model `lite0` was trained on "
+        f"{shipped_training_data}. Where that names these recordings, it has seen other frames of them."
     )
 
 

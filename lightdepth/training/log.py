@@ -38,8 +38,15 @@ def log_epoch(folder: RunFolder, row: Mapping[str, float], board: SummaryWriter,
     )
     say(
         f"epoch {int(row['epoch'])}/{epochs}: loss {row['loss']:.4f}, {scores}"
-        f"{row['images_per_s']:.1f} images/s, {_lost(row)}{left_s / 60:.0f} min left"
+        f"{row['images_per_s']:.1f} images/s, {_lost(row)}{_left(left_s)}"
     )
+
+
+def _left(seconds: float) -> str:
+    """Say how long the epochs that are left will take."""
+    if seconds == 0:
+        return "done"
+    return f"{seconds / 60:.0f} min left" if seconds >= 60 else f"{seconds:.0f} s left"
 
 
 def draw_validation(predictor: Predictor, validation: PairSet) -> NDArray[np.uint8]:

@@ -272,7 +272,7 @@ class _Training:
         def status() -> str:
             rate = images * self.accelerator.num_processes / max(time.monotonic() - started, 1e-9)
             overflows = self.progress.overflows
-            return f"{rate:.1f} images/s loss {_mean(losses):.4f}" + (f" {overflows} overflows" if overflows else "")
+            return f"{rate:.1f} images/s, loss {_mean(losses):.4f}" + (f", {overflows} overflows" if overflows else "")
 
         batches: Iterable[Sample] = receive(self.loader, self.accelerator.device)
         if self.accelerator.is_main_process:

@@ -11,6 +11,6 @@ class LightDepthError(Exception):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return `; did you mean 'x'?` for an error's text, or an empty string where no known word is close."""
+    """Return ` (did you mean 'x'?)` for an error's text, or an empty string where no known word is close."""
     matches = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
+    return f" (did you mean {matches[0]!r}?)" if matches else ""

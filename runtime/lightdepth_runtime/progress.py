@@ -51,7 +51,7 @@ def _bar(items: Iterable[T], label: str, total: int, status: Callable[[], str]) 
         for done, item in enumerate(items, 1):
             yield item
             rate = done / max(time.monotonic() - start, 1e-9)
-            progress.update(task, advance=1, status=status() or f"{rate:.1f} a second")
+            progress.update(task, advance=1, status=status() or _rate(rate))
 
 
 def _lines(items: Iterable[T], label: str, total: int, status: Callable[[], str]) -> Iterator[T]:
@@ -63,6 +63,11 @@ def _lines(items: Iterable[T], label: str, total: int, status: Callable[[], str]
         if now - last >= LINE_INTERVAL_S and done < total:
             rate = done / (now - start)
             left_s = (total - done) / rate
-            told = status() or f"{rate:.1f} a second"
-            print(f"{label}: {done}/{total}, {left_s:.0f} s left {told}", file=sys.stderr)
+            told = status() or _rate(rate)
+            print(f"{label}: {done}/{total}, {left_s:.0f} s left, {told}", file=sys.stderr)
             last = now
+
+
+def _rate(per_second: float) -> str:
+    """Say a rate in the unit in which it is over one."""
+    return f"{per_second:.1f} a second" if per_second >= 1 else f"{1 / per_second:.1f} s each"

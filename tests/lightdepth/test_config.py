@@ -84,7 +84,7 @@ def test_a_number_that_yaml_takes_for_text_is_read_in_the_file_too(tmp_path):
 
 
 def test_an_unknown_key_names_the_nearest(tmp_path):
-    expected = "Unknown config key 'learnin_rate'; did you mean 'learning_rate'?."
+    expected = "Unknown config key 'learnin_rate' (did you mean 'learning_rate'?)."
     assert refusal("learnin_rate=1") == expected
     assert refusal(text="learnin_rate: 1", tmp_path=tmp_path) == expected
     assert refusal("xyzzy=1") == "Unknown config key 'xyzzy'."

@@ -5,7 +5,7 @@ import torch
 
 from lightdepth.checkpoints.checkpoint import build_model, load_checkpoint, save_checkpoint
 from lightdepth.checkpoints.find import find_checkpoint
-from lightdepth.config import TrainConfig, load_config
+from lightdepth.config import TrainConfig, describe_config, load_config
 from lightdepth.network.model import freeze_statistics
 from lightdepth.training.average import WeightAverage
 from lightdepth.training.train import train
@@ -113,3 +113,16 @@ def test_training_mode_ends_the_freeze():
     freeze_statistics(network)
     assert not network[0].training
     assert network.train()[0].training
+
+
+def test_a_run_that_starts_from_the_shipped_model_keeps_its_sigma(tmp_path):
+    assert load_config(None, ["start_from=lite0"]).confidence
+    assert not load_config(None, ["start_from=lite0", "confidence=false"]).confidence
+    (tmp_path / "config.yaml").write_text(describe_config())
+    assert load_config(tmp_path / "config.yaml", ["start_from=lite0"]).confidence
+    assert not load_config(tmp_path / "config.yaml").confidence
+
+
+def test_a_shipped_model_without_a_checkpoint_says_so():
+    with pytest.raises(LightDepthError, match="resnet18 ships as an ONNX file alone.*lite0"):
+        find_checkpoint("resnet18")

@@ -45,7 +45,7 @@ class SigmaFit:
 
     def describe(self) -> str:
         """Say in a few words what became of the 95 % interval."""
-        text = f"the 95 % interval holds {self.coverage_before:.1%} before, {self.coverage_after:.1%} after"
+        text = f"the 95 % interval holds {100 * self.coverage_before:.1f} % before, {100 * self.coverage_after:.1f} % after"
         if self.kept_before:
             text = f"{text} (sigma keeps its factor: no other came nearer)"
         if self.median > MAX_SIGMA:

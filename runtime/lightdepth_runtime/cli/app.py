@@ -20,8 +20,8 @@ __all__ = ["Command", "add_command", "app", "main", "make_app", "run_app"]
 DEBUG = "--debug"
 
 
-class _PlainFlags:
-    """Shows flags without a type in the help: they take no value."""
+class _PlainTypes:
+    """Shows no type in the help of flags, which take no value, and of arguments, whose name says what they are."""
 
     def get_params(self, ctx: Any) -> list[Any]:  # Any: Typer's context and parameters, whose home moves by version
         """Return the parameters."""
@@ -29,14 +29,16 @@ class _PlainFlags:
         for param in params:
             if getattr(param, "is_flag", False) and param.metavar is None:
                 param.metavar = ""
+            elif param.param_type_name == "argument":
+                param.display_type_rich = lambda ctx: None
         return params
 
 
-class Command(_PlainFlags, TyperCommand):
+class Command(_PlainTypes, TyperCommand):
     """A command."""
 
 
-class Group(_PlainFlags, TyperGroup):
+class Group(_PlainTypes, TyperGroup):
     """A group of commands; groups inside it come before its commands, as data comes before training."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # Any: as above

@@ -137,11 +137,11 @@ def _show(result: EvalResult) -> None:
     if result.confidence:
         sure = result.confidence
         console.print(
-            f"Sigma     the least certain 20 % of the pixels hold {sure.worst_20_share:.0%} of the squared error; the "
+            f"Sigma     the least certain 20 % of the pixels hold {100 * sure.worst_20_share:.0f} % of the squared error; the "
             f"others' RMSE is {sure.rmse_best_80_m:.4f} m; AUSE {sure.ause_m:.4f} m"
         )
         console.print(
-            f"Coverage  {sure.coverage_68:.1%} in the 68 % interval, {sure.coverage_95:.1%} in the 95 % interval"
+            f"Coverage  {100 * sure.coverage_68:.1f} % in the 68 % interval, {100 * sure.coverage_95:.1f} % in the 95 % interval"
         )
     console.print(f"Intervals: {result.scores.resampled} drawn anew, {RESAMPLES} times")
 

@@ -34,7 +34,7 @@ def find_model(model: Path | str | None = None, *, also: Iterable[str] = ()) -> 
             raise LightDepthError("This version ships no model; name a .onnx, .engine or .safetensors file.")
         return SHIPPED_MODEL
     path, shipped = Path(model), shipped_models()
-    names = [*shipped, *also]
+    names = list(dict.fromkeys([*shipped, *also]))
     if path.is_file():
         return path
     if (path / BEST).is_file():

@@ -82,7 +82,7 @@ def test_a_timm_tag_chooses_among_pretrained_weights():
 
 
 def test_an_unknown_encoder_names_the_nearest():
-    assert "timm has no encoder 'resnet81'; did you mean 'resnet" in refusal("resnet81", "none")
+    assert "timm has no encoder 'resnet81' (did you mean 'resnet" in refusal("resnet81", "none")
 
 
 def test_an_encoder_of_other_scales_is_refused_with_both():

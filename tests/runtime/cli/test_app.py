@@ -227,3 +227,12 @@ def test_a_missing_package_is_named_with_its_install_command(missing, package, m
     assert result.returncode == 1
     assert f"pip install {package}" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_help_names_arguments_without_types_and_no_default_twice(run):
+    for command in ("infer", "eval", "bench", "calibrate"):
+        code, out, _ = run(command, "--help")
+        assert code == 0
+        assert "<" not in out, "types of Python's are no words of the user's"
+        blocks = out.replace("│", " ").split(" --")
+        assert not [block for block in blocks if "Default: " in block and "[default: " in block]

@@ -34,3 +34,10 @@ def test_a_model_that_is_not_there_names_the_nearest(tmp_path):
     (tmp_path / "data").mkdir()
     with pytest.raises(LightDepthError, match=r"data holds no best\.safetensors"):
         find_model("data")
+
+
+def test_a_name_that_is_shipped_and_taken_for_another_reason_is_listed_once():
+    with pytest.raises(LightDepthError) as caught:
+        find_model("absent.onnx", also=["resnet18", "another"])
+    assert str(caught.value).count("resnet18") == 1
+    assert "another" in str(caught.value)
