@@ -182,9 +182,7 @@ FromFloor = Annotated[
 ]
 Tilt = Annotated[
     float,
-    option(
-        CAMERA, "--tilt", metavar="DEGREES", help="How far the camera looks down, with --camera-height. Default: 0."
-    ),
+    option(CAMERA, "--tilt", metavar="DEGREES", help="How far the camera looks down, with --camera-height."),
 ]
 Roll = Annotated[
     float,
@@ -192,7 +190,7 @@ Roll = Annotated[
         CAMERA,
         "--roll",
         metavar="DEGREES",
-        help="How much lower the camera's right side hangs, with --camera-height. Default: 0.",
+        help="How much lower the camera's right side hangs, with --camera-height.",
     ),
 ]
 
