@@ -86,10 +86,12 @@ def weights_of(pairs: Sequence[Pair]) -> list[float]:
 def _factor(pairs: PairSet, own: Intrinsics | None, camera: Intrinsics | None) -> float:
     """Return what depth through a set's camera is multiplied by to be that of the main set's."""
     if camera is None or own is None:
-        which = "The main data set" if camera is None else str(pairs.root)
+        which, way = str(pairs.root), "add a line `# intrinsics: fx fy cx cy width height` to its list"
+        if camera is None:
+            which, way = "The main data set", "set `intrinsics` to [fx, fy, cx, cy, width, height]"
         raise LightDepthError(
-            f"{which} doesn't tell its camera, and canonical_focal brings all sets to one focal length; add a line "
-            "`# intrinsics: fx fy cx cy width height` to its list, or set canonical_focal to false."
+            f"{which} doesn't tell its camera, which canonical_focal needs to bring all sets to one focal length; "
+            f"{way}, or set canonical_focal to false."
         )
     return scale_to(camera, own)
 

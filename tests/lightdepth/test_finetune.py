@@ -124,5 +124,5 @@ def test_a_run_that_starts_from_the_shipped_model_keeps_its_sigma(tmp_path):
 
 
 def test_a_shipped_model_without_a_checkpoint_says_so():
-    with pytest.raises(LightDepthError, match="resnet18 ships as an ONNX file alone.*lite0"):
+    with pytest.raises(LightDepthError, match=r"resnet18 ships as an ONNX file alone.*lite0"):
         find_checkpoint("resnet18")
