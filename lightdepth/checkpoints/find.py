@@ -40,7 +40,7 @@ def find_checkpoint(name: Path | str) -> Path:
         raise LightDepthError(f"The folder {path} holds no {BEST}; name a training run that has finished an epoch.")
     if str(name) in shipped_models():
         raise LightDepthError(
-            f"{name} ships as an ONNX file alone, without a checkpoint; the shipped checkpoints are: {', '.join(shipped)}."
+            f"{name} ships as an ONNX file alone, without a checkpoint; checkpoints that ship: {', '.join(shipped)}."
         )
     names = ", ".join(shipped) or "none in this version"
     raise LightDepthError(

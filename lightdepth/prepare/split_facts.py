@@ -41,8 +41,9 @@ class SplitFacts:
         sizes = ", ".join(f"{size} ({count})" for size, count in self.sizes.items())
         bits = ", ".join(f"{bits}-bit ({count})" for bits, count in self.bits.items())
         focal = f", focal length {self.focal_px[0]:.1f}, {self.focal_px[1]:.1f} px" if self.focal_px else ""
+        scenes = f"{self.scenes} scene{'s' * (self.scenes != 1)}"
         return (
-            f"{self.split}: {self.packaging}, {self.read} of {self.pairs} pairs read, {self.scenes} scene{'s' * (self.scenes != 1)}, {sizes}, "
+            f"{self.split}: {self.packaging}, {self.read} of {self.pairs} pairs read, {scenes}, {sizes}, "
             f"depth {bits or 'as stored'} {self.depth_unit}, "
             f"median {self.median_m:.2f} m ({self.least_m:.2f} to {self.most_m:.2f}), "
             f"holes {self.holes:.1%}, saturated {self.saturated_depth:.1%}, "

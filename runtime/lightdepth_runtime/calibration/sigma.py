@@ -45,7 +45,8 @@ class SigmaFit:
 
     def describe(self) -> str:
         """Say in a few words what became of the 95 % interval."""
-        text = f"the 95 % interval holds {100 * self.coverage_before:.1f} % before, {100 * self.coverage_after:.1f} % after"
+        before, after = 100 * self.coverage_before, 100 * self.coverage_after
+        text = f"the 95 % interval holds {before:.1f} % before, {after:.1f} % after"
         if self.kept_before:
             text = f"{text} (sigma keeps its factor: no other came nearer)"
         if self.median > MAX_SIGMA:

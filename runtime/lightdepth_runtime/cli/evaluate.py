@@ -137,11 +137,12 @@ def _show(result: EvalResult) -> None:
     if result.confidence:
         sure = result.confidence
         console.print(
-            f"Sigma     the least certain 20 % of the pixels hold {100 * sure.worst_20_share:.0f} % of the squared error; the "
-            f"others' RMSE is {sure.rmse_best_80_m:.4f} m; AUSE {sure.ause_m:.4f} m"
+            f"Sigma     the least certain 20 % of the pixels hold {100 * sure.worst_20_share:.0f} % of the squared "
+            f"error; the others' RMSE is {sure.rmse_best_80_m:.4f} m; AUSE {sure.ause_m:.4f} m"
         )
         console.print(
-            f"Coverage  {100 * sure.coverage_68:.1f} % in the 68 % interval, {100 * sure.coverage_95:.1f} % in the 95 % interval"
+            f"Coverage  {100 * sure.coverage_68:.1f} % in the 68 % interval, "
+            f"{100 * sure.coverage_95:.1f} % in the 95 % interval"
         )
     console.print(f"Intervals: {result.scores.resampled} drawn anew, {RESAMPLES} times")
 
