@@ -30,7 +30,7 @@ class _PlainTypes:
             if getattr(param, "is_flag", False) and param.metavar is None:
                 param.metavar = ""
             elif param.param_type_name == "argument":
-                param.display_type_rich = lambda _context: None
+                param.display_type_rich = lambda ctx: None  # noqa: ARG005  # Typer passes it by name
         return params
 
 
