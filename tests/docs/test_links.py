@@ -1,4 +1,4 @@
-"""Links in README and docs lead somewhere; code in them imports public names alone."""
+"""Links in README and docs lead somewhere; code in them imports public names alone; tables are whole."""
 
 import re
 from functools import lru_cache
@@ -54,3 +54,14 @@ def test_examples_import_public_names_alone():
     for file in (ROOT / "examples").glob("*.py"):
         for module in re.findall(r"^\s*(?:from|import) (lightdepth[\w.]*)", file.read_text(), re.MULTILINE):
             assert module in PUBLIC_MODULES, f"{file.name}: {module}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_table_has_a_head_and_as_many_cells_in_each_row(page):
+    """GitHub shows rows that are cut off from their head as plain text."""
+    for table in re.findall(r"(?:^\|.*\n)+", page.read_text(), re.MULTILINE):
+        rows = table.splitlines()
+        assert len(rows) > 2, rows[0]
+        assert re.fullmatch(r"\|(?::?-+:?\|)+", rows[1]), rows[0]
+        cells = [re.sub(r"`[^`]*`|\\\|", "", row).count("|") for row in rows]
+        assert set(cells) == {cells[0]}, rows[cells.index(max(cells))]
