@@ -74,6 +74,19 @@ def test_the_config_adds_sets_and_the_model_says_so(tum, long_lens):
     assert weights_of(replace(training, pairs=training.pairs[:4]).pairs) == [1.0] * 4
 
 
+def test_cameras_that_change_within_a_list_are_brought_to_the_commonest(tum_copy):
+    rows = [row for row in (tum_copy / "train.txt").read_text().splitlines() if not row.startswith("#")]
+    wide, long = "# intrinsics: 100 100 79.5 59.5 160 120", "# intrinsics: 250 250 79.5 59.5 160 120"
+    (tum_copy / "own.txt").write_text("\n".join([wide, *rows[:3], long, *rows[3:]]))
+    settings = {"data_root": str(tum_copy / "own.txt"), "val_fraction": 0}
+    training, _ = load_training_data(load_config(None, [], settings))
+    stored = load_pairs(tum_copy / "own.txt", "train").pairs
+    factors = [a.read().depth_m.max() / b.read().depth_m.max() for a, b in zip(training.pairs, stored, strict=True)]
+    np.testing.assert_allclose(factors, [1, 1, 1, 0.4], rtol=1e-5)
+    assert training.intrinsics.fx == 100
+    assert any("2 cameras" in note for note in training.notes)
+
+
 def test_a_misspelt_key_of_a_set_is_named():
     with pytest.raises(LightDepthError, match=r"extra_data\.0\.wieght"):
         check_config({"extra_data": [{"path": "x", "wieght": 2}]})
