@@ -40,6 +40,11 @@ def test_keys_beside_the_checkpoint_stand_over_what_it_brings(start):
     assert load_config(None, ["image_height=128"], {"start_from": str(start)}).image_height == 128
 
 
+def test_sigma_is_kept_where_the_checkpoint_has_it():
+    assert load_config(None, ["start_from=lite0"]).confidence
+    assert not load_config(None, ["confidence=false"], {"start_from": "lite0"}).confidence
+
+
 def test_a_config_that_says_its_network_needs_no_checkpoint_any_more(tmp_path):
     config = load_config(None, [f"start_from={tmp_path / 'gone.safetensors'}", *_words(SMALL), *_words(SIZE)])
     assert config.encoder == "mobilenetv3_small_050"
