@@ -14,11 +14,12 @@ from ..estimator import DepthEstimator
 from ..floor import CameraMount
 from ..frames.frame import Frame, ImageJob
 from ..frames.web import WebPicture
+from ..images.millimetres import LARGEST_MM
 from ..progress import track
 from ..scale import FloorScale
 from ..sigma import MAX_SIGMA, check_max_sigma
 from ..sinks.colorize import Colormap, DepthRange
-from ..sinks.open import IMAGE_SAVE, RECORDING_SAVE, STREAM_SAVE, Style, open_sinks
+from ..sinks.open import IMAGE_SAVE, IN_MILLIMETRES, RECORDING_SAVE, STREAM_SAVE, Style, open_sinks
 from ..sinks.rerun import RerunSink
 from .infer import infer_files, infer_stream
 from .inputs import plan_jobs
@@ -106,6 +107,11 @@ def run_plan(
     notice = FocalNotice(estimator.spec, say)
     for note in plan.notes:
         say(note)
+    saved = (IMAGE_SAVE if plan.images else frozenset()) if plan.save is None else plan.save
+    if saved & IN_MILLIMETRES and estimator.spec.max_depth_m > LARGEST_MM / 1000:
+        say(
+            f"16 bits of millimetres end at {LARGEST_MM / 1000} m: what is farther is 0, no reading; npy and bag keep it."
+        )
     limits = DepthRange(estimator.spec.min_depth_m, estimator.spec.max_depth_m)
     style = Style(colormap, limits, scale, mount, max_sigma)
 

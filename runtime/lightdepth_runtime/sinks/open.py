@@ -28,6 +28,7 @@ from .video import VideoSink
 
 __all__ = [
     "IMAGE_SAVE",
+    "IN_MILLIMETRES",
     "RECORDING_SAVE",
     "SAVE_KINDS",
     "SPAN_KINDS",
@@ -39,6 +40,7 @@ __all__ = [
     "parse_save",
 ]
 
+IN_MILLIMETRES = frozenset({"png16", "bag16"})  # in 16 bits
 IMAGE_SAVE = frozenset({"png", "png16", "npy"})  # what is written of images unless asked otherwise
 STREAM_SAVE = frozenset({"mp4"})  # and of videos and cameras
 RECORDING_SAVE = frozenset({"bag"})  # and of ROS recordings

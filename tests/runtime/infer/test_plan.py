@@ -40,6 +40,17 @@ def test_images_and_videos_get_what_suits_them(estimator, clip, tum, tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(path.name for path in written)
 
 
+def test_sixteen_bits_of_a_range_they_do_not_hold_are_named_once(tum, tmp_path):
+    image = str(sorted(tum.rglob("*_rgb.jpg"))[0])
+    for max_depth_m, save, told in ((10, None, 0), (80, None, 1), (80, frozenset({"npy"}), 0)):
+        backend = FakeBackend()
+        backend.spec = backend.spec.with_changes(max_depth_m=float(max_depth_m))
+        said = []
+        plan = plan_inputs([image], tmp_path / f"{max_depth_m}-{told}", save, Lens())
+        run_plan(DepthEstimator(backend), plan, say=said.append)
+        assert sum("65.535 m" in line for line in said) == told
+
+
 def test_frames_of_a_video_can_be_saved_one_by_one_and_few(estimator, clip, tmp_path):
     plan = plan_inputs([str(clip)], tmp_path / "out", frozenset({"npy", "ply"}), Lens(fov_deg=60))
     run_plan(estimator, plan, most_frames=2)
