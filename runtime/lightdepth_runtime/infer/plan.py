@@ -109,9 +109,7 @@ def run_plan(
         say(note)
     saved = (IMAGE_SAVE if plan.images else frozenset()) if plan.save is None else plan.save
     if saved & IN_MILLIMETRES and estimator.spec.max_depth_m > LARGEST_MM / 1000:
-        say(
-            f"16 bits of millimetres end at {LARGEST_MM / 1000} m: what is farther is 0, no reading; npy and bag keep it."
-        )
+        say(f"16 bits of millimetres end at {LARGEST_MM / 1000} m: farther is 0, no reading; npy and bag keep it.")
     limits = DepthRange(estimator.spec.min_depth_m, estimator.spec.max_depth_m)
     style = Style(colormap, limits, scale, mount, max_sigma)
 
