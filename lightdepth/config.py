@@ -14,6 +14,7 @@ from lightdepth_runtime.errors import LightDepthError, nearest
 
 if TYPE_CHECKING:
     from lightdepth_runtime.pairs.depth_unit import DepthUnit
+    from lightdepth_runtime.pairs.shard_cache import ShardCache
     from lightdepth_runtime.spec import Intrinsics
 
 __all__ = ["PRESETS", "TrainConfig", "describe_config", "load_config"]
@@ -109,7 +110,7 @@ class TrainConfig(BaseModel):
     """Input width in pixels, divisible by 32. null: 640; lite0: 256."""
 
     data_root: str | None = None
-    """Training pairs: a folder or a pair list."""
+    """Training pairs: a folder, a pair list, or a packed folder's URL (s3://, gs://, hf://, https://)."""
     extra_data: list[ExtraData] = []
     """Further sets: [{path: DIR, weight: 0.5}] shows half of that set's pairs in each pass."""
     canonical_focal: bool = True
@@ -134,6 +135,12 @@ class TrainConfig(BaseModel):
     """Mirror half of the pairs."""
     color_jitter: Share = 0.2
     """Share by which gamma, brightness and channels vary. 0: off."""
+    shuffle_shards: Annotated[int, Field(ge=0)] = 32
+    """Shards of packed data whose pairs are mixed at a time, wherever they lie. 0: all pairs are."""
+    shard_cache: str | None = None
+    """Folder of the shards that come from a URL. null: ~/.cache/lightdepth/shards."""
+    shard_cache_gb: Positive = 32.0
+    """Most that shard_cache may take, in GB."""
     border: Annotated[float, Field(ge=0, le=0.25)] = 0.0
     """Share of the frame at each edge whose truth is not trained on. NYU's white border: 0.02."""
 
@@ -232,6 +239,17 @@ class TrainConfig(BaseModel):
             return None
         fx, fy, cx, cy, width, height = self.intrinsics
         return Intrinsics(fx, fy, cx, cy, int(width), int(height))
+
+    def cache(self) -> ShardCache:
+        """Return the cache of shards that come from a URL."""
+        from lightdepth_runtime.pairs.shard_cache import ShardCache
+
+        limit_bytes = int(self.shard_cache_gb * 1e9)
+        return (
+            ShardCache(limit_bytes=limit_bytes)
+            if self.shard_cache is None
+            else ShardCache(Path(self.shard_cache), limit_bytes)
+        )
 
     def depth_unit(self) -> DepthUnit | None:
         """Return the unit that `depth_scale` names."""

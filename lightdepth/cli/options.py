@@ -79,7 +79,12 @@ TrainConfigFile = Annotated[
 ]
 TrainData = Annotated[
     str | None,
-    option(DATA, "--data", metavar="DIR|LIST", help="Training pairs: a folder or a pair list. Default: data_root."),
+    option(
+        DATA,
+        "--data",
+        metavar="DIR|LIST|URL",
+        help="Training pairs: a folder, a pair list, or a packed folder's URL. Default: data_root.",
+    ),
 ]
 ValData = Annotated[
     str | None,

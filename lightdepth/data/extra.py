@@ -9,11 +9,14 @@ import numpy as np
 
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import FrameData, Pair, PairSet, load_pairs
+from lightdepth_runtime.pairs.packed import PackedPair
+from lightdepth_runtime.pairs.shard import Shard
+from lightdepth_runtime.pairs.shard_cache import ShardCache
 from lightdepth_runtime.spec import Intrinsics
 
 from ..config import ExtraData
 
-__all__ = ["ExtraPair", "add_extra_data", "scale_to", "weights_of"]
+__all__ = ["ExtraPair", "add_extra_data", "scale_to", "shards_of", "weights_of"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,12 @@ class ExtraPair:
 
 
 def add_extra_data(
-    pairs: PairSet, extra: Sequence[ExtraData], camera: Intrinsics | None, *, canonical_focal: bool
+    pairs: PairSet,
+    extra: Sequence[ExtraData],
+    camera: Intrinsics | None,
+    *,
+    canonical_focal: bool,
+    cache: ShardCache | None = None,
 ) -> PairSet:
     """Return the training pairs with those of further sets behind them.
 
@@ -62,13 +70,14 @@ def add_extra_data(
         camera: the main set's.
         canonical_focal: bring every set's depth to the main set's focal length. A network reads distance from apparent
             size, which a longer lens makes larger: see `Intrinsics.depth_factor`.
+        cache: of what is fetched from a URL.
 
     Raises:
         LightDepthError: no data at a path, or a set that doesn't tell its camera where that is needed.
     """
     added: list[Pair] = []
     for item in extra:
-        found = load_pairs(item.path, "train")
+        found = load_pairs(item.path, "train", cache=cache)
         for pair in found.pairs:
             if canonical_focal:
                 own = pair.intrinsics or found.intrinsics
@@ -81,6 +90,12 @@ def add_extra_data(
 def weights_of(pairs: Sequence[Pair]) -> list[float]:
     """Return how often each pair is seen in a pass, on average: 1 for those of the main set."""
     return [pair.weight if isinstance(pair, ExtraPair) else 1.0 for pair in pairs]
+
+
+def shards_of(pairs: Sequence[Pair]) -> list[Shard | None]:
+    """Return the shard that each pair lies in, or None where it is no packed one."""
+    plain = (pair.pair if isinstance(pair, ExtraPair) else pair for pair in pairs)
+    return [pair.shard if isinstance(pair, PackedPair) else None for pair in plain]
 
 
 def _factor(pairs: PairSet, own: Intrinsics | None, camera: Intrinsics | None) -> float:

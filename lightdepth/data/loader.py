@@ -1,6 +1,6 @@
 """Feed training: augmented pairs as tensors, in an order that seed and epoch decide alone."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import Pair
@@ -16,13 +16,14 @@ from lightdepth_runtime.spec import ModelSpec
 
 from ..config import TrainConfig
 from .augment import Augmentation, draw_view, without_border
-from .extra import weights_of
+from .extra import shards_of, weights_of
+from .order import EpochSampler, number_shards
+from .read_ahead import read_ahead
 from .sample import Lessons, Sample
 from .transport import PREFETCHED, SHARED_MEMORY, fits_shared_memory, through_pipe
 from .workers import START_METHOD, start_worker
 
 __all__ = [
-    "EpochSampler",
     "TrainingPairs",
     "build_loader",
     "collate",
@@ -107,40 +108,6 @@ class TrainingPairs(Dataset[Sample]):
         return torch.from_numpy(depth_m)[None]
 
 
-class EpochSampler(Sampler[tuple[int, int]]):
-    """Yield (pass, index) in a new order each pass; an epoch has `passes` of them.
-
-    Of n pairs with weight w a pass has round(w n): each as often as the whole part says, and for the rest some, drawn
-    anew each pass.
-
-    The trainer sets `epoch`. There is no `set_epoch` on purpose: Accelerate would call it with its own count, which
-    starts at 0 again after a resume.
-    """
-
-    def __init__(self, weights: Sequence[float], seed: int, passes: int = 1) -> None:
-        values = np.asarray(weights)
-        self._groups = [(weight, np.flatnonzero(values == weight)) for weight in dict.fromkeys(weights)]
-        self._seed, self._passes = seed, passes
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return self._passes * sum(round(weight * len(indices)) for weight, indices in self._groups)
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        for number in range(self.epoch * self._passes, (self.epoch + 1) * self._passes):
-            yield from ((number, int(index)) for index in self._order(number))
-
-    def _order(self, number: int) -> NDArray[np.int64]:
-        rng = np.random.default_rng((self._seed, number))
-        chosen: list[NDArray[np.int64]] = []
-        for weight, indices in self._groups:
-            whole, rest = divmod(round(weight * len(indices)), len(indices))
-            chosen += [indices] * whole
-            if rest:
-                chosen.append(rng.choice(indices, rest, replace=False))
-        return rng.permutation(np.concatenate(chosen))
-
-
 def no_readings(pairs: int, max_depth_m: float, names: Sequence[str]) -> LightDepthError:
     """Return the error for pairs from which nothing can be learned."""
     return LightDepthError(
@@ -189,9 +156,15 @@ def build_loader(
     them through pipes, which is said; `transport.receive` takes them.
 
     Raises:
-        LightDepthError: the first pairs can't be read, or none has a reading.
+        LightDepthError: the first pairs can't be read, none has a reading, or the cache is too small for the order.
     """
-    sampler = EpochSampler(weights_of(pairs), config.seed, config.passes_per_epoch)
+    numbers, shards = number_shards(shards_of(pairs))
+    mixed = config.shuffle_shards
+    in_flight = processes * config.batch_size * (1 + config.num_workers * PREFETCHED)
+    ahead = read_ahead(numbers, shards, mixed=mixed, in_flight=in_flight)
+    sampler = EpochSampler(
+        weights_of(pairs), config.seed, config.passes_per_epoch, shards=numbers, mixed=mixed, ahead=ahead
+    )
     settings = Augmentation(
         config.zoom_max, config.zoom_share, config.flip, config.color_jitter, config.border, config.roll_deg
     )

@@ -19,7 +19,7 @@ __all__ = ["RunFolder", "newest_run", "newest_state"]
 
 # A resumed run may use other hardware, and its files may lie elsewhere: that they are the same, the run's record says
 # of pairs and teacher, and the first weights are in its states. Every other key changes what is trained.
-FREE_ON_RESUME = frozenset({"num_threads", "num_workers", "teacher_cache"})
+FREE_ON_RESUME = frozenset({"num_threads", "num_workers", "shard_cache", "shard_cache_gb", "teacher_cache"})
 PLACES = frozenset({"data_root", "val_data", "unlabelled", "distill_from", "start_from"})
 
 

@@ -16,6 +16,7 @@ from lightdepth_runtime.bench.machine import describe_machine
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import Pair, PairSet
 from lightdepth_runtime.pairs.file_pair import FilePair
+from lightdepth_runtime.pairs.packed import PackedPair
 
 from ..data.unlabelled import UnlabelledImage
 from .commit import source_commit
@@ -126,16 +127,22 @@ def read_record(path: Path) -> RunRecord | None:
 def fingerprint(pairs: PairSet) -> str:
     """Return a SHA-256 over the names, order and file sizes of pairs: seconds where their content would take hours.
 
+    A packed pair's shard has a checksum already, which stands for it.
+
     Names that are absolute count from the folder that they have in common, so that the same files at another place
     are the same pairs.
     """
     digest = hashlib.sha256()
     for pair, (name, scene) in zip(pairs.pairs, _names(pairs.pairs), strict=True):
-        sizes = (
-            [path.stat().st_size for path in (pair.color_path, pair.depth_path)] if isinstance(pair, FilePair) else []
-        )
-        digest.update(f"{name}\t{scene}\t{sizes}\n".encode())
+        digest.update(f"{name}\t{scene}\t{_content(pair)}\n".encode())
     return digest.hexdigest()
+
+
+def _content(pair: Pair) -> list[int] | str:
+    """Return what tells a pair's content from another's."""
+    if isinstance(pair, PackedPair):
+        return pair.shard.sha256
+    return [path.stat().st_size for path in (pair.color_path, pair.depth_path)] if isinstance(pair, FilePair) else []
 
 
 def _names(pairs: Sequence[Pair]) -> list[tuple[str, str]]:

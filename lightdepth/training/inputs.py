@@ -12,6 +12,7 @@ from torch import nn
 
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import PairSet, load_pairs
+from lightdepth_runtime.pairs.remote import url_of
 from lightdepth_runtime.spec import ModelSpec
 
 from ..checkpoints.checkpoint import count_parameters
@@ -68,19 +69,23 @@ def load_training_data(config: TrainConfig, *, resume: bool = False) -> tuple[Pa
         raise LightDepthError("No training data given; pass --data DIR (or set data_root in config.yaml).")
     if resume:
         for flag, place in (("--data", config.data_root), ("--val-data", config.val_data)):
-            if place is not None and not Path(place).exists():
+            if place is not None and not Path(place).exists() and not url_of(place):
                 raise LightDepthError(
                     f"No data at {place}, where this run began. If the same pairs lie elsewhere now, say where: "
                     f"--resume {flag} PATH."
                 )
     unit = config.depth_unit()
-    pairs, validation = _one_camera(load_pairs(config.data_root, "train", unit=unit)), None
+    pairs, validation = _one_camera(load_pairs(config.data_root, "train", unit=unit, cache=config.cache())), None
     if config.val_data is not None:
-        validation = load_pairs(config.val_data, "test", unit=unit)
+        validation = load_pairs(config.val_data, "test", unit=unit, cache=config.cache())
     elif config.val_fraction > 0:
         pairs, validation = split_pairs(pairs, config.val_fraction, config.seed)
     pairs = add_extra_data(
-        pairs, config.extra_data, config.camera() or pairs.intrinsics, canonical_focal=config.canonical_focal
+        pairs,
+        config.extra_data,
+        config.camera() or pairs.intrinsics,
+        canonical_focal=config.canonical_focal,
+        cache=config.cache(),
     )
     if config.unlabelled is not None:
         pairs = replace(pairs, pairs=[*pairs.pairs, *load_unlabelled(config.unlabelled)])

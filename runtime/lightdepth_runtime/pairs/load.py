@@ -13,6 +13,8 @@ from .lists.kaggle import find_csv, load_kaggle
 from .lists.pair_list import load_pair_list
 from .packed import PACKED_NAME, load_packed, packed_splits
 from .pair import PairSet, common_camera
+from .remote import url_of
+from .shard_cache import ShardCache
 
 __all__ = ["UNDIVIDED", "MissingSplitError", "load_pairs", "splits_of"]
 
@@ -26,8 +28,15 @@ class MissingSplitError(LightDepthError):
     """A folder that holds no list of the split's pairs."""
 
 
-def load_pairs(path: Path | str, split: str, *, missing_ok: bool = False, unit: DepthUnit | None = None) -> PairSet:
-    """List the pairs of a folder or of one list file.
+def load_pairs(
+    path: Path | str,
+    split: str,
+    *,
+    missing_ok: bool = False,
+    unit: DepthUnit | None = None,
+    cache: ShardCache | None = None,
+) -> PairSet:
+    """List the pairs of a folder, of one list file, or of a packed folder at a URL.
 
     A folder holds `nyu2_<split>.csv` (Kaggle/DenseDepth, with or without the `data/` level), or the official
     `nyu_depth_v2_labeled.mat` with `splits.mat`, or pair lists `<split>.txt`, or is what `lightdepth data pack` wrote,
@@ -36,10 +45,11 @@ def load_pairs(path: Path | str, split: str, *, missing_ok: bool = False, unit: 
     missing: reading its pair says so.
 
     Args:
-        path: the folder or file.
+        path: the folder, file or URL.
         split: "train" or "test".
         missing_ok: don't look whether files are there.
         unit: of stored depth, over what packaging or list say.
+        cache: of what is fetched from a URL; by default up to 32 GB in the user's cache.
 
     Raises:
         LightDepthError: nothing there, a fault in it, or a unit for data that is decoded already; MissingSplitError
@@ -52,11 +62,11 @@ def load_pairs(path: Path | str, split: str, *, missing_ok: bool = False, unit: 
             return load_labelled_mat(path, split)
         load = load_kaggle if path.suffix.lower() == ".csv" else load_pair_list
         return load(path, split, missing_ok=missing_ok, unit=unit)
-    if not path.is_dir():
+    if not path.is_dir() and not url_of(path):
         raise LightDepthError(f"No data at {path}: no such file or folder.")
-    if (path / PACKED_NAME).is_file():
+    if url_of(path) or (path / PACKED_NAME).is_file():
         _check_open(unit, path)
-        return load_packed(path, split)
+        return load_packed(path, split, cache=cache)
     csv_path = find_csv(path, split)
     if csv_path:
         return load_kaggle(csv_path, split, missing_ok=missing_ok, unit=unit)
@@ -76,7 +86,7 @@ def splits_of(path: Path) -> tuple[str, ...]:
     """Name the splits to ask `load_pairs` for: train and test, or "all" for one list and for undivided folders."""
     if path.is_file():
         return _SPLITS if path.suffix.lower() == ".mat" else (UNDIVIDED,)
-    if (path / PACKED_NAME).is_file():
+    if url_of(path) or (path / PACKED_NAME).is_file():
         return packed_splits(path)
     if not path.is_dir() or _has_lists(path) or (path / MAT_NAME).is_file() or _split_folder(path, "train"):
         return _SPLITS

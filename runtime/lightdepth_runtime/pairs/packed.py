@@ -1,25 +1,27 @@
-"""Pairs that `lightdepth data pack` decoded once: large files that are mapped into memory, so that reading is copying.
+"""Pairs that `lightdepth data pack` decoded once: large files, so that reading is copying.
 
-A folder holds `packed.json`, and for each shard `NAME.bin` with `NAME.json`. A shard is frame after frame: uint8 RGB
-(H, W, 3), then depth (H, W) as the source stored it (uint8 or uint16, in the unit that
-the index names) or in float32 metres. Values are little-endian.
+A folder, or a URL, holds `packed.json`, and for each shard `NAME.bin` with `NAME.json`. A shard is frame after frame:
+uint8 RGB (H, W, 3), then depth (H, W) as the source stored it (uint8 or uint16, in the unit that
+the index names) or in float32 metres. Values are little-endian. `NAME.json` has the shard's SHA-256.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..spec import Intrinsics
 from .depth_unit import decode_depth, parse_depth_unit
 from .pair import FrameData, PairSet, common_camera
+from .remote import read_files, url_of
+from .shard import LocalShard, RemoteShard, Shard
+from .shard_cache import ShardCache
 
 __all__ = ["PACKED_NAME", "PACKED_SCHEMA", "PackedPair", "load_packed", "packed_splits"]
 
@@ -36,7 +38,7 @@ class PackedPair:
 
     name: str
     scene: str
-    shard: Path
+    shard: Shard
     offset: int
     height: int
     width: int
@@ -51,74 +53,101 @@ class PackedPair:
 
     def read(self) -> FrameData:
         """Copy one frame out of the shard; depth in metres, 0 where there is no reading."""
-        content = _map(self.shard)
         pixels = self.height * self.width
-        middle = self.offset + COLOR_BYTES * pixels
+        middle = COLOR_BYTES * pixels
         kind = np.dtype(_DEPTH_TYPES[self.depth_type])
-        end = middle + kind.itemsize * pixels
-        if end > len(content):
+        size = middle + kind.itemsize * pixels
+        content = self.shard.read(self.offset, self.offset + size)
+        if len(content) < size:
             raise LightDepthError(f"{self.shard} ends before {self.name}; run `lightdepth data pack` again.")
-        image = np.array(content[self.offset : middle]).reshape(self.height, self.width, COLOR_BYTES)
-        depth = np.array(content[middle:end]).view(kind).reshape(self.height, self.width)
+        image = content[:middle].reshape(self.height, self.width, COLOR_BYTES)
+        depth = np.array(content[middle:]).view(kind).reshape(self.height, self.width)  # a copy is aligned
         unit = parse_depth_unit(self.unit) if self.unit else None
         return FrameData(image, decode_depth(depth, unit))
 
 
-def load_packed(folder: Path, split: str) -> PairSet:
+def load_packed(folder: Path, split: str, *, cache: ShardCache | None = None) -> PairSet:
     """List the pairs of one split of a packed folder.
 
+    Args:
+        folder: a folder, or a URL in a `Path`.
+        split: as `load_pairs` takes it.
+        cache: of shards that lie at a URL; by default up to 32 GB in the user's cache.
+
     Raises:
-        LightDepthError: no such split, a damaged index, or a shard that is missing or of another size.
+        LightDepthError: no such split, a damaged index, a shard that is missing or of another size, or a URL that
+            can't be read.
     """
-    index = _read(folder / PACKED_NAME)
+    place = url_of(folder) or folder
+    (index,) = _read(place, [PACKED_NAME])
     try:
         if index["schema"] != PACKED_SCHEMA:
-            raise LightDepthError(f"{folder} is packed as {index['schema']}; this version reads {PACKED_SCHEMA}.")
+            raise LightDepthError(f"{place} is packed as {index['schema']}; this version reads {PACKED_SCHEMA}.")
         if [*index["splits"]] == [_UNDIVIDED]:
             split = _UNDIVIDED
         if split not in index["splits"]:
-            raise LightDepthError(f"{folder} has the splits {', '.join(index['splits'])}, not {split!r}.")
+            raise LightDepthError(f"{place} has the splits {', '.join(index['splits'])}, not {split!r}.")
         entry = index["splits"][split]
-        pairs = [pair for name in entry["shards"] for pair in _read_shard(folder, name)]
+        metas = _read(place, [f"{name}.json" for name in entry["shards"]])
+        pairs = [
+            pair
+            for name, meta in zip(entry["shards"], metas, strict=True)
+            for pair in _pairs_of(_shard(place, name, meta, cache), meta)
+        ]
     except (KeyError, TypeError) as error:
         raise LightDepthError(
-            f"{folder / PACKED_NAME} is damaged ({error!r}); run `lightdepth data pack` again."
+            f"{place}/{PACKED_NAME} is damaged ({error!r}); run `lightdepth data pack` again."
         ) from error
     return PairSet(f"packed {entry['packaging']}", folder, split, pairs, common_camera(pairs))
 
 
 def packed_splits(folder: Path) -> tuple[str, ...]:
-    """Name the splits of a packed folder.
+    """Name the splits of a packed folder, or of one at a URL.
 
     Raises:
-        LightDepthError: a damaged index.
+        LightDepthError: a damaged index, or one that can't be read.
     """
-    return tuple(_read(folder / PACKED_NAME).get("splits", ()))
+    (index,) = _read(url_of(folder) or folder, [PACKED_NAME])
+    return tuple(index.get("splits", ()))
 
 
-def _read_shard(folder: Path, name: str) -> list[PackedPair]:
-    path, meta = folder / f"{name}.bin", _read(folder / f"{name}.json")
+def _shard(place: Path | str, name: str, meta: dict[str, Any], cache: ShardCache | None) -> Shard:  # Any: JSON
+    if isinstance(place, str):
+        return RemoteShard(f"{place}/{name}.bin", meta["size_bytes"], meta["sha256"], cache or ShardCache())
+    path = place / f"{name}.bin"
     size = path.stat().st_size if path.exists() else 0
     if size != meta["size_bytes"]:
         raise LightDepthError(
             f"{path} has {size} bytes instead of {meta['size_bytes']}; run `lightdepth data pack` again, which renews "
             "what is damaged."
         )
+    return LocalShard(path, meta["sha256"])
+
+
+def _pairs_of(shard: Shard, meta: dict[str, Any]) -> list[PackedPair]:  # Any: a JSON object
     cameras = {key: Intrinsics(**values) for key, values in meta["cameras"].items()}
-    return [PackedPair(shard=path, intrinsics=cameras.get(str(pair.pop("camera"))), **pair) for pair in meta["pairs"]]
+    return [PackedPair(shard=shard, intrinsics=cameras.get(str(pair.pop("camera"))), **pair) for pair in meta["pairs"]]
 
 
-def _read(path: Path) -> dict[str, Any]:  # Any: a JSON object, checked where it is used
+def _read(place: Path | str, names: Sequence[str]) -> Iterator[dict[str, Any]]:  # Any: checked where it is used
+    """Yield the JSON objects of a folder or URL by their files' names."""
+    if isinstance(place, str):
+        contents = read_files([f"{place}/{name}" for name in names])
+    else:
+        contents = (_read_local(place / name) for name in names)
+    for name, content in zip(names, contents, strict=True):
+        try:
+            yield json.loads(content)
+        except ValueError as error:
+            raise _unreadable(f"{place}/{name}", error) from error
+
+
+def _read_local(path: Path) -> bytes:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise LightDepthError(f"Can't read {path} ({error}); run `lightdepth data pack` again.") from error
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(str(path), error) from error
 
 
-@lru_cache(maxsize=256)
-def _map(path: Path) -> NDArray[np.uint8]:
-    """Map a shard once per process; nothing is read before it is used."""
-    try:
-        return np.memmap(path, np.uint8, mode="r")
-    except (OSError, ValueError) as error:
-        raise LightDepthError(f"Can't map {path} ({error}); run `lightdepth data pack` again.") from error
+def _unreadable(path: str, error: Exception) -> LightDepthError:
+    return LightDepthError(f"Can't read {path} ({error}); run `lightdepth data pack` again.")

@@ -6,7 +6,7 @@ import pytest
 
 from lightdepth.config import ExtraData, check_config, load_config
 from lightdepth.data.extra import add_extra_data, weights_of
-from lightdepth.data.loader import EpochSampler
+from lightdepth.data.order import EpochSampler
 from lightdepth.training.inputs import load_training_data
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import load_pairs

@@ -5,7 +5,8 @@ import torch
 
 from lightdepth.config import load_config
 from lightdepth.data.augment import Augmentation, draw_view
-from lightdepth.data.loader import EpochSampler, TrainingPairs, build_loader
+from lightdepth.data.loader import TrainingPairs, build_loader
+from lightdepth.data.order import EpochSampler
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images.preprocess import preprocess
 from lightdepth_runtime.pairs import load_pairs
