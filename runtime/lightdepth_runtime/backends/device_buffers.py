@@ -203,6 +203,8 @@ def open_cuda(cudart: Any = None, index: int = 0) -> CudaBuffers:  # Any: cuda-b
     status, count = cudart.cudaGetDeviceCount()
     if int(status) != 0 or not count:
         label = getattr(status, "name", f"error {int(status)}") if int(status) else "no device"
+        if label == "cudaErrorInsufficientDriver":
+            label += ": no driver, or one older than cuda-bindings"
         raise LightDepthError(
             f"CUDA finds no GPU here ({label}); look at nvidia-smi, or run an ONNX model with --device cpu."
         )
