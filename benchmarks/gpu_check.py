@@ -5,9 +5,9 @@
 It writes `gpu_check.json` and `gpu_check.md` to send back; nothing is downloaded, and random weights stand where only
 speed counts. Parts: environment, tests (`pytest -m gpu`), training (images/s), precision (FP16 and INT8 for real
 against their simulation), engine (TensorRT or TensorRT-RTX with self-test), latency (with percentiles and power), call
-(a whole call from a 640x480 frame). Each runs in a process of its own: where something is missing or fails, the others
-go on and the page says so. `--part latency,call` runs some of them. `--smoke` runs all on the CPU at small sizes, to
-try this program: its figures mean nothing.
+(a whole call from a 640x480 frame), options (ONNX Runtime's own, for convolutions). Each runs in a process of its own:
+where something is missing or fails, the others go on and the page says so. `--part latency,call` runs some of them.
+`--smoke` runs all on the CPU at small sizes, to try this program: its figures mean nothing.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ PARTS = {
     "files": 0.35,  # networks exported for the parts below
     "latency": 0.35,
     "call": 0.15,
+    "options": 0.15,
     "engine": 0.25,
     "precision": 0.2,
     "training": 0.4,

@@ -65,6 +65,14 @@ def _call(values: Values) -> Iterable[str]:
     yield from _table(["file", "call p50, ms", "p99", "network alone", "times the plain network", "device"], rows)
 
 
+def _options(values: Values) -> Iterable[str]:
+    rows = []
+    for name, row in _rows(values, "rows"):
+        rows.append([name, _number(row.get("latency_ms_p50")), row.get("refused") or row.get("without_graph") or ""])
+    yield from _table(["file, ONNX Runtime's option", "network p50, ms", "note"], rows)
+    yield from (f"- left out: {values[key]}" for key in ("left_out",) if key in values)
+
+
 def _engine(values: Values) -> Iterable[str]:
     for name, built in _rows(values, "engines"):
         yield f"- {name}: " + ", ".join(f"{key} {value}" for key, value in built.items())
@@ -99,6 +107,7 @@ _WRITERS = {
     "environment": _environment,
     "latency": _latency,
     "call": _call,
+    "options": _options,
     "engine": _engine,
     "precision": _precision,
     "training": _training,

@@ -171,6 +171,15 @@ def call(setting: Setting) -> Values:
     return {"rows": rows}
 
 
+def options(setting: Setting) -> Values:
+    """Time ONNX Runtime's own options for convolutions."""
+    from gpu_check_options import time_options
+
+    if setting.smoke:
+        return {"left_out": "a CPU has none of these options"}
+    return {"rows": time_options(setting.files)}
+
+
 def engine(setting: Setting) -> Values:
     """Build engines, self-test them, and say the precision of their layers."""
     built: Values = {}
@@ -259,7 +268,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--smoke", action="store_true")
     given = parser.parse_args()
-    part = {f.__name__: f for f in (environment, files, latency, call, engine, precision, tests)}[given.name]
+    part = {f.__name__: f for f in (environment, files, latency, call, options, engine, precision, tests)}[given.name]
 
     def save(values: Mapping[str, Any]) -> None:  # Any: JSON values
         write_json(given.result, json.loads(json.dumps(values, default=str)))
