@@ -10,8 +10,8 @@ from typing import Any
 import onnx
 
 from lightdepth_export.onnx.metadata import spec_of
-from lightdepth_runtime.backends.cuda_session import open_cuda_session
 from lightdepth_runtime.backends.device_buffers import open_cuda
+from lightdepth_runtime.backends.onnx.cuda_session import open_cuda_session
 from lightdepth_runtime.bench.run import read_frame
 from lightdepth_runtime.bench.timing import Schedule, time_interleaved
 from lightdepth_runtime.errors import LightDepthError
