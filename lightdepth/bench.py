@@ -100,7 +100,7 @@ def _torch_devices() -> list[str]:
 
 def _baseline_name(against: Against) -> str:
     from .baselines.baseline import check_baseline_name
-    from .baselines.depth_anything import DEPTH_ANYTHING_SMALL
+    from .baselines.names import DEPTH_ANYTHING_SMALL
 
     name = against.name or DEPTH_ANYTHING_SMALL
     check_baseline_name(name)

@@ -22,12 +22,11 @@ from lightdepth_runtime.spec import Precision
 
 from ..network.macs import count_gmacs
 from .depth_anything import (
-    DEPTH_ANYTHING_SMALL,
-    HUB_REPOSITORIES,
     DepthAnything,
     depth_anything_size,
     load_depth_anything,
 )
+from .names import DEPTH_ANYTHING_SMALL, HUB_REPOSITORIES
 
 __all__ = ["Baseline", "check_baseline_name", "export_baseline"]
 

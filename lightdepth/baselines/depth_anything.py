@@ -19,13 +19,12 @@ from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.spec import IMAGENET_MEAN, IMAGENET_STD, DepthKind
 
 from ..checkpoints.checkpoint import count_parameters
+from .names import DEPTH_ANYTHING_SMALL, HUB_REPOSITORIES
 
 if TYPE_CHECKING:  # else every training and each of its data workers would import transformers
     from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation
 
 __all__ = [
-    "DEPTH_ANYTHING_SMALL",
-    "HUB_REPOSITORIES",
     "DepthAnything",
     "Preprocessing",
     "depth_anything_size",
@@ -33,17 +32,7 @@ __all__ = [
     "small_config",
 ]
 
-DEPTH_ANYTHING_SMALL = "depth-anything-v2-small"
 SMALL_PARAMETERS = 24_785_089
-# Names on the command line, and where their weights are. Base and Large are licensed CC BY-NC 4.0, Small Apache-2.0.
-HUB_REPOSITORIES = {
-    DEPTH_ANYTHING_SMALL: "depth-anything/Depth-Anything-V2-Small-hf",
-    "depth-anything-v2-base": "depth-anything/Depth-Anything-V2-Base-hf",
-    "depth-anything-v2-large": "depth-anything/Depth-Anything-V2-Large-hf",
-    "depth-anything-v2-metric-indoor-small": "depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf",
-    "depth-anything-v2-metric-indoor-base": "depth-anything/Depth-Anything-V2-Metric-Indoor-Base-hf",
-    "depth-anything-v2-metric-indoor-large": "depth-anything/Depth-Anything-V2-Metric-Indoor-Large-hf",
-}
 HUB_FILES: list[str] = ["config.json", "preprocessor_config.json", "model.safetensors"]
 HUB_TIMEOUT_S = 10
 MODEL_TYPE = "depth_anything"

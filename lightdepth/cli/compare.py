@@ -54,7 +54,7 @@ def compare_command(
     from lightdepth_runtime.parallel import worker_count
     from lightdepth_runtime.table import print_table
 
-    from ..baselines.depth_anything import DEPTH_ANYTHING_SMALL
+    from ..baselines.names import DEPTH_ANYTHING_SMALL
     from ..compare.candidates import open_candidates
     from ..compare.compare import compare
     from ..report.compare import write_comparison

@@ -16,7 +16,7 @@ from lightdepth_runtime.models import find_model
 from lightdepth_runtime.pairs import PairSet
 from lightdepth_runtime.spec import ModelSpec
 
-from ..baselines.depth_anything import HUB_REPOSITORIES
+from ..baselines.names import HUB_REPOSITORIES
 from ..bench import export_for_timing
 from .compare import Candidate
 

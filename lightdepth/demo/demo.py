@@ -18,7 +18,7 @@ from lightdepth_runtime.evaluation.protocol import get_protocol
 from lightdepth_runtime.infer.infer import infer_files, plan_jobs
 from lightdepth_runtime.pairs import PairSet, load_pairs
 
-from ..baselines.depth_anything import DEPTH_ANYTHING_SMALL
+from ..baselines.names import DEPTH_ANYTHING_SMALL
 from ..bench import Against, bench_models
 from ..checkpoints.backend import TorchBackend
 from ..checkpoints.checkpoint import build_model

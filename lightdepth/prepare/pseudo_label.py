@@ -22,12 +22,12 @@ from lightdepth_runtime.images.preprocess import resize_depth
 from lightdepth_runtime.infer.inputs import plan_jobs
 from lightdepth_runtime.pairs.lists.comments import IN_MILLIMETRES, describe_camera
 from lightdepth_runtime.pairs.lists.rows import format_row
-from lightdepth_runtime.parallel import Workers, worker_count
+from lightdepth_runtime.parallel import Workers, open_once, worker_count
 from lightdepth_runtime.processes import OneProcess, Processes
 from lightdepth_runtime.sinks.open import encode_png
 from lightdepth_runtime.spec import Intrinsics
 
-from ..teacher.teacher import Teacher
+from ..teacher.teacher import OwnTeacher, Teacher
 
 __all__ = ["PseudoLabels", "label_image", "write_pseudo_labels"]
 
@@ -67,8 +67,8 @@ def write_pseudo_labels(
         output: a folder, created.
         most_disagreement: see `label_image`.
         focal_px: the images' focal length in pixels; depth is scaled to it, and the list says it.
-        workers: processes that read and write, while this one asks the teacher; None for as many as the cores and the
-            number of images ask for.
+        workers: processes that read and write, and each ask a teacher of its own where there is `teacher.own`; else
+            this one asks for all. None for as many as the cores and the number of images ask for.
         processes: share the images with this one; the main one alone returns.
         progress: wraps the images to show progress.
 
@@ -86,9 +86,14 @@ def write_pseudo_labels(
     processes = processes or OneProcess()
     share = processes.share(jobs, "images", name=_depth_name)
     with Workers(worker_count(workers, len(share))) as pool:
-        read = pool.map(partial(_read, output), share, name=_name)
-        predicted = _predict_all(teacher, focal_px, (seen for _, seen in zip(progress(share), read, strict=True)))
-        written = list(pool.map(partial(_write, output, most_disagreement), predicted, name=_name))
+        if teacher.own and pool.count > 1:
+            label = partial(_label, teacher.own, output, most_disagreement, focal_px)
+            done = pool.map(label, share, name=_name)
+            written = [seen for _, seen in zip(progress(share), done, strict=True)]
+        else:
+            read = pool.map(partial(_read, output), share, name=_name)
+            predicted = _predict_all(teacher, focal_px, (seen for _, seen in zip(progress(share), read, strict=True)))
+            written = list(pool.map(partial(_write, output, most_disagreement), predicted, name=_name))
     return _write_list(output, focal_px, [seen for part in processes.merge(written) for seen in part])
 
 
@@ -172,6 +177,12 @@ def _depth_name(job: ImageJob) -> str:
     return f"{job.stem}_depth.png"
 
 
+def _label(own: OwnTeacher, output: Path, most_disagreement: float, focal_px: float | None, job: ImageJob) -> _Labelled:
+    """Read an image, ask and write, in a worker."""
+    (predicted,) = _predict(open_once(own), focal_px, [_read(output, job)])
+    return _write(output, most_disagreement, predicted)
+
+
 def _read(output: Path, job: ImageJob) -> _Labelled:
     """Read an image, in a worker; one that has its label is not handed on."""
     try:
@@ -183,7 +194,7 @@ def _read(output: Path, job: ImageJob) -> _Labelled:
 
 
 def _predict_all(teacher: Teacher, focal_px: float | None, read: Iterable[_Labelled]) -> Iterator[_Labelled]:
-    """Ask the teacher, in the main process, for as many images at a time as it takes with their mirror images."""
+    """Ask the teacher for as many images at a time as it takes with their mirror images."""
     most = max(1, teacher.batch_size // 2)
     waiting: list[_Labelled] = []
     for seen in read:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +19,34 @@ from lightdepth_runtime.images.preprocess import resize_depth
 from lightdepth_runtime.models.find import BEST, find_model
 from lightdepth_runtime.spec import DepthKind, Intrinsics
 
-from ..baselines.depth_anything import HUB_REPOSITORIES
-from ..checkpoints.checkpoint import Checkpoint, load_checkpoint
+from ..baselines.names import HUB_REPOSITORIES
 
-__all__ = ["Teacher", "load_feature_teacher"]
+if TYPE_CHECKING:  # PyTorch takes seconds to import, and an ONNX teacher needs none of it
+    from ..checkpoints.checkpoint import Checkpoint
+
+__all__ = ["OwnTeacher", "Teacher", "load_feature_teacher"]
 
 FEWEST_PIXELS = 100  # of truth, to fit a relative teacher's scale and shift to
 
 
+@dataclass(frozen=True)
+class OwnTeacher:
+    """How a worker opens a teacher of its own; see `Teacher` for the fields."""
+
+    source: str
+    device: str
+    threads: int
+
+    def __call__(self) -> Teacher:
+        """Open it."""
+        return Teacher(self.source, self.device, self.threads)
+
+
 class Teacher(Closing):
     """A LightDepth model of any kind, or Depth Anything V2, asked for the depth of one frame after another.
+
+    `own` is how workers open the same one for themselves, where it runs on the CPU: there that takes nothing from the
+    others, and spares moving frames from process to process. None where all should ask this one.
 
     Args:
         source: what `find_model` takes, such as a file or `lite0`; a name of `HUB_REPOSITORIES`; or a folder with
@@ -42,6 +62,7 @@ class Teacher(Closing):
         path = Path(source)
         self.source = source
         self.intrinsics: Intrinsics | None = None
+        self.own: OwnTeacher | None = None
         self.kind: DepthKind = "metric"
         if source in HUB_REPOSITORIES or (path.is_dir() and not (path / BEST).is_file()):
             from ..baselines.baseline import Baseline
@@ -56,6 +77,8 @@ class Teacher(Closing):
         path = find_model(source, also=HUB_REPOSITORIES)
         self._model = DepthEstimator.load(path, device, threads)
         self.intrinsics = self._model.spec.intrinsics
+        if self._model.backend.device == "cpu":
+            self.own = OwnTeacher(str(path), device, threads or 1)
         with path.open("rb") as file:
             self.id = hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -133,4 +156,6 @@ def load_feature_teacher(source: str) -> Checkpoint:
             f"feature_weight matches the features of the teacher's encoder, and {source} gives its depth alone; name a "
             "checkpoint (.safetensors) in distill_from, or set feature_weight to 0."
         )
+    from ..checkpoints.checkpoint import load_checkpoint
+
     return load_checkpoint(Path(source))

@@ -8,12 +8,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from functools import lru_cache
 from types import TracebackType
 from typing import TypeVar
 
 from .errors import LightDepthError
 
-__all__ = ["Workers", "worker_count"]
+__all__ = ["Workers", "open_once", "worker_count"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,6 +34,12 @@ def worker_count(asked: int | None, items: int) -> int:
     if asked is not None:
         return asked
     return max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE") or 1)) if items >= FEWEST_ITEMS else 1
+
+
+@lru_cache(maxsize=1)
+def open_once(open_it: Callable[[], Result]) -> Result:
+    """Return what `open_it` opens, in a worker that meets it again with each item; it must be hashable."""
+    return open_it()
 
 
 class Workers:

@@ -56,10 +56,11 @@ def make_eval_command(join: Join) -> Callable[..., None]:
         from ..atomic import atomic_path, write_json
         from ..errors import LightDepthError
         from ..estimator import DepthEstimator
-        from ..evaluation.evaluate import evaluate
+        from ..evaluation.evaluate import OwnModel, evaluate
         from ..evaluation.protocol import ProtocolParts, choose_protocol
         from ..evaluation.sequence import SequenceResult, evaluate_sequence
         from ..evaluation.unit_suspects import warn_of_unit
+        from ..models.find import find_model
         from ..pairs import load_pairs
         from ..parallel import worker_count
 
@@ -71,6 +72,7 @@ def make_eval_command(join: Join) -> Callable[..., None]:
             # Reserving the file first tells of a folder that can't be written before the work is done.
             reserve = atomic_path(json) if json else nullcontext()
             with reserve as reserved, DepthEstimator.load(model, device, threads) as estimator:
+                is_on_cpu = estimator.backend.device == "cpu"
                 range_m = estimator.spec.max_depth_m
                 chosen = choose_protocol(protocol, parts, packaging=pairs.packaging, range_m=range_m)
                 warn_of_unit(pairs, _warn, max_depth_m=chosen.max_depth_m)
@@ -89,6 +91,7 @@ def make_eval_command(join: Join) -> Callable[..., None]:
                         model=estimator.describe(),
                         batch_size=estimator.batch_size,
                         workers=worker_count(workers, len(pairs) // processes.count),
+                        own=OwnModel(find_model(model), device, threads or 1) if is_on_cpu else None,
                         processes=processes,
                         progress=progress,
                     )

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -13,7 +14,7 @@ from .. import __version__
 from ..errors import LightDepthError
 from ..estimator import DepthEstimator
 from ..pairs import FrameData, Pair, PairSet
-from ..parallel import Workers
+from ..parallel import Workers, open_once
 from ..processes import OneProcess, Processes
 from .confidence import Confidence
 from .metrics import DepthMetrics
@@ -22,6 +23,7 @@ from .scores import Scorer, Scores
 
 __all__ = [
     "EvalResult",
+    "OwnModel",
     "Predictor",
     "evaluate",
     "focal_factor",
@@ -37,6 +39,19 @@ NAMES_SHOWN = 2  # of a batch that fails
 
 # uint8 RGB (H, W, 3) -> float32 (h, w) metres of any size
 Predictor = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class OwnModel:
+    """How a worker opens a model of its own; see `DepthEstimator.load` for the fields."""
+
+    path: Path
+    device: str
+    threads: int
+
+    def __call__(self) -> DepthEstimator:
+        """Open it."""
+        return DepthEstimator.load(self.path, self.device, self.threads)
 
 
 @dataclass(frozen=True)
@@ -97,6 +112,7 @@ def evaluate(
     model: str,
     batch_size: int = 1,
     workers: int = 1,
+    own: OwnModel | None = None,
     processes: Processes | None = None,
     progress: Callable[[Sequence[Pair]], Iterable[Pair]] = iter,
 ) -> EvalResult:
@@ -106,8 +122,9 @@ def evaluate(
         predictor: takes uint8 RGB (H, W, 3), returns metres of any size; resized to the truth's.
         model: its name in the result.
         batch_size: frames that a `DepthEstimator` is given at a time; more than one pays on a GPU.
-        workers: processes that read and score, while this one predicts; with one, threads do it. The result is the
-            same to the bit.
+        workers: processes that read and score, while this one predicts; with one, threads do it.
+        own: with several workers, each predicts too, with this model of its own: on a CPU that takes nothing from the
+            others, and spares moving frames from process to process.
         processes: share the pairs with this one; the main one alone returns.
         progress: wraps the pairs to show progress.
 
@@ -119,7 +136,12 @@ def evaluate(
     processes = processes or OneProcess()
     share = processes.share(pairs.pairs, "pairs", name=_name)
     with Workers(workers) if workers > 1 else Workers(THREADS, threads=True) as pool:
-        score_pairs(predictor, share, scorer, pool, batch_size=batch_size, progress=progress)
+        if own and workers > 1:
+            scored = pool.map(partial(_evaluate_one, own, protocol), share, name=_name)
+            for _, one in zip(progress(share), scored, strict=True):
+                scorer.merge(one)
+        else:
+            score_pairs(predictor, share, scorer, pool, batch_size=batch_size, progress=progress)
     scorer, *others = processes.merge(scorer)
     for other in others:
         scorer.merge(other)
@@ -206,6 +228,12 @@ def _name(item: Pair | _Predicted) -> str:
 
 def _read(pair: Pair) -> FrameData:
     return pair.read()
+
+
+def _evaluate_one(own: OwnModel, protocol: Protocol, pair: Pair) -> Scorer:
+    """Read, predict and score one frame, in a worker."""
+    (predicted,) = _predict(open_once(own), [(pair, pair.read())], protocol, batched=False)
+    return _score(protocol, predicted)
 
 
 def _score(protocol: Protocol, predicted: _Predicted) -> Scorer:

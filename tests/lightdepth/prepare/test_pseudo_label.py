@@ -17,7 +17,7 @@ from lightdepth_runtime.spec import Intrinsics
 class Ramp:
     """A metric teacher whose depth grows with the brightness, and with the column where `bias` is set."""
 
-    source, kind, id = "ramp.onnx", "metric", "0" * 64
+    source, kind, id, own = "ramp.onnx", "metric", "0" * 64, None
     intrinsics = Intrinsics(500.0, 500.0, 320.0, 240.0, 640, 480)
 
     def __init__(self, bias=0.0, batch_size=1):
