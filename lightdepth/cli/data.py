@@ -84,8 +84,9 @@ def list_command(
 
 
 def from_bag_command(
-    bag: Annotated[
-        Path, typer.Argument(metavar="BAG", help="A ROS 1 .bag file, or a ROS 2 recording: a folder, .mcap or .db3.")
+    bags: Annotated[
+        list[Path],
+        typer.Argument(metavar="BAG", help="ROS 1 .bag files, or ROS 2 recordings: a folder, .mcap or .db3 each."),
     ],
     color: Annotated[str, option(DATA, metavar="TOPIC", help="Topic of the colour images, raw or compressed.")],
     depth: Annotated[
@@ -110,11 +111,28 @@ def from_bag_command(
         ),
     ] = "auto",
     depth_scale: DepthScale = None,
+    workers: Annotated[
+        int | None,
+        option(
+            DATA,
+            "--workers",
+            min=1,
+            metavar="N",
+            help="Processes that each take a recording. Default: one per usable core.",
+        ),
+    ] = None,
 ) -> None:
-    """Turn a ROS recording into a pair list to train on."""
-    from ..prepare.from_bag import extract_pairs
+    """Turn ROS recordings into a pair list to train on; each becomes a scene.
 
-    extracted = extract_pairs(bag, color, depth, output, max_gap_s=max_gap, clock=clock, unit=depth_scale, say=print)
+    Recordings that are in the list already are kept, so that an interrupted call can be repeated.
+    """
+    from lightdepth_runtime.progress import track
+
+    from ..prepare.bags.scene import Extraction
+    from ..prepare.from_bag import extract_recordings
+
+    settings = Extraction(color, depth, max_gap, clock, depth_scale)
+    extracted = extract_recordings(bags, settings, output, workers=workers, say=print, progress=track)
     print(f"Wrote {extracted.pairs} pairs to {extracted.list_path}; train on them with --data {output}")
 
 

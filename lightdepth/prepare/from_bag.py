@@ -1,25 +1,27 @@
-"""Turn a ROS recording with colour and registered depth into a pair list: one scene a recording."""
+"""Turn ROS recordings with colour and registered depth into a pair list: one scene a recording."""
 
-import tempfile
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from __future__ import annotations
+
+import glob
+import pickle
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from lightdepth_runtime.atomic import make_folder, write_text
+from lightdepth_runtime.atomic import write_text
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs.depth_unit import NAMED_UNITS, DepthUnit
-from lightdepth_runtime.pairs.folders.matching import match_stamps
 from lightdepth_runtime.pairs.lists.comments import IN_MILLIMETRES, describe_camera, read_comments
 from lightdepth_runtime.pairs.lists.files import Told
-from lightdepth_runtime.ros import ImageMessage, Recording, is_rectified
-from lightdepth_runtime.ros.clock import Clock, header_clock_runs
+from lightdepth_runtime.parallel import Workers, worker_count
+from lightdepth_runtime.ros.clock import Clock
 from lightdepth_runtime.spec import Intrinsics
 
-from .pair_writer import PairWriter
+from .bags.scene import WHOLE, Extraction, Say, Scene, Track, extract_scene, scene_name
 
-__all__ = ["ExtractedPairs", "extract_pairs"]
+__all__ = ["ExtractedPairs", "extract_pairs", "extract_recordings"]
 
 LIST_NAME = "train.txt"
 
@@ -42,7 +44,8 @@ def extract_pairs(
     max_gap_s: float = 0.02,
     clock: Clock = "auto",
     unit: DepthUnit | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    say: Say = lambda _: None,
+    progress: Track = lambda pairs, _label, _total: pairs,
 ) -> ExtractedPairs:
     """Write the pairs of a recording into `output/RECORDING/`, and add them to the pair list `output/train.txt`.
 
@@ -56,72 +59,131 @@ def extract_pairs(
         color_topic: colour images, raw or compressed.
         depth_topic: depth registered to them.
         output: the folder.
-        max_gap_s: between the stamps of a pair, at most.
-        clock: the stamps: "header", "recorded", or "auto", which takes the headers' unless they are unset or repeated.
-        unit: of the stored depth; by default what librealsense recorded, else millimetres for whole numbers and metres
-            for floats.
+        max_gap_s: as in `Extraction`.
+        clock: as in `Extraction`.
+        unit: as in `Extraction`.
         say: told what is worth knowing.
+        progress: wraps the pairs to show progress.
 
     Raises:
         LightDepthError: a damaged recording, a missing topic, depth of another shape than colour or without a reading,
             no two stamps near enough, a camera that changes, or a scene of this name that is there already.
     """
-    scene = bag.resolve().stem
-    folder, list_path = output / scene, output / LIST_NAME
+    settings = Extraction(color_topic, depth_topic, max_gap_s, clock, unit)
+    _check_new(output / scene_name(bag))
+    scene = extract_scene(settings, output, bag, say=say, progress=progress)
+    try:
+        return _reveal(scene, output, say)
+    finally:
+        shutil.rmtree(scene.hidden, ignore_errors=True)
+
+
+def extract_recordings(
+    bags: Sequence[Path],
+    settings: Extraction,
+    output: Path,
+    *,
+    workers: int | None = 1,
+    say: Say = lambda _: None,
+    progress: Track = lambda items, _label, _total: items,
+) -> ExtractedPairs:
+    """Do what `extract_pairs` does with each of several recordings; the list has them in their order.
+
+    A recording that can't be used doesn't keep the others from it. One that is in the list already stays as it is: an
+    interrupted call can be repeated. After an interrupt the list has all recordings that were whole.
+
+    Args:
+        bags: the recordings.
+        settings: for all of them.
+        output: the folder.
+        workers: processes that each take a recording; None for as many as there are cores.
+        say: told what is worth knowing.
+        progress: wraps the recordings to show progress; where there is only one, its pairs.
+
+    Raises:
+        LightDepthError: two recordings of one name, a folder that is there and not in the list, or recordings that
+            can't be used.
+    """
+    if len(bags) == 1:
+        one = settings
+        chosen = {"max_gap_s": one.max_gap_s, "clock": one.clock, "unit": one.unit}
+        return extract_pairs(bags[0], one.color_topic, one.depth_topic, output, **chosen, say=say, progress=progress)
+    waiting = _choose(bags, output, say)
+    done: list[ExtractedPairs] = []
+    faults: list[str] = []
+    try:
+        with Workers(min(len(waiting), worker_count(workers, len(waiting), fewest=2))) as pool:
+            found = pool.map(partial(_attempt, settings, output), waiting.values())
+            for scene in progress(found, "Extracting recordings", len(waiting)):
+                if isinstance(scene, str):
+                    faults.append(scene)
+                    continue
+                done.append(_reveal(scene, output, say))
+    finally:
+        for name in waiting:
+            for hidden in output.glob(f".{glob.escape(name)}.????????"):  # as tempfile.mkdtemp names it
+                if (hidden / WHOLE).is_file():  # written while an earlier one was still in work
+                    _reveal(pickle.loads((hidden / WHOLE).read_bytes()), output, say)
+                shutil.rmtree(hidden, ignore_errors=True)
+    if faults:
+        raise LightDepthError(
+            f"{len(faults)} of {len(bags)} recordings can't be used, the others are in {output / LIST_NAME}; the "
+            f"first: {faults[0]}"
+        )
+    camera = done[-1].intrinsics if done else None
+    return ExtractedPairs(sum(one.pairs for one in done), output / LIST_NAME, camera)
+
+
+def _check_new(folder: Path) -> None:
     if folder.exists():
         raise LightDepthError(f"{folder} exists already; choose another --output, or delete it and its lines first.")
-    if color_topic == depth_topic:
-        raise LightDepthError(f"Colour and depth are both {color_topic}; name two topics.")
-    with Recording(bag) as recording:
-        topics = [recording.choose_topic(color_topic), recording.choose_topic(depth_topic)]
-        stamps = _stamps(recording, topics, clock, say)
-        matches = match_stamps(*stamps, max_gap_ns=round(max_gap_s * 1e9))
-        if not matches:
-            raise LightDepthError(
-                f"{bag} has no images of {color_topic} and {depth_topic} within {max_gap_s} s of each other; give a "
-                "larger --max-gap, or --clock recorded where the two cameras' clocks differ, or look whether both were "
-                "recorded at the same time."
-            )
-        say(f"{len(matches)} pairs of {len(stamps[0])} colour and {len(stamps[1])} depth images")
-        unit = unit or recording.depth_unit(topics[1])
-        make_folder(output)
-        with tempfile.TemporaryDirectory(prefix=f".{scene}.", dir=output) as temporary:
-            unfinished = Path(temporary) / scene
-            unfinished.mkdir()
-            writer = PairWriter(bag, unfinished, is_rectified(topics[0]), unit, say)
-            lines = _write_pairs(recording, topics, matches, writer)
-            camera = writer.camera
-            old = _old_list(list_path, camera, say)
-            unfinished.rename(folder)
-    known = read_comments(old, list_path, Told())[-1] if old else Told()
-    if camera and camera != known.camera:
-        old.append(describe_camera(camera))
+
+
+def _choose(bags: Sequence[Path], output: Path, say: Say) -> dict[str, Path]:
+    """Return by their scenes' names the recordings that are not in the list."""
+    named: dict[str, Path] = {}
+    for bag in bags:
+        other = named.setdefault(scene_name(bag), bag)
+        if other is not bag:
+            raise LightDepthError(f"{other} and {bag} would both be {scene_name(bag)}; rename one of them.")
+    path = output / LIST_NAME
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    kept = [name for name in named if any(line.lstrip('"').startswith(f"{name}/") for line in lines)]
+    if kept:
+        say(f"Kept from an earlier call: {', '.join(kept)}")
+    waiting = {name: bag for name, bag in named.items() if name not in kept}
+    for name in waiting:
+        _check_new(output / name)
+    return waiting
+
+
+def _attempt(settings: Extraction, output: Path, bag: Path) -> Scene | str:
+    """Extract a recording, in a worker; return why where it can't be used."""
+    said: list[str] = []
+    try:
+        return replace(extract_scene(settings, output, bag, say=said.append), said=tuple(said))
+    except LightDepthError as error:
+        return str(error)
+
+
+def _reveal(scene: Scene, output: Path, say: Say) -> ExtractedPairs:
+    """Give a scene's folder its place and add its pairs to the list."""
+    for text in scene.said:
+        say(f"{scene.name}: {text}")
+    path = output / LIST_NAME
+    old = _old_list(path, scene.camera, say)
+    (scene.hidden / scene.name).rename(output / scene.name)
+    (scene.hidden / WHOLE).unlink()
+    known = read_comments(old, path, Told())[-1] if old else Told()
+    if scene.camera and scene.camera != known.camera:
+        old.append(describe_camera(scene.camera))
     if known.unit != NAMED_UNITS["millimetres"]:
         old.append(IN_MILLIMETRES)
-    write_text(list_path, "\n".join([*old, *lines]) + "\n")
-    return ExtractedPairs(len(lines), list_path, camera)
+    write_text(path, "\n".join([*old, *scene.lines]) + "\n")
+    return ExtractedPairs(len(scene.lines), path, scene.camera)
 
 
-def _stamps(
-    recording: Recording, topics: Sequence[str], clock: Clock, say: Callable[[str], None]
-) -> tuple[list[int], list[int]]:
-    """Return the stamps of both topics by the clock asked for, each in the order of recording."""
-    header: dict[str, list[int]] = {topic: [] for topic in topics}
-    recorded: dict[str, list[int]] = {topic: [] for topic in topics}
-    for image in recording.images(topics):
-        header[image.topic].append(image.stamp_ns)
-        recorded[image.topic].append(image.received_ns)
-    broken = [topic for topic in topics if not header_clock_runs(header[topic])]
-    if clock == "auto" and broken:
-        say(
-            f"Stamps in the headers of {' and '.join(broken)} are unset or repeated; pairs are matched by the times of "
-            "recording. --clock header takes the stamps all the same."
-        )
-    chosen = recorded if clock == "recorded" or (clock == "auto" and broken) else header
-    return chosen[topics[0]], chosen[topics[1]]
-
-
-def _old_list(path: Path, camera: Intrinsics | None, say: Callable[[str], None]) -> list[str]:
+def _old_list(path: Path, camera: Intrinsics | None, say: Say) -> list[str]:
     """Return the lines that are in the list already."""
     if not path.is_file():
         return []
@@ -132,32 +194,3 @@ def _old_list(path: Path, camera: Intrinsics | None, say: Callable[[str], None])
     elif old is None and camera is not None and lines:
         say(f"The recordings that are in {path} already don't say which camera they were made with, unlike this one.")
     return lines
-
-
-def _write_pairs(
-    recording: Recording, topics: Sequence[str], matches: Sequence[tuple[int, int]], writer: PairWriter
-) -> list[str]:
-    """Write the matched images as they come by, each pair when both are there; return the list's lines.
-
-    Raises:
-        LightDepthError: what the writer raises, or no pair with a reading.
-    """
-    numbers = [{color: n for n, (color, _) in enumerate(matches)}, {depth: n for n, (_, depth) in enumerate(matches)}]
-    waiting: dict[int, dict[str, tuple[ImageMessage, Any]]] = {}  # Any: a CameraInfo; rosbags makes the class
-    seen: Counter[str] = Counter()
-    lines: dict[int, str] = {}
-    for image, info in recording.images_with_info(topics[0], also=topics[1]):
-        number = numbers[topics.index(image.topic)].get(seen[image.topic])
-        seen[image.topic] += 1
-        if number is None:
-            continue
-        pair = waiting.setdefault(number, {})
-        pair[image.topic] = image, info
-        if len(pair) == 2:
-            (color, color_info), (depth, _) = (pair[topic] for topic in topics)
-            del waiting[number]
-            line = writer.write(color, depth, color_info, number)
-            if line:
-                lines[number] = line
-    writer.check()
-    return [lines[number] for number in sorted(lines)]

@@ -20,20 +20,21 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 IN_FLIGHT = 4  # items a worker that are begun or wait: bounds the memory, whatever the number of items
+LONGEST_END_S = 2.0
 FEWEST_ITEMS = 32  # with fewer, starting processes takes longer than the work that they share
 
 
-def worker_count(asked: int | None, items: int) -> int:
+def worker_count(asked: int | None, items: int, *, fewest: int = FEWEST_ITEMS) -> int:
     """Return how many processes share so many items.
 
     It is what was asked for; without it the usable cores, divided among the processes that a launcher started on this
-    machine, or 1 for so few items that starting processes would cost more.
+    machine, or 1 for fewer items than `fewest`, where starting processes would cost more.
     """
     from .bench.machine import usable_cores
 
     if asked is not None:
         return asked
-    return max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE") or 1)) if items >= FEWEST_ITEMS else 1
+    return max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE") or 1)) if items >= fewest else 1
 
 
 @lru_cache(maxsize=1)
@@ -78,8 +79,11 @@ class Workers:
             return
         processes = getattr(self._pool, "_processes", None) or {}  # no public way to end a call that is under way
         if kind is not None:
-            for process in list(processes.values()):
+            ended = list(processes.values())
+            for process in ended:
                 process.terminate()
+            for process in ended:
+                process.join(LONGEST_END_S)  # else it might write into what its caller cleans up
         self._pool.shutdown(wait=kind is None or not processes, cancel_futures=True)
 
     def map(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lightdepth.config import load_config
-from lightdepth.prepare import pair_writer
+from lightdepth.prepare.bags import pair_writer
 from lightdepth.prepare.from_bag import extract_pairs
 from lightdepth.training.inputs import load_training_data
 from lightdepth_runtime.errors import LightDepthError

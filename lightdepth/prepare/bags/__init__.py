@@ -1,0 +1,1 @@
+"""One ROS recording, from its messages to the files of a scene."""
