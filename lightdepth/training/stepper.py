@@ -1,4 +1,4 @@
-"""One training step: gradients gathered over batches, clipped, and given up where they are not finite.
+"""Training steps: gradients gathered over batches, clipped, and given up where they are not finite.
 
 The host never waits for the device within a step: whether a step counts is decided on the device, and the host reads
 the outcome of many batches at once.
@@ -7,7 +7,8 @@ the outcome of many batches at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, cast
 
@@ -18,12 +19,14 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.progress import track
 
 from ..data.sample import Sample
+from ..data.transport import receive
 from .average import WeightAverage
 from .objective import Objective, network_of
 
-__all__ = ["Progress", "Stepper"]
+__all__ = ["Progress", "Stepper", "TrainedEpoch"]
 
 # A single bad batch costs one step; this many in a row mean that the weights themselves are lost.
 MOST_SKIPPED = 5
@@ -62,6 +65,16 @@ class _Outcome(NamedTuple):
     loss: Tensor  # scalar, the mean over the processes
     norm: Tensor | None  # of the group's gradients, where the batch ended a group
     names: list[str]
+
+
+@dataclass(frozen=True)
+class TrainedEpoch:
+    """What the batches of an epoch gave; `images` counts those of all processes, the rest is this process's."""
+
+    loss: float  # the mean of the finite ones
+    images: int
+    first_batch_s: float  # how long the first batch was waited for
+    left_out: int  # pairs without a reading
 
 
 @dataclass
@@ -107,6 +120,40 @@ class Stepper:
         self._unread.append(_Outcome(loss, norm, batch.names))
         if len(self._unread) >= self._most_unread:
             self.read()
+
+    def train_epoch(self, loader: Iterable[Sample], label: str) -> TrainedEpoch:
+        """Train on every batch of an epoch; the main process shows its progress behind the label.
+
+        Raises:
+            LightDepthError: see `__call__`, or no batch had a finite loss.
+        """
+        processes = self.accelerator.num_processes
+        losses: list[float] = []
+        images, started, first_batch_s = 0, time.monotonic(), 0.0
+
+        def status() -> str:
+            rate = images * processes / max(time.monotonic() - started, 1e-9)
+            overflows = self.progress.overflows
+            return f"{rate:.1f} images/s, loss {_mean(losses):.4f}" + (f", {overflows} overflows" if overflows else "")
+
+        batches: Iterable[Sample] = receive(loader, self.accelerator.device)
+        if self.accelerator.is_main_process:
+            batches = track(batches, label, self.batches_per_epoch, status=status)
+        left_out: set[str] = set()
+        for batch in batches:
+            first_batch_s = first_batch_s or time.monotonic() - started
+            self(batch)
+            images += len(batch.names)
+            left_out.update(batch.left_out)
+            losses += self.take_losses()
+        self.read()
+        losses += self.take_losses()
+        if not losses:
+            raise LightDepthError(
+                f"No batch of {label.lower()} had a finite loss; start again with a lower learning_rate or precision "
+                "fp32."
+            )
+        return TrainedEpoch(_mean(losses), images * processes, first_batch_s, len(left_out))
 
     def read(self) -> None:
         """Wait for the device, and count what became of the batches since the last call.
@@ -200,6 +247,10 @@ class Stepper:
                 "start again with a lower learning_rate or precision fp32 (the checkpoints of the last whole epoch are "
                 "kept)."
             )
+
+
+def _mean(losses: Sequence[float]) -> float:
+    return sum(losses) / max(len(losses), 1)
 
 
 def _some(names: Iterable[str]) -> str:

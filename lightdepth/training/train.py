@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import cast
@@ -18,15 +17,12 @@ from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.evaluation.evaluate import EvalResult
 from lightdepth_runtime.evaluation.unit_suspects import warn_of_unit
 from lightdepth_runtime.pairs import PairSet
-from lightdepth_runtime.progress import track
 from lightdepth_runtime.spec import SIZE_DIVISOR
 
 from ..checkpoints.backend import TorchBackend
 from ..checkpoints.checkpoint import build_model, save_checkpoint, without_weights
 from ..config import TrainConfig
 from ..data.loader import build_loader
-from ..data.sample import Sample
-from ..data.transport import receive
 from ..data.workers import start_worker_server
 from ..network.model import LightDepth, freeze_statistics
 from ..runs.folder import RunFolder
@@ -230,8 +226,12 @@ class _Training:
         epoch = self.progress.epoch
         learning_rate = max(self.schedule.get_last_lr())
         skipped, overflows = self.progress.skipped, self.progress.overflows
-        loss, images, first_batch_s = self._train_steps(epoch)
-        images_per_s = images * self.accelerator.num_processes / (time.monotonic() - started)
+        self.model.train()
+        if self.config.freeze_batchnorm:
+            freeze_statistics(self.model)
+        self.sampler.epoch = epoch
+        trained = self.stepper.train_epoch(self.loader, f"Epoch {epoch + 1}/{self.config.epochs}")
+        images_per_s = trained.images / (time.monotonic() - started)
         self.progress.epoch += 1
         self.kept = cast(LightDepth, self.average.kept())
         if board is not None:  # before validation, whose failure must not cost the epoch's weights
@@ -243,13 +243,13 @@ class _Training:
         if board is not None:
             row = {
                 "epoch": epoch + 1,
-                "loss": loss,
+                "loss": trained.loss,
                 "images_per_s": images_per_s,
-                "first_batch_s": first_batch_s,
+                "first_batch_s": trained.first_batch_s,
                 "learning_rate": learning_rate,
                 "skipped_batches": self.progress.skipped - skipped,
                 "overflow_steps": self.progress.overflows - overflows,
-                "left_out_pairs": self._left_out,
+                "left_out_pairs": trained.left_out,
                 **({**result.metrics.to_dict(), "left_out_validation": result.left_out} if result else {}),
                 "seconds": time.monotonic() - started,
             }
@@ -259,41 +259,6 @@ class _Training:
                 picture = draw_validation(self._estimator(), self.validation)
                 board.add_image("validation", picture, epoch + 1, dataformats="HWC")
         self.folder.save_state(self.accelerator, self.progress.epoch, self._parts())
-
-    def _train_steps(self, epoch: int) -> tuple[float, int, float]:
-        """Train one epoch; return its mean loss, the number of images of this process, and the first batch's delay."""
-        self.model.train()
-        if self.config.freeze_batchnorm:
-            freeze_statistics(self.model)
-        self.sampler.epoch = epoch
-        losses: list[float] = []
-        images, started, first_batch_s = 0, time.monotonic(), 0.0
-
-        def status() -> str:
-            rate = images * self.accelerator.num_processes / max(time.monotonic() - started, 1e-9)
-            overflows = self.progress.overflows
-            return f"{rate:.1f} images/s, loss {_mean(losses):.4f}" + (f", {overflows} overflows" if overflows else "")
-
-        batches: Iterable[Sample] = receive(self.loader, self.accelerator.device)
-        if self.accelerator.is_main_process:
-            label = f"Epoch {epoch + 1}/{self.config.epochs}"
-            batches = track(batches, label, len(self.loader), status=status)
-        left_out: set[str] = set()
-        for batch in batches:
-            first_batch_s = first_batch_s or time.monotonic() - started
-            self.stepper(batch)
-            images += len(batch.names)
-            left_out.update(batch.left_out)
-            losses += self.stepper.take_losses()
-        self.stepper.read()
-        losses += self.stepper.take_losses()
-        self._left_out = len(left_out)
-        if not losses:
-            raise LightDepthError(
-                f"No batch of epoch {epoch + 1} had a finite loss; start again with a lower learning_rate or precision "
-                "fp32."
-            )
-        return _mean(losses), images, first_batch_s
 
     def _estimator(self) -> DepthEstimator:
         return DepthEstimator(TorchBackend(self.kept, self.spec, str(self.accelerator.device)))
@@ -306,7 +271,3 @@ class _Training:
             self.progress.best_rmse_m = rmse_m
             save_checkpoint(self.folder.best, self.kept, spec, self.config)
         save_checkpoint(self.folder.last, self.kept, spec, self.config)
-
-
-def _mean(losses: Sequence[float]) -> float:
-    return sum(losses) / max(len(losses), 1)

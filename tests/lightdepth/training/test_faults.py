@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from fakes.runs import settings
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -16,15 +17,6 @@ from lightdepth.training import train as train_module
 from lightdepth.training.train import train
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import load_pairs
-
-TINY = (
-    "encoder=resnet10t", "encoder_weights=none", "decoder_channels=[8, 8, 8, 8]", "image_height=64", "image_width=96",
-    "epochs=2", "batch_size=2", "num_workers=0", "num_threads=1", "precision=fp32",
-)  # fmt: skip
-
-
-def settings(data, *overrides):
-    return load_config(None, [*TINY, f"data_root={data}", f"val_data={data}", *overrides])
 
 
 def blank(pair):

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fakes.runs import TINY
 from safetensors.torch import load_file
 from torch import nn
 
@@ -20,19 +21,6 @@ from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.pairs import load_pairs
 from lightdepth_runtime.spec import ModelSpec
-
-TINY = (
-    "encoder=resnet10t",
-    "encoder_weights=none",
-    "decoder_channels=[8, 8, 8, 8]",
-    "image_height=64",
-    "image_width=96",
-    "epochs=2",
-    "batch_size=2",
-    "num_workers=0",
-    "num_threads=1",
-    "precision=fp32",
-)
 
 
 class Constant(nn.Module):

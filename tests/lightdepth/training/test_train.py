@@ -1,93 +1,18 @@
-import json
+"""What a run leaves, says, refuses and gives again."""
+
 import math
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from fakes.runs import TINY, assert_equal_weights, refusal, settings
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lightdepth.checkpoints.checkpoint import load_checkpoint
 from lightdepth.config import load_config
-from lightdepth.training import train as train_module
-from lightdepth.training.losses import DepthLoss
 from lightdepth.training.train import train
-from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import load_pairs
-
-TINY = (
-    "encoder=resnet10t",
-    "encoder_weights=none",
-    "decoder_channels=[8, 8, 8, 8]",
-    "image_height=64",
-    "image_width=96",
-    "epochs=2",
-    "batch_size=2",
-    "num_workers=0",
-    "num_threads=1",
-    "precision=fp32",
-)
-
-
-def settings(data, *overrides):
-    return load_config(None, [*TINY, f"data_root={data}", f"val_data={data}", *overrides])
-
-
-def weights(folder):
-    return {name: load_file(folder.path / f"{name}.safetensors") for name in ("best", "last")}
-
-
-def assert_equal_weights(one, other):
-    for name, tensors in weights(one).items():
-        for key, tensor in weights(other)[name].items():
-            assert torch.equal(tensors[key], tensor), f"{name}: {key}"
-
-
-def without_times(rows):
-    return [
-        {key: value for key, value in row.items() if key not in ("seconds", "images_per_s", "first_batch_s")}
-        for row in rows
-    ]
-
-
-def refusal(config, output, **arguments):
-    with pytest.raises(LightDepthError) as caught:
-        train(config, output, **arguments)
-    assert "\n" not in str(caught.value)
-    assert "Traceback" not in str(caught.value)
-    return str(caught.value)
-
-
-class InterruptedTrainingError(Exception):
-    pass
-
-
-def interrupt_at(monkeypatch, step):
-    """Let training stop in the middle of an epoch, as a killed process does."""
-    original = train_module.Stepper.__call__
-
-    def call(self, *arguments):
-        if self.progress.step == step:
-            raise InterruptedTrainingError
-        return original(self, *arguments)
-
-    monkeypatch.setattr(train_module.Stepper, "__call__", call)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A finished run of two epochs on the test pairs, with the lines it said."""
-    lines = []
-    data = Path(__file__).parents[2] / "data" / "tum"
-    return train(settings(data), tmp_path_factory.mktemp("runs") / "whole", say=lines.append), lines
 
 
 def test_a_run_leaves_checkpoints_state_metrics_curves_and_its_config(finished, tum):
@@ -138,85 +63,6 @@ def test_a_used_folder_is_refused_and_stays_as_it_was(finished, tum):
 
 def test_the_same_config_gives_the_same_weights(finished, tum, tmp_path):
     assert_equal_weights(train(settings(tum), tmp_path / "again"), finished[0])
-
-
-@pytest.mark.parametrize("step", [1, 3])
-def test_a_run_killed_in_an_epoch_resumes_to_the_bits_of_an_uninterrupted_one(
-    finished, tum, tmp_path, monkeypatch, step
-):
-    with monkeypatch.context() as patch:
-        interrupt_at(patch, step)
-        with pytest.raises(InterruptedTrainingError):
-            train(settings(tum), tmp_path / "run")
-    lines = []
-    folder = train(settings(tum, "num_threads=1"), tmp_path / "run", resume=True, say=lines.append)
-    assert ("no finished epoch; starting from the beginning" in lines[0]) == (step == 1)
-    assert_equal_weights(folder, finished[0])
-    assert without_times(folder.read_metrics()) == without_times(finished[0].read_metrics())
-
-
-def test_dropout_resumes_to_the_same_bits_too(tum, tmp_path, monkeypatch):
-    class Noisy(torch.nn.Module):
-        def forward(self, x):
-            return torch.nn.functional.dropout(x, 0.2, self.training)
-
-    original = train_module.build_model
-
-    def build(config):
-        model = original(config)
-        model.head.features = torch.nn.Sequential(model.head.features, Noisy())
-        return model
-
-    monkeypatch.setattr(train_module, "build_model", build)
-    whole = train(settings(tum), tmp_path / "whole")
-    with monkeypatch.context() as patch:
-        interrupt_at(patch, 3)
-        with pytest.raises(InterruptedTrainingError):
-            train(settings(tum), tmp_path / "run")
-    assert_equal_weights(train(settings(tum), tmp_path / "run", resume=True), whole)
-
-
-def test_a_killed_process_leaves_a_run_that_resumes(tum, tmp_path):
-    """SIGKILL once the first epoch's state is there: no handler runs, nothing is tidied up."""
-    script = (
-        "import sys; from pathlib import Path; from lightdepth.config import load_config\n"
-        "from lightdepth.training.train import train; train(load_config(Path(sys.argv[1])), Path(sys.argv[2]))"
-    )
-    config = settings(tum, "epochs=200")
-    (tmp_path / "c.yaml").write_text(json.dumps(config.model_dump()))
-    arguments = [sys.executable, "-c", script, str(tmp_path / "c.yaml"), str(tmp_path / "run")]
-    process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 120
-        while not list((tmp_path / "run" / "state").glob("epoch-*")):
-            assert process.poll() is None, "training ended early"
-            assert time.monotonic() < deadline, "no epoch finished"
-            time.sleep(0.05)
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    load_checkpoint(tmp_path / "run" / "best.safetensors")
-    with pytest.MonkeyPatch.context() as patch:
-        done = len(list((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()))
-        interrupt_at(patch, 2 * (done + 2))
-        with pytest.raises(InterruptedTrainingError):
-            train(config, tmp_path / "run", resume=True)
-    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert [row["epoch"] for row in rows] == list(range(1, done + 3))
-    assert not list((tmp_path / "run" / "state").glob(".epoch-*"))
-
-
-def test_a_finished_run_resumes_to_nothing_left(finished, tum):
-    folder, _ = finished
-    before = folder.last.read_bytes()
-    train(settings(tum), folder.path, resume=True)
-    assert folder.last.read_bytes() == before
-
-
-def test_resuming_with_another_config_is_refused(finished, tum, tmp_path):
-    message = refusal(settings(tum, "epochs=3", "loss=l1"), finished[0].path, resume=True)
-    assert "epochs was 2, now 3; loss was 'silog', now 'l1'" in message
-    assert "holds no run to resume" in refusal(settings(tum), tmp_path / "new", resume=True)
 
 
 @pytest.mark.parametrize("overrides", [["loss=l1"], ["loss=l1", "output=relu"], ["precision=bf16"], ["ema_decay=0"]])
@@ -314,56 +160,6 @@ def test_workers_change_nothing_in_the_result(finished, tum, tmp_path):
     assert_equal_weights(train(settings(tum, "num_workers=1"), tmp_path / "run"), finished[0])
 
 
-def break_loss(monkeypatch, broken_calls):
-    """Let the loss be NaN in the calls that are named, counted from 1."""
-    original = DepthLoss.__call__
-    calls = []
-
-    def broken(self, prediction_m, truth_m):
-        calls.append(1)
-        return original(self, prediction_m, truth_m) * (math.nan if len(calls) in broken_calls else 1)
-
-    monkeypatch.setattr(DepthLoss, "__call__", broken)
-
-
-def test_losses_that_are_not_finite_stop_the_run_and_keep_the_last_epoch(tum, tmp_path, monkeypatch):
-    break_loss(monkeypatch, range(5, 100))
-    message = refusal(settings(tum, "epochs=3", "batch_size=1"), tmp_path / "run")
-    assert message == "No batch of epoch 2 had a finite loss; start again with a lower learning_rate or precision fp32."
-    assert load_checkpoint(tmp_path / "run" / "last.safetensors").spec.scores["rmse_m"] > 0
-
-
-def test_five_losses_in_a_row_that_are_not_finite_name_the_batch(tum, tmp_path, monkeypatch):
-    break_loss(monkeypatch, range(5, 100))
-    message = refusal(settings(tum, "epochs=1", "batch_size=1", "passes_per_epoch=3"), tmp_path / "run")
-    assert "The loss is nan at step 4 with freiburg" in message
-    assert "in 5 batches in a row" in message
-
-
-def test_a_single_loss_that_is_not_finite_costs_its_batch_and_is_counted(tum, tmp_path, monkeypatch):
-    break_loss(monkeypatch, {2})
-    lines = []
-    folder = train(settings(tum), tmp_path / "run", say=lines.append)
-    assert [row["skipped_batches"] for row in folder.read_metrics()] == [1, 0]
-    assert "1 batches skipped" in lines[1]
-    assert "skipped" not in lines[2]
-    assert all(torch.isfinite(tensor).all() for tensor in weights(folder)["last"].values())
-
-
-def test_images_that_poison_batchnorm_leave_no_trace_when_they_are_skipped(tum, tmp_path, monkeypatch):
-    original = train_module.Stepper.__call__
-    calls = []
-
-    def call(self, batch):
-        calls.append(1)
-        return original(self, batch._replace(image=batch.image * math.inf) if len(calls) == 2 else batch)
-
-    monkeypatch.setattr(train_module.Stepper, "__call__", call)
-    folder = train(settings(tum), tmp_path / "run")
-    assert folder.read_metrics()[0]["skipped_batches"] == 1
-    assert all(torch.isfinite(tensor).all() for tensor in weights(folder)["last"].values())
-
-
 def test_accumulated_batches_make_one_step(tum, tmp_path):
     lines = []
     config = settings(tum, "epochs=1", "batch_size=1", "accumulate=3")
@@ -379,26 +175,6 @@ def test_processes_that_would_train_alone_are_refused(tum, tmp_path, monkeypatch
     assert "WORLD_SIZE says 2 processes but 1 would train together" in message
     assert "set ACCELERATE_USE_CPU=true" in message
     assert not (tmp_path / "run").exists()
-
-
-def test_a_damaged_newest_state_falls_back_to_the_one_before_and_ends_the_same(finished, tum, tmp_path):
-    folder = shutil.copytree(finished[0].path, tmp_path / "run")
-    newest = folder / "state" / "epoch-0002" / "model.safetensors"
-    content = bytearray(newest.read_bytes())
-    content[-10] ^= 1  # a single bit, which safetensors itself doesn't notice
-    newest.write_bytes(bytes(content))
-    lines = []
-    resumed = train(settings(tum), folder, resume=True, say=lines.append)
-    assert "model.safetensors is damaged" in lines[0]
-    assert "going on from epoch-0001, the one before" in lines[0]
-    assert_equal_weights(resumed, finished[0])
-
-
-def test_pairs_that_changed_since_the_run_began_are_refused(finished, tum, tmp_path):
-    folder = shutil.copytree(finished[0].path, tmp_path / "run")
-    pairs = load_pairs(tum, "train")
-    message = refusal(settings(tum), folder, pairs=(pairs.subset([0, 1, 2], "train"), None), resume=True)
-    assert "The training pairs are not those this run began with (4 then, 3 now" in message
 
 
 def test_training_lowers_the_loss(tum, tmp_path):
