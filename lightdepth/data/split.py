@@ -54,7 +54,7 @@ def _split_block(pairs: PairSet, share: float, seed: int) -> tuple[PairSet, Pair
     start = int(np.random.default_rng(seed).integers(count - block + 1))
     end = start + block
     training = [i for i in range(count) if i < start - gap or i >= end + gap]
-    what = f"frames {start + 1} to {end} of the only scene, with {gap} frames left out on each side"
+    what = f"frames {start + 1} to {end} of the only scene, with {gap} frame{'s' * (gap != 1)} left out on each side"
     return _parts(pairs, training, list(range(start, end)), what)
 
 

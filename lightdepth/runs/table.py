@@ -102,9 +102,10 @@ def compare_runs(paths: Sequence[Path], json_path: Path | None = None) -> list[T
     tables = [Table("", COLUMNS, [_row(run) for run in runs])]
     differing = [key for key in runs[0].config if len({repr(run.config[key]) for run in runs}) > 1]
     if len(runs) > 1:
-        title = "Settings that differ" if differing else "All settings are the same"
-        columns = (Column("run", is_words=True), *(Column(key, is_words=True) for key in differing))
-        tables.append(Table(title, columns, [[run.name, *(str(run.config[key]) for key in differing)] for run in runs]))
+        columns = (Column("run", is_words=True), Column("settings that differ", is_words=True))
+        settings = [", ".join(f"{key}={run.config[key]}" for key in differing) for run in runs]
+        rows = [[run.name, text or "none"] for run, text in zip(runs, settings, strict=True)]
+        tables.append(Table("", columns, rows))
     return tables
 
 
