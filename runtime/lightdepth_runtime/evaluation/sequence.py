@@ -111,7 +111,10 @@ def evaluate_sequence(
             raises.
     """
     if protocol.flip_tta or protocol.flip_as_sample:
-        raise LightDepthError(f"A sequence is scored without mirror images, and {protocol.describe()!r} wants them.")
+        raise LightDepthError(
+            f"A sequence is scored without mirror images, which protocol {protocol.name} takes; leave out --tta, or choose "
+            "--protocol eigen or none."
+        )
     steady = SteadyDepth(estimator)
     metrics: tuple[list[Any], list[Any]] = ([], [])  # of plain and of steady depth
     flickers: tuple[list[float], list[float]] = ([], [])
