@@ -112,8 +112,8 @@ def evaluate_sequence(
     """
     if protocol.flip_tta or protocol.flip_as_sample:
         raise LightDepthError(
-            f"A sequence is scored without mirror images, which protocol {protocol.name} takes; leave out --tta, or choose "
-            "--protocol eigen or none."
+            f"A sequence is scored without mirror images, which protocol {protocol.name} takes; leave out "
+            "--tta, or choose --protocol eigen or none."
         )
     steady = SteadyDepth(estimator)
     metrics: tuple[list[Any], list[Any]] = ([], [])  # of plain and of steady depth
