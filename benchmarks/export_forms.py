@@ -1,4 +1,4 @@
-"""What each form of an export costs in accuracy, bytes and time on a CPU: the table of the README.
+"""What each form of an export costs in accuracy, bytes and time on a CPU: a table of docs/results.md.
 
 Usage: lightdepth export CHECKPOINT -o m.onnx --fp16 --int8 --embed-preprocessing 480x640 --data DIR --pairs 1000
        python benchmarks/export_forms.py m.onnx... [--data DIR] [--threads 2] [--json FILE]
