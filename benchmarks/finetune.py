@@ -1,7 +1,7 @@
 """Fine-tune a checkpoint on one room, and score it there, in another room, and on the NYU pairs it came from.
 
 Usage: python benchmarks/finetune.py --room DIR --room DIR --nyu DIR [--start lite0] [--most N] [--most-nyu N]
-       [--seeds N] [--setting NAME]... [--json FILE]
+       [--seed N]... [--setting NAME]... [--json FILE]
 
 Each DIR of --room holds one recording, which is written as `color/` and `depth/` in TUM's own unit first, as a user
 would have it. The preset `finetune` is compared with the same without parts of it.
@@ -65,7 +65,7 @@ def main(
     start: Annotated[str, typer.Option()] = "lite0",
     most: Annotated[int, typer.Option(help="Pairs of a room, at most.")] = 60,
     most_nyu: Annotated[int, typer.Option(help="NYU pairs, at most.")] = 654,
-    seeds: Annotated[int, typer.Option()] = 1,
+    seed: Annotated[list[int] | None, typer.Option(help="Default: 0.")] = None,
     setting: Annotated[list[str] | None, typer.Option(help="Of SETTINGS. Default: all.")] = None,
     json: Annotated[Path | None, typer.Option()] = None,
 ) -> None:
@@ -79,19 +79,19 @@ def main(
         sets["nyu"] = load_pairs(nyu, "test").spread(most_nyu)
         before = score(find_checkpoint(start), sets)
         print("start", {name: round(metrics["rmse_m"], 4) for name, metrics in before.items()}, flush=True)
-        for seed in range(seeds):
+        for number in seed or [0]:
             for name in setting or SETTINGS:
                 for trained_on, folder in rooms.items():
                     places = {"data_root": str(folder), "depth_scale": "tum", "start_from": start}
-                    config = load_config(None, [*ALWAYS, *SETTINGS[name], f"seed={seed}"], places)
+                    config = load_config(None, [*ALWAYS, *SETTINGS[name], f"seed={number}"], places)
                     began = time.monotonic()
-                    run = train(config, Path(temporary) / f"{name}-{trained_on}-{seed}")
+                    run = train(config, Path(temporary) / f"{name}-{trained_on}-{number}")
                     seconds = time.monotonic() - began
                     scores = score(run.best, sets)
                     change = {key: scores[key]["rmse_m"] / before[key]["rmse_m"] - 1 for key in scores}
                     said = {key: f"{scores[key]['rmse_m']:.3f} m {value:+.1%}" for key, value in change.items()}
-                    print(f"{name}, seed {seed}, {trained_on}, {seconds:.0f} s: {said}", flush=True)
-                    run_record = {"setting": name, "seed": seed, "trained_on": trained_on, "seconds": seconds}
+                    print(f"{name}, seed {number}, {trained_on}, {seconds:.0f} s: {said}", flush=True)
+                    run_record = {"setting": name, "seed": number, "trained_on": trained_on, "seconds": seconds}
                     runs.append({**run_record, "scores": scores, "rmse_change": change})
                     if json:  # after each, since a run takes minutes
                         record = {"schema": "lightdepth.finetune/2", "lightdepth_version": __version__}
