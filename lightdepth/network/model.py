@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -129,6 +130,15 @@ class DepthHead(nn.Module):
             return depth_m
         log_sigma = self.to_sigma(features).float().clamp(-LOG_SIGMA_LIMIT, LOG_SIGMA_LIMIT)
         return depth_m, _double(TYPICAL_SIGMA * torch.exp(log_sigma))  # (B, 1, h, w) -> (B, 1, 2h, 2w)
+
+    @torch.no_grad()
+    def scale_depth(self, factor: float) -> None:
+        """Multiply the depth that is predicted; of softplus that holds where depth is not near zero."""
+        if self.output == "exp":
+            self._bias().add_(math.log(factor))
+        else:
+            for parameter in self.to_depth.parameters():
+                parameter.mul_(factor)
 
     def _bias(self) -> Tensor:
         bias = self.to_depth.bias

@@ -29,6 +29,7 @@ from ..runs.folder import RunFolder
 from ..runs.record import read_record, record_run
 from ..runs.state import Stateful
 from .average import WeightAverage
+from .first_scale import match_scale
 from .inputs import (
     Say,
     check_compiler,
@@ -104,7 +105,8 @@ class _Training:
         elif self.accelerator.is_main_process:
             self.folder.check_unused()
         # A state's weights take the place of any others, wherever those lay.
-        network = build_model(without_weights(config) if resume and self.folder.states() else config)
+        has_state = resume and bool(self.folder.states())
+        network = build_model(without_weights(config) if has_state else config)
         if lacks := network.encoder_lacks:
             self.say(
                 f"{config.encoder_weights} lacks {len(lacks)} tensors of the encoder (first: {lacks[0]}), which start "
@@ -119,6 +121,10 @@ class _Training:
             check_validation_readings(self.validation, validation_protocol(self.validation, self.spec))
         if self.accelerator.is_main_process:
             warn_of_unit(training, self.say, max_depth_m=config.max_depth_m)
+        if config.start_from and not has_state and (factor := match_scale(network, self.spec, training)):
+            self.say(
+                f"Depth of these pairs is {factor:.3g} times what {config.start_from} sees; training begins there."
+            )
         self._prepare(network, training)
         self._open_folder(training, resume=resume)
         self.say(
