@@ -35,7 +35,8 @@ from lightdepth_runtime.backends import Backend, open_backend
 from lightdepth_runtime.backends.backend import staged
 from lightdepth_runtime.backends.device_buffers import open_cuda
 from lightdepth_runtime.backends.tensorrt.module import Flavour
-from lightdepth_runtime.bench.bench import Candidate, bench, open_candidate
+from lightdepth_runtime.bench.bench import bench
+from lightdepth_runtime.bench.candidate import Candidate, open_candidate
 from lightdepth_runtime.bench.machine import describe_machine
 from lightdepth_runtime.bench.run import read_frame
 from lightdepth_runtime.bench.timing import Schedule, time_interleaved

@@ -26,8 +26,10 @@ from numpy.typing import NDArray
 from lightdepth.baselines.baseline import Baseline, export_baseline
 from lightdepth.bench import export_untrained
 from lightdepth_runtime.atomic import write_json
-from lightdepth_runtime.bench.bench import BenchResult, BenchRow, bench, open_candidate
+from lightdepth_runtime.bench.bench import bench
+from lightdepth_runtime.bench.candidate import open_candidate
 from lightdepth_runtime.bench.machine import usable_cores
+from lightdepth_runtime.bench.result import BenchResult, BenchRow
 from lightdepth_runtime.bench.run import read_frame
 from lightdepth_runtime.bench.table import bench_table
 from lightdepth_runtime.bench.timing import Schedule

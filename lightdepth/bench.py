@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lightdepth_runtime.bench.bench import BenchResult
+from lightdepth_runtime.bench.result import BenchResult
 from lightdepth_runtime.bench.run import BenchOptions, plan_rows, run_bench
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.models import find_model

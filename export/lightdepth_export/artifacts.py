@@ -1,23 +1,14 @@
 """Export a network: write its files and their parity report side by side, all of them or none."""
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import onnx
 from torch import nn
 
-from lightdepth_runtime.atomic import is_writing_error, make_folder, write_json
+from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.backends import Backend, open_backend
-from lightdepth_runtime.backends.tensorrt.engine_file import (
-    EngineMisfitError,
-    check_same_network,
-    read_engine_sidecar,
-    sidecar_path,
-)
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.evaluation.protocol import Protocol, choose_protocol
 from lightdepth_runtime.images.preprocess import preprocess
@@ -25,6 +16,7 @@ from lightdepth_runtime.pairs import PairSet
 from lightdepth_runtime.spec import ModelSpec
 
 from .engine import BatchRange, BuildOptions, can_build_here, engine_for, engine_here
+from .files import all_or_nothing, remove_stale_forms
 from .onnx.forms import FP16_STEP, Form, fp16_form, fp32_form, int8_forms
 from .onnx.fp16_simulation import measure_overflow
 from .onnx.trace import trace_onnx
@@ -114,7 +106,7 @@ def export_model(
     options = options or ExportOptions()
     _check(output, frames, options)
     spec = reference.spec
-    with _all_or_nothing(output) as folder:
+    with all_or_nothing(output) as folder:
         say(f"Tracing {spec.name} at {spec.input_width}x{spec.input_height}")
         forms = _make_forms(network, reference, frames, options, say)
         say(f"Comparing {', '.join(form.step for form in forms)} with {reference.name} on {len(frames)} images")
@@ -133,7 +125,7 @@ def export_model(
                 options.golden, next(read_frames(frames)), forms[0].open(options.threads), _golden_limits(report)
             )
         names = sorted(path.name for path in folder.iterdir())
-    _remove_stale_forms(output, names, say)
+    remove_stale_forms(output, names, say)
     known = {f"{output.stem}{suffix}" for suffix in (".onnx", ".fp16.onnx", ".parity.json")}
     return ExportResult(
         output,
@@ -261,48 +253,3 @@ def _golden_limits(report: ParityReport) -> dict[str, float]:
     """Return the distance in metres that an integrator may expect of each form, never under FP32's threshold."""
     least = report.thresholds.fp32_max_abs_diff_m
     return {s.step: max(least, GOLDEN_MARGIN * s.max_abs_diff_m) for s in report.steps if not s.embedded}
-
-
-def _remove_stale_forms(output: Path, written: list[str], say: Callable[[str], None]) -> None:
-    """Remove forms of an earlier export that this one did not make: beside the new file they'd pass for its own.
-
-    An engine stays where the ONNX file that it was built from came out the same.
-    """
-    for precision in ("", ".fp16", ".int8", ".int8.cpu"):
-        for frame in ("", ".frame"):
-            onnx_path = output.with_name(f"{output.stem}{precision}{frame}.onnx")
-            engine = onnx_path.with_suffix(".engine")
-            stale = [] if onnx_path.name in written else [onnx_path]
-            if engine.name not in written and (stale or not _is_built_from(engine, onnx_path)):
-                stale += [engine, sidecar_path(engine)]
-            for path in stale:
-                if path.is_file():
-                    path.unlink()
-                    say(f"Removed {path}, a form of an earlier export")
-
-
-def _is_built_from(engine: Path, onnx_path: Path) -> bool:
-    try:
-        check_same_network(engine, read_engine_sidecar(engine), onnx_path)
-    except EngineMisfitError:
-        return False
-    return True
-
-
-@contextmanager
-def _all_or_nothing(output: Path) -> Iterator[Path]:
-    """Yield a folder beside the output; move its files to their places on success, delete it on any error."""
-    parent = make_folder(output.parent)
-    folder = Path(tempfile.mkdtemp(prefix=f".{output.stem}.", dir=parent))
-    try:
-        yield folder
-        for path in sorted(folder.iterdir()):
-            path.replace(parent / path.name)
-    except OSError as error:
-        if not is_writing_error(error, folder):
-            raise
-        raise LightDepthError(
-            f"Can't write {output}: {error.strerror or error}. Choose another output path or free some space."
-        ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

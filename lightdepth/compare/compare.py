@@ -13,8 +13,8 @@ from lightdepth_runtime import __version__
 from lightdepth_runtime.bench.machine import describe_machine
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.evaluation.alignment import Alignment
-from lightdepth_runtime.evaluation.evaluate import Predictor, sigma_of
 from lightdepth_runtime.evaluation.metrics import DepthMetrics
+from lightdepth_runtime.evaluation.prediction import Predictor, sigma_of
 from lightdepth_runtime.evaluation.protocol import PROTOCOLS, Protocol
 from lightdepth_runtime.evaluation.scores import Scores
 from lightdepth_runtime.pairs import FrameData, PairSet

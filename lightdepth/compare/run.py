@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightdepth_runtime.evaluation.evaluate import focal_factor, predict_views
+from lightdepth_runtime.evaluation.prediction import focal_factor, predict_views
 from lightdepth_runtime.evaluation.protocol import Protocol
 from lightdepth_runtime.evaluation.scores import Scorer
 from lightdepth_runtime.pairs import FrameData, Pair

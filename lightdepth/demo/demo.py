@@ -9,11 +9,12 @@ from accelerate.utils import set_seed
 
 from lightdepth_export.artifacts import ExportOptions
 from lightdepth_runtime.atomic import make_folder, write_json
-from lightdepth_runtime.bench.bench import BenchResult
+from lightdepth_runtime.bench.result import BenchResult
 from lightdepth_runtime.bench.run import BenchOptions
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
-from lightdepth_runtime.evaluation.evaluate import EvalResult, Predictor, evaluate
+from lightdepth_runtime.evaluation.evaluate import EvalResult, evaluate
+from lightdepth_runtime.evaluation.prediction import Predictor
 from lightdepth_runtime.evaluation.protocol import get_protocol
 from lightdepth_runtime.infer.infer import infer_files, plan_jobs
 from lightdepth_runtime.pairs import PairSet, load_pairs

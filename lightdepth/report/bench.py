@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lightdepth_runtime.atomic import make_folder, write_text
-from lightdepth_runtime.bench.bench import BenchResult, BenchRow, unique_labels
+from lightdepth_runtime.bench.result import BenchResult, BenchRow, unique_labels
 from lightdepth_runtime.bench.table import bench_table, ratio_lines
 from lightdepth_runtime.table import Column, Table, number
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from lightdepth_export.artifacts import ExportResult
 from lightdepth_runtime.atomic import write_text
-from lightdepth_runtime.bench.bench import BenchResult
 from lightdepth_runtime.bench.machine import describe_machine
+from lightdepth_runtime.bench.result import BenchResult
 from lightdepth_runtime.bench.table import bench_table
 from lightdepth_runtime.evaluation.evaluate import EvalResult
 from lightdepth_runtime.table import Column, Table, number

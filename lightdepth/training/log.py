@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
-from lightdepth_runtime.evaluation.evaluate import Predictor
+from lightdepth_runtime.evaluation.prediction import Predictor
 from lightdepth_runtime.images.preprocess import resize_depth, resize_rgb
 from lightdepth_runtime.pairs import FrameData, PairSet
 from lightdepth_runtime.sinks.colorize import DepthRange, colorize, depth_range, with_scale

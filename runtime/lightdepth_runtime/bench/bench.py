@@ -1,172 +1,26 @@
 """Time models against each other in one run, and say on what."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any, Protocol, cast
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import __version__
-from ..backends import Backend, open_backend
-from ..backends.backend import staged
-from ..backends.baseline import BaselineSpec, baseline_input, is_baseline, open_baseline
+from ..backends.baseline import BaselineSpec
 from ..errors import LightDepthError
-from ..estimator import DepthEstimator
-from ..images.preprocess import preprocess, resize_depth
 from ..spec import ModelSpec
+from .candidate import Candidate
 from .gpu_readings import GpuProbe, GpuReadings, measure_gpu, open_gpu_probe
 from .machine import CpuWatch, describe_machine, load_average, usable_cores
-from .peak_memory import measure_fresh_run
+from .result import BenchResult, BenchRow, Ratio, unique_labels
 from .timing import Samples, Schedule, time_interleaved
 
-__all__ = ["BenchResult", "BenchRow", "Candidate", "Ratio", "Runnable", "bench", "open_candidate", "unique_labels"]
+__all__ = ["bench"]
 
-SCHEMA = "lightdepth.bench/1"
 BUSY_SHARE = 0.1  # more than this of the CPU in other hands makes the figures doubtful
 PEAK_MEMORY_METHOD = "high-water mark of a fresh process that loads the model and runs it three times"
 
 Progress = Callable[[range], Iterable[int]]
-
-
-class Runnable(Protocol):
-    """What is timed: a Backend, or another project's network."""
-
-    name: str
-    device: str
-
-    @property
-    def spec(self) -> ModelSpec | BaselineSpec:
-        """How to feed it."""
-        ...
-
-    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map one normalised batch to its output, and return when that is done."""
-        ...
-
-    def close(self) -> None:
-        """Free what was allocated."""
-        ...
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A model ready to be timed, with the figures that need no clock."""
-
-    backend: Runnable
-    size_bytes: int
-    peak_memory_bytes: int | None
-    cold_start_ms: float | None = None
-
-    def input_for(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Preprocess a uint8 RGB frame as the model wants it: (1, 3, input_height, input_width).
-
-        It stands in the backend's own staging memory where there is some, as a DepthEstimator's does.
-        """
-        spec = self.backend.spec
-        image = baseline_input(frame, spec) if isinstance(spec, BaselineSpec) else preprocess(frame, spec)
-        return staged(cast("Backend", self.backend), image[None])
-
-    def whole_call(self, frame: NDArray[np.uint8]) -> Callable[[], object]:
-        """Return what does all that a frame needs: preprocessing, network, resizing to the frame (H, W)."""
-        if isinstance(self.backend.spec, ModelSpec):
-            return partial(DepthEstimator(cast("Backend", self.backend)), frame)
-
-        def call() -> NDArray[np.float32]:
-            output = self.backend.run(self.input_for(frame))
-            return resize_depth(output.reshape(output.shape[-2:]), frame.shape[0], frame.shape[1])
-
-        return call
-
-
-@dataclass(frozen=True)
-class BenchRow:
-    """One model's figures; latency is of the network alone at batch 1, `call_ms_p50` with pre- and post-processing.
-
-    `cold_start_ms` runs from the start of a process to its first depth. `matmul_share` is the network's speed as a
-    part of what the machine reaches in a matrix product, which makes figures of different machines comparable.
-    """
-
-    model: str
-    parameters: int
-    gmacs: float | None
-    size_bytes: int
-    backend: str
-    precision: str
-    input_height: int
-    input_width: int
-    latency_ms_p50: float
-    latency_ms_p90: float
-    latency_ms_p99: float
-    images_per_s: float
-    peak_memory_bytes: int | None
-    weights: str
-    call_ms_p50: float
-    cold_start_ms: float | None
-    matmul_share: float | None
-    scores: dict[str, Any] | None  # Any: a JSON object, the eval result that the file was released with
-    gpu: GpuReadings | None  # of the network alone, running by itself after the rounds
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """How many times the first row's figure is another's of its precision: above 1 the other is faster or smaller.
-
-    `latency_p50` divides the medians of the table. `latency_low` and `latency_high` are the 10th and 90th percentile
-    of the ratios inside single rounds: how much the machine's noise moves it.
-    """
-
-    latency_p50: float
-    latency_low: float
-    latency_high: float
-    parameters: float | None
-    gmacs: float | None
-    size: float
-    peak_memory: float | None
-
-
-@dataclass(frozen=True)
-class BenchResult:
-    """The table of one run with everything needed to repeat it."""
-
-    machine: dict[str, Any]  # Any: a JSON object
-    settings: dict[str, Any]  # Any: a JSON object
-    rows: tuple[BenchRow, ...]
-    ratios: dict[str, Ratio]
-    warnings: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:  # Any: a JSON object
-        """Return schema `lightdepth.bench/1`."""
-        return {
-            "schema": SCHEMA,
-            "lightdepth_version": __version__,
-            "machine": self.machine,
-            "settings": self.settings,
-            "rows": [asdict(row) for row in self.rows],
-            "ratios": {name: asdict(ratio) for name, ratio in self.ratios.items()},
-            "warnings": list(self.warnings),
-        }
-
-
-def open_candidate(path: Path, device: str = "auto", threads: int | None = None, *, memory: bool = True) -> Candidate:
-    """Open a model file of any kind for a bench; `memory` also starts it in a process of its own.
-
-    Raises:
-        LightDepthError: the file can't be opened on that device.
-    """
-    backend = open_baseline(path, device, threads) if is_baseline(path) else open_backend(path, device, threads)
-    if isinstance(backend.spec, ModelSpec) and backend.spec.frame_height is not None:
-        backend.close()
-        raise LightDepthError(
-            f"{path.name} takes a camera's frame, so its time would include preprocessing that the others' doesn't; "
-            "time the file without `.frame` in its name."
-        )
-    if not memory:
-        return Candidate(backend, path.stat().st_size, None)
-    fresh = measure_fresh_run(path, device, threads)
-    return Candidate(backend, path.stat().st_size, fresh.peak_bytes, fresh.cold_start_ms)
 
 
 def bench(
@@ -304,25 +158,6 @@ def _ratios(rows: Sequence[BenchRow], samples: Sequence[Samples]) -> dict[str, R
 
 def _divide(first: float | None, other: float | None) -> float | None:
     return first / other if first and other else None
-
-
-def unique_labels(rows: Sequence[BenchRow]) -> list[str]:
-    """Name each row once: the model, then what tells it from the others of that name, then a number."""
-    labels = []
-    for row in rows:
-        traits = [_traits(other) for other in rows if other.model == row.model]
-        differing = [text for text, *others in zip(_traits(row), *traits, strict=True) if len(set(others)) > 1]
-        label = " ".join([row.model, *differing])
-        number = 2
-        unique = label
-        while unique in labels:
-            unique, number = f"{label} #{number}", number + 1
-        labels.append(unique)
-    return labels
-
-
-def _traits(row: BenchRow) -> tuple[str, ...]:
-    return f"{row.input_height}x{row.input_width}", row.backend, row.precision
 
 
 def _warnings(samples: Sequence[Samples], others: float | None) -> Iterable[str]:

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from ..images.decode import read_image
 from ..progress import track
-from .bench import BenchResult, bench, open_candidate
+from .bench import bench
+from .candidate import open_candidate
 from .machine import usable_cores
 from .matmul_peak import measure_matmul_gflops
+from .result import BenchResult
 from .timing import Schedule
 
 __all__ = ["BenchOptions", "plan_rows", "read_frame", "run_bench"]

@@ -1,8 +1,8 @@
 """A bench as a table, one model a line."""
 
 from ..table import Cell, Column, Table, number
-from .bench import BenchResult, BenchRow, Ratio
 from .gpu_readings import GpuReadings
+from .result import BenchResult, BenchRow, Ratio
 
 __all__ = ["bench_table", "milliseconds", "ratio_lines"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .options import BenchDevices, Image, Json, Memory, Models, Rounds, Threads, Wide
 
 if TYPE_CHECKING:
-    from ..bench.bench import BenchResult
+    from ..bench.result import BenchResult
 
 __all__ = ["bench_command", "show_bench"]
 

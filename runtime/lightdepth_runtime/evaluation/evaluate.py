@@ -1,14 +1,10 @@
 """Score a predictor on RGB-D pairs under one protocol."""
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeGuard
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from .. import __version__
 from ..errors import LightDepthError
@@ -18,27 +14,14 @@ from ..parallel import Workers, open_once
 from ..processes import OneProcess, Processes
 from .confidence import Confidence
 from .metrics import DepthMetrics
+from .prediction import Predicted, Predictor, focal_factor, predict, predict_all
 from .protocol import Protocol
 from .scores import Scorer, Scores
 
-__all__ = [
-    "EvalResult",
-    "OwnModel",
-    "Predictor",
-    "evaluate",
-    "focal_factor",
-    "predict_views",
-    "score_pairs",
-    "sigma_of",
-    "summarise",
-]
+__all__ = ["EvalResult", "OwnModel", "evaluate", "score_pairs", "summarise"]
 
 SCHEMA = "lightdepth.eval/1"
 THREADS = 2  # of one process: reading a 640x480 pair takes about as long as scoring it
-NAMES_SHOWN = 2  # of a batch that fails
-
-# uint8 RGB (H, W, 3) -> float32 (h, w) metres of any size
-Predictor = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -161,7 +144,7 @@ def score_pairs(
     """Predict pairs and have a scorer take them; `pool` reads and scores, the rest is as for `evaluate`."""
     read = pool.map(_read, pairs, name=_name)
     frames = zip(progress(pairs), read, strict=True)
-    predicted = _predict_all(predictor, frames, scorer.protocol, batch_size)
+    predicted = predict_all(predictor, frames, scorer.protocol, batch_size)
     for scored in pool.map(partial(_score, scorer.protocol), predicted, name=_name):
         scorer.merge(scored)
 
@@ -191,38 +174,7 @@ def summarise(scorer: Scorer, pairs: PairSet, *, model: str) -> EvalResult:
     )
 
 
-def predict_views(
-    predictor: Predictor, image: NDArray[np.uint8], truth_m: NDArray[np.float32], protocol: Protocol
-) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Predict a frame as a protocol wants it: one pair of prediction and truth, or two where mirror images count.
-
-    Raises:
-        LightDepthError: the prediction fails, or the protocol doesn't serve frames of this size.
-    """
-    image, truth_m = protocol.view(image, truth_m)
-    return _views([predictor(seen) for seen in _seen(image, protocol)], truth_m, protocol)
-
-
-def sigma_of(predictor: Predictor, image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-    """Predict sigma of an image (H, W, 3), at its size; None where the predictor has none."""
-    return predictor.predict(image).sigma if _has_sigma(predictor) else None
-
-
-def _has_sigma(predictor: Predictor) -> TypeGuard[DepthEstimator]:
-    return isinstance(predictor, DepthEstimator) and predictor.spec.sigma_tensor is not None
-
-
-@dataclass(frozen=True)
-class _Predicted:
-    """A frame's views, each a prediction with its truth, and sigma of the first one's prediction where there is one."""
-
-    name: str
-    scene: str
-    views: list[tuple[NDArray[np.float32], NDArray[np.float32]]]
-    sigma: NDArray[np.float32] | None
-
-
-def _name(item: Pair | _Predicted) -> str:
+def _name(item: Pair | Predicted) -> str:
     return item.name
 
 
@@ -232,89 +184,14 @@ def _read(pair: Pair) -> FrameData:
 
 def _evaluate_one(own: OwnModel, protocol: Protocol, pair: Pair) -> Scorer:
     """Read, predict and score one frame, in a worker."""
-    (predicted,) = _predict(open_once(own), [(pair, pair.read())], protocol, batched=False)
+    (predicted,) = predict(open_once(own), [(pair, pair.read())], protocol, batched=False)
     return _score(protocol, predicted)
 
 
-def _score(protocol: Protocol, predicted: _Predicted) -> Scorer:
+def _score(protocol: Protocol, predicted: Predicted) -> Scorer:
     """Score one frame; a few numbers are all that comes back."""
     scorer = Scorer(protocol)
     scored = scorer.add_views(predicted.views, predicted.name, predicted.scene)
     if predicted.sigma is not None and scored is not None:
         scorer.add_sigma(predicted.views[0][0], predicted.sigma, predicted.views[0][1])
     return scorer
-
-
-def _predict_all(
-    predictor: Predictor, frames: Iterable[tuple[Pair, FrameData]], protocol: Protocol, batch_size: int
-) -> Iterator[_Predicted]:
-    waiting: list[tuple[Pair, FrameData]] = []
-    for pair, frame in frames:
-        waiting.append((pair, frame))
-        if len(waiting) == batch_size:
-            yield from _predict(predictor, waiting, protocol, batched=batch_size > 1)
-            waiting = []
-    yield from _predict(predictor, waiting, protocol, batched=batch_size > 1)
-
-
-def _predict(
-    predictor: Predictor, frames: Sequence[tuple[Pair, FrameData]], protocol: Protocol, *, batched: bool
-) -> list[_Predicted]:
-    """Predict frames, several at a time where that can be."""
-    names = ", ".join(pair.name for pair, _ in frames[:NAMES_SHOWN])
-    sigmas: list[NDArray[np.float32]] = []
-    try:
-        seen = [protocol.view(frame.image, frame.depth_m) for _, frame in frames]
-        images = [view for image, _ in seen for view in _seen(image, protocol)]
-        if _has_sigma(predictor):
-            both = [predictor.predict(image) for image in images]
-            predictions, sigmas = [b.depth_m for b in both], [b.sigma for b in both]
-        elif batched and isinstance(predictor, DepthEstimator):
-            predictions = predictor.infer_batch(images)
-        else:
-            predictions = [predictor(image) for image in images]
-    except LightDepthError as error:
-        raise LightDepthError(f"{names}: {error}") from error
-    each = len(images) // max(1, len(frames))
-    if protocol.focal:
-        factors = [focal_factor(predictor, pair, frame.depth_m.shape) or 1.0 for pair, frame in frames]
-        predictions = [depth_m * np.float32(factors[number // each]) for number, depth_m in enumerate(predictions)]
-    return [
-        _Predicted(
-            pair.name,
-            pair.scene,
-            _views(predictions[number * each : (number + 1) * each], truth_m, protocol),
-            sigmas[number * each] if sigmas else None,  # the frame's own, not its mirror image's
-        )
-        for number, ((pair, _), (_, truth_m)) in enumerate(zip(frames, seen, strict=True))
-    ]
-
-
-def focal_factor(predictor: Predictor, pair: Pair, size: tuple[int, ...]) -> float | None:
-    """Return what scales depth from a model's camera to a pair's, in a frame of `size` (H, W); None: unknown."""
-    ours = predictor.spec.intrinsics if isinstance(predictor, DepthEstimator) else None
-    theirs = pair.intrinsics
-    if ours is None or theirs is None:
-        return None
-    height, width = size
-    focal_px = math.sqrt(theirs.fx * width / theirs.width * theirs.fy * height / theirs.height)
-    return ours.depth_factor(focal_px, height, width)
-
-
-def _seen(image: NDArray[np.uint8], protocol: Protocol) -> list[NDArray[np.uint8]]:
-    """Return what the model is shown of a frame: the frame, and its mirror image where a protocol wants it."""
-    if not (protocol.flip_tta or protocol.flip_as_sample):
-        return [image]
-    return [image, np.ascontiguousarray(image[:, ::-1])]
-
-
-def _views(
-    predictions: Sequence[NDArray[np.float32]], truth_m: NDArray[np.float32], protocol: Protocol
-) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Return each prediction with its truth."""
-    if len(predictions) == 1:
-        return [(predictions[0], truth_m)]
-    prediction, flipped = predictions
-    if protocol.flip_as_sample:
-        return [(prediction, truth_m), (flipped, np.ascontiguousarray(truth_m[:, ::-1]))]
-    return [((prediction + flipped[:, ::-1]) / np.float32(2), truth_m)]

@@ -15,7 +15,7 @@ from ..images.preprocess import resize_depth
 from ..pairs import Pair, PairSet, parse_depth_unit
 from ..pairs.depth_unit import MILLIMETRES_PER_METRE, NAMED_UNITS
 from ..pairs.file_pair import FilePair
-from .evaluate import Predictor
+from .prediction import Predictor
 
 __all__ = ["KNOWN_MISTAKES", "UnitSuspect", "nearest_mistake", "open_witness", "suspect_unit", "warn_of_unit"]
 

@@ -10,7 +10,7 @@ from lightdepth.runs.folder import RunFolder
 from lightdepth_export.artifacts import ExportResult
 from lightdepth_export.parity.gate import ParityReport, ParityThresholds
 from lightdepth_runtime import DepthEstimator, evaluate, get_protocol, load_pairs
-from lightdepth_runtime.bench.bench import BenchResult
+from lightdepth_runtime.bench.result import BenchResult
 
 
 def test_the_report_says_on_what_the_shipped_model_was_trained(tmp_path):

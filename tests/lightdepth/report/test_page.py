@@ -12,7 +12,8 @@ from lightdepth.report.scatter import Point, scatter_svg
 from lightdepth.report.table import html_table
 from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.bench import bench as bench_module
-from lightdepth_runtime.bench.bench import Candidate, bench
+from lightdepth_runtime.bench.bench import bench
+from lightdepth_runtime.bench.candidate import Candidate
 from lightdepth_runtime.bench.gpu_readings import measure_gpu
 from lightdepth_runtime.bench.timing import Schedule
 from lightdepth_runtime.spec import ModelSpec

@@ -8,7 +8,9 @@ from fakes.gpu_probe import FakeProbe
 from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.backends.baseline import BaselineSpec
 from lightdepth_runtime.bench import bench as bench_module
-from lightdepth_runtime.bench.bench import Candidate, bench
+from lightdepth_runtime.bench import candidate as candidate_module
+from lightdepth_runtime.bench.bench import bench
+from lightdepth_runtime.bench.candidate import Candidate
 from lightdepth_runtime.bench.gpu_readings import measure_gpu
 from lightdepth_runtime.bench.matmul_peak import measure_matmul_gflops
 from lightdepth_runtime.bench.table import bench_table, ratio_lines
@@ -120,11 +122,11 @@ def test_an_idle_machine_is_not_warned_about(monkeypatch, ours):
 
 def test_a_model_that_takes_frames_is_refused(tmp_path, monkeypatch):
     spec = ModelSpec("ours", 64, 96, parameters=100, frame_height=480, frame_width=640)
-    monkeypatch.setattr(bench_module, "open_backend", lambda *_: FakeBackend(spec))
+    monkeypatch.setattr(candidate_module, "open_backend", lambda *_: FakeBackend(spec))
     path = tmp_path / "m.frame.onnx"
     path.write_bytes(b"model")
     with pytest.raises(LightDepthError, match="camera's frame"):
-        bench_module.open_candidate(path, memory=False)
+        candidate_module.open_candidate(path, memory=False)
 
 
 def test_the_share_of_the_matrix_product_counts_two_operations_a_mac(ours):

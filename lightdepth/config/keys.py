@@ -1,71 +1,29 @@
-"""The training configuration: defaults < `config.yaml` < flags, checked before anything is loaded."""
+"""Every key of the training configuration, checked before anything is loaded."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lightdepth_runtime.errors import LightDepthError, nearest
+
+from .presets import FINETUNE, PRESETS
 
 if TYPE_CHECKING:
     from lightdepth_runtime.pairs.depth_unit import DepthUnit
     from lightdepth_runtime.pairs.shard_cache import ShardCache
     from lightdepth_runtime.spec import Intrinsics
 
-__all__ = ["PRESETS", "TrainConfig", "describe_config", "load_config"]
+__all__ = ["ExtraData", "TrainConfig", "brought_by", "check_config"]
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
-
-# What one line `model: NAME` stands for; each key can still be set by itself.
-PRESETS: dict[str, dict[str, Any]] = {  # Any: values of the config's fields
-    "resnet18": {
-        "encoder": "resnet18",
-        "decoder_channels": [256, 128, 64, 32],
-        "image_height": 480,
-        "image_width": 640,
-    },
-    "lite0": {
-        "encoder": "tf_efficientnet_lite0",
-        "decoder_channels": [96, 64, 48, 24],
-        "image_height": 192,
-        "image_width": 256,
-    },
-}
-
-# Compared by benchmarks/finetune.py.
-FINETUNE: dict[str, Any] = {  # Any: values of the config's fields
-    "epochs": 5,
-    "learning_rate": 2e-5,
-    "freeze_batchnorm": True,
-    "start_share": 0.5,
-    "zoom_max": 1.0,
-}
-
-FOLLOWING = {*PRESETS["resnet18"], "confidence"}  # keys that `model` or `start_from` decide where they are null
-
-HEAD = """\
-# LightDepth's training configuration: every key with its default.
-# `lightdepth train` reads ./config.yaml, or --config FILE; --set key=value changes one key for one run.
-# The run of the original report: 640x480, batch 32, 50 epochs, learning rate 1e-4, L1, fp16, ImageNet weights:
-#   lightdepth train --data DIR --batch-size 32 --epochs 50 --learning-rate 1e-4
-#                    --set loss=l1 --set output=relu --set encoder=resnet18.tv_in1k"""
-SECTIONS = {  # by the first key of each
-    "model": "Network",
-    "data_root": "Data",
-    "epochs": "Training",
-    "distill_from": "Teacher",
-    "precision": "Machine",
-}
-HELP_COLUMN = 24
 
 
 class ExtraData(BaseModel):
@@ -209,7 +167,7 @@ class TrainConfig(BaseModel):
         """Put the preset's values under the keys that were not set, or set to null."""
         if not isinstance(values, dict):
             return values
-        brought = _brought(values)
+        brought = brought_by(values)
         model = values.get("model") or brought.get("model", "resnet18")
         preset = {"confidence": False, **PRESETS.get(str(model), {}), **brought}
         given = {key: value for key, value in values.items() if value is not None or key not in preset}
@@ -258,50 +216,12 @@ class TrainConfig(BaseModel):
         return None if self.depth_scale is None else parse_depth_unit(self.depth_scale)
 
 
-def load_config(
-    path: Path | None, overrides: Sequence[str] = (), flags: Mapping[str, Any] | None = None
-) -> TrainConfig:
-    """Read `path` (or nothing), then `key=value` strings, then flags, each over the one before.
-
-    A layer that names a `model`, a `preset` or a checkpoint to start from brings what that stands for over the layers
-    before it; its own keys stand over it. Strings and flags are one layer: both were given with the command.
-
-    Raises:
-        LightDepthError: unreadable file, unknown key (the nearest is named), or a value of the wrong kind.
-    """
-    given = dict(_parse_override(item) for item in overrides)
-    given |= {key: value for key, value in (flags or {}).items() if value is not None}
-    values: dict[str, Any] = {}  # Any: as in the file, pydantic checks it
-    for layer in (_read_yaml(path) if path else {}, given):
-        values |= {**PRESETS.get(str(layer.get("model")), {}), **_brought(layer)}
-        values |= layer
-    return check_config(values)
-
-
-def describe_config(config: TrainConfig | None = None) -> str:
-    """Return a config as YAML with every key, its value and its help.
-
-    Args:
-        config: None for the defaults; keys that follow from `model` or `start_from` are then null.
-    """
-    lines = [HEAD] if config is None else []
-    for key, field in TrainConfig.model_fields.items():
-        if key in SECTIONS:
-            lines.append(f"\n# {SECTIONS[key]}")
-        value = getattr(config, key) if config else None if key in FOLLOWING else field.default
-        text = value if isinstance(value, str) else json.dumps(value)
-        if isinstance(value, str) and yaml.safe_load(value) != value:
-            text = json.dumps(value)
-        lines.append(f"{key}: {text}".ljust(HELP_COLUMN) + f"  # {field.description}")
-    return "\n".join(lines).lstrip("\n") + "\n"
-
-
-def _brought(values: Mapping[str, Any]) -> dict[str, Any]:  # Any: values of the config's keys
+def brought_by(values: Mapping[str, Any]) -> dict[str, Any]:  # Any: values of the config's keys
     """Return what `preset` and `start_from` stand for; a checkpoint isn't opened where all that it says is given."""
     brought = dict(FINETUNE) if values.get("preset") == "finetune" else {}
     start = values.get("start_from")
     if isinstance(start, str) and not all(values.get(key) is not None for key in PRESETS["resnet18"]):
-        from .checkpoints.find import network_of
+        from ..checkpoints.find import network_of
 
         brought |= network_of(start)
     return brought
@@ -331,28 +251,3 @@ def check_config(values: Mapping[str, Any]) -> TrainConfig:
     config.camera()
     config.depth_unit()
     return config
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise LightDepthError(f"Can't read the config {path}: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LightDepthError(f"{path} is not valid YAML: {' '.join(str(error).split())[:200]}.") from error
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise LightDepthError(f"{path} must hold `key: value` lines, got a {type(values).__name__}.")
-    return cast(dict[str, Any], values)
-
-
-def _parse_override(item: str) -> tuple[str, Any]:  # Any: YAML decides the type, pydantic checks it
-    """Split `key=value`; numbers like 1e-4, which YAML 1.1 leaves as text, are read by the key's own type."""
-    key, separator, text = item.partition("=")
-    if not separator:
-        raise LightDepthError(f"--set needs key=value, got {item!r}.")
-    try:
-        return key.strip(), yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise LightDepthError(f"--set {item!r}: the value is not valid YAML.") from error
