@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import onnx
 
 from lightdepth_export.onnx.metadata import spec_of
+from lightdepth_runtime.backends.backend import staged
 from lightdepth_runtime.backends.device_buffers import open_cuda
-from lightdepth_runtime.backends.onnx.cuda_session import open_cuda_session
+from lightdepth_runtime.backends.onnx.cuda_session import CudaSession, open_cuda_session
 from lightdepth_runtime.bench.run import read_frame
 from lightdepth_runtime.bench.timing import Schedule, time_interleaved
 from lightdepth_runtime.errors import LightDepthError
@@ -32,7 +33,8 @@ def time_options(files: Path) -> dict[str, dict[str, Any]]:  # Any: JSON values
     buffers, frame = open_cuda(), read_frame(None)[0]
     rows: dict[str, dict[str, Any]] = {}
     for name in ("lite0.onnx", "lite0.fp16.onnx", "resnet18.fp16.onnx"):
-        path, sessions = files / name, {}
+        path = files / name
+        sessions: dict[str, CudaSession] = {}
         for label, chosen in OPTIONS.items():
             opener = partial(_open, path, chosen)
             try:
@@ -41,9 +43,9 @@ def time_options(files: Path) -> dict[str, dict[str, Any]]:  # Any: JSON values
             except LightDepthError as error:
                 rows[f"{name}, {label}"] = {"refused": str(error)[:300]}
         spec = spec_of(onnx.load_model(path))
-        for session in sessions.values():
-            preprocess(frame, spec, session.empty_input()[0])
-        calls = [partial(session.run, [spec.output_name], session.empty_input()) for session in sessions.values()]
+        batch = preprocess(frame, spec)[None]
+        # Any: a session is no Backend, but has its staging memory
+        calls = [partial(s.run, [spec.output_name], staged(cast(Any, s), batch)) for s in sessions.values()]
         for label, timed in zip(sessions, time_interleaved(calls, Schedule(rounds=10, turn_ms=60)), strict=True):
             rows[f"{name}, {label}"]["latency_ms_p50"] = timed.percentile_ms(50)
         for session in sessions.values():
