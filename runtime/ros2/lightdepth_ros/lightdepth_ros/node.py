@@ -88,8 +88,12 @@ class LightDepthNode(Node):
         Raises:
             LightDepthError: a value of the wrong type.
         """
-        any_type = ParameterDescriptor(dynamic_typing=True)  # `camera_height:=1` is a whole number to ROS
-        return Parameters.declare(lambda name, default: self.declare_parameter(name, default, any_type))
+
+        def declare(name: str, default: Any) -> Any:  # Any: a value of any type; rclpy's Parameter
+            # `camera_height:=1` is a whole number to ROS.
+            return self.declare_parameter(name, default, ParameterDescriptor(dynamic_typing=True))
+
+        return Parameters.declare(declare)
 
     def start(self, estimator: DepthEstimator, parameters: Parameters) -> None:
         """Subscribe once the model is ready.
@@ -164,12 +168,13 @@ class LightDepthNode(Node):
 
     def _take(self, method: str, message: Any) -> None:  # Any: a message of the topic's type
         """Give a message to the handler of the moment."""
-        if method == "camera_info":
-            self._camera = message
         try:
             getattr(self._handler, method)(message)
         except LightDepthError as error:
             self.get_logger().warning(str(error), throttle_duration_sec=QUIET_S)
+            return
+        if method == "camera_info":
+            self._camera = message
 
 
 def main(args: list[str] | None = None) -> None:
