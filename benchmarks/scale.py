@@ -2,10 +2,11 @@
 
 Usage: python benchmarks/scale.py --data DIR [--pairs N] [--repeats 5] [--json FILE]
 
-Each command runs on one core with `--workers 1`, then on two with `--workers 2`, and so on in turns. Processor seconds
-are those of the command and of every process that it started. They say what two idle cores would need at least: half of
-the sum, or all that the main process does, where that is more. A busy machine changes the clock, and hardly these.
-The same commands on one pair tell how long they take to start.
+Each command runs on one core with `--workers 1`, then on two with `--workers 2`, and so on in turns; a network has one
+thread. Processor seconds are those of the command and of every process that it started. They say what two idle cores
+would need at least: half of the sum, or all that the main process does, where that is more. A busy machine changes the
+clock, and hardly these. The same commands on one pair tell how long they take to start. `data pack` gets every pair four
+times: it is done so fast that starting would count for more than the work.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,12 +35,23 @@ from lightdepth_runtime.pairs.lists.rows import format_row
 
 SCHEMA = "lightdepth.scale/1"
 ADOPT_ORPHANS = 36  # prctl's PR_SET_CHILD_SUBREAPER: workers whose command has ended are this process's to wait for
+ONE_THREAD = ("--threads", "1")
 COMMANDS: dict[str, Callable[[Path, Path], list[str]]] = {
     "data check": lambda data, out: ["data", "check", str(data), "--json", str(out / "check.json")],
     "data pack": lambda data, out: ["data", "pack", str(data), "-o", str(out / "packed")],
-    "eval": lambda data, out: ["eval", "--data", str(data), "--split", "train", "--json", str(out / "eval.json")],
-    "pseudo-label": lambda data, out: ["pseudo-label", str(data), "-o", str(out / "labels")],
+    "eval": lambda data, out: [
+        "eval",
+        "--data",
+        str(data),
+        "--split",
+        "train",
+        "--json",
+        str(out / "eval.json"),
+        *ONE_THREAD,
+    ],
+    "pseudo-label": lambda data, out: ["pseudo-label", str(data), "-o", str(out / "labels"), *ONE_THREAD],
 }
+COPIES = {"data pack": 4}
 
 
 @dataclass(frozen=True)
@@ -65,10 +78,14 @@ def main(
     ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1, 0, 0, 0)
     watch = CpuWatch()
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:  # not in a /tmp that is memory
-        one, many = (_link_pairs(data, Path(folder) / name, count) for name, count in (("one", 1), ("many", pairs)))
-        rows = [measure(name, one, many, pairs, repeats) for name in command or COMMANDS]
+        one = _link_pairs(data, Path(folder) / "one", 1)
+        rows = []
+        for name in command or COMMANDS:
+            copies = COPIES.get(name, 1)
+            many = _link_pairs(data, Path(folder) / name, pairs, copies)
+            rows.append(measure(name, one, many, pairs * copies, repeats))
     if json:
-        result = {"pairs": pairs, "repeats": repeats, "commands": rows, "others_share_of_cpu": watch.others_share()}
+        result = {"repeats": repeats, "commands": rows, "others_share_of_cpu": watch.others_share()}
         write_json(json, {"schema": SCHEMA, **result, "machine": describe_machine().to_dict()})
 
 
@@ -82,6 +99,7 @@ def measure(name: str, one: Path, many: Path, pairs: int, repeats: int) -> dict[
         print(f"{name}: {alone.wall_s:.1f} s and {together.wall_s:.1f} s", file=sys.stderr)
     result = {
         "command": name,
+        "pairs": pairs,
         "wall_ratio": _spread([alone.wall_s / together.wall_s for alone, together in runs]),
         "cpu_ratio": _spread([alone.cpu_s / together.least_wall_s(2) for alone, together in runs]),
         "pairs_per_s": {str(n + 1): _spread([pairs / costs[n].wall_s for costs in runs]) for n in (0, 1)},
@@ -133,14 +151,14 @@ def _wait_for_orphans() -> None:
         return
 
 
-def _link_pairs(data: Path, folder: Path, count: int) -> Path:
-    """Make a folder of some of the pairs, evenly spread: links, and a list of the split train."""
+def _link_pairs(data: Path, folder: Path, count: int, copies: int = 1) -> Path:
+    """Make a folder of some of the pairs, evenly spread, each a few times: links, and a list of the split train."""
     chosen = load_pairs(data, "train").spread(count).pairs
     assert len(chosen) == count, f"{data} has only {len(chosen)} pairs"
     rows = []
-    for pair in chosen:
+    for copy, pair in product(range(copies), chosen):
         assert isinstance(pair, FilePair), "the commands are measured on files"
-        links = [folder / pair.scene / path.name for path in (pair.color_path, pair.depth_path)]
+        links = [folder / f"{pair.scene}-{copy}" / path.name for path in (pair.color_path, pair.depth_path)]
         links[0].parent.mkdir(parents=True, exist_ok=True)
         for link, path in zip(links, (pair.color_path, pair.depth_path), strict=True):
             link.symlink_to(path.resolve())

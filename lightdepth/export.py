@@ -1,12 +1,13 @@
 """Export a checkpoint, compared on real pairs: the user's own, or the few that ship with the project."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from lightdepth_export.artifacts import ExportOptions, ExportResult, export_model
+from lightdepth_export.parity.frames import Frame
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.evaluation.metrics import DepthMetrics
 from lightdepth_runtime.pairs import DepthUnit, load_pairs
@@ -17,6 +18,7 @@ from .network.macs import count_gmacs
 
 __all__ = ["DEMO_DATA", "export_checkpoint"]
 
+Track = Callable[[Iterable[Frame], str, int], Iterable[Frame]]
 DEMO_DATA = Path(__file__).parent / "demo_data"
 
 
@@ -31,6 +33,7 @@ def export_checkpoint(
     scores: Path | None = None,
     options: ExportOptions | None = None,
     say: Callable[[str], None] = lambda _: None,
+    progress: Track = lambda frames, _label, _total: frames,
 ) -> ExportResult:
     """Write `m.onnx`, the other forms asked for, and the parity report beside them, or nothing.
 
@@ -45,6 +48,7 @@ def export_checkpoint(
             the validation scores of the training.
         options: forms, engine and thresholds.
         say: gets one line about each step.
+        progress: wraps the compared frames to show progress.
 
     Raises:
         LightDepthError: no checkpoint, faulty data or scores, or accuracy that did not survive.
@@ -58,7 +62,11 @@ def export_checkpoint(
         gmacs = count_gmacs(loaded.model, height, width)
         spec = spec.with_changes(input_height=height, input_width=width, gmacs=gmacs)
     reference = TorchBackend(loaded.model, spec, "cpu")
-    return export_model(loaded.model, reference, output, pairs, options=options, say=say)
+
+    def compared(frames: Iterable[Frame]) -> Iterable[Frame]:
+        return progress(frames, "Comparing", len(pairs))
+
+    return export_model(loaded.model, reference, output, pairs, options=options, say=say, progress=compared)
 
 
 def read_scores(path: Path) -> dict[str, Any]:  # Any: names, counts and metrics

@@ -13,6 +13,7 @@ from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.evaluation.protocol import Protocol, choose_protocol
 from lightdepth_runtime.images.preprocess import preprocess
 from lightdepth_runtime.pairs import PairSet
+from lightdepth_runtime.parallel import Workers
 from lightdepth_runtime.spec import ModelSpec
 
 from .engine import BatchRange, BuildOptions, can_build_here, engine_for, engine_here
@@ -41,7 +42,8 @@ class ExportOptions:
     `frame_size` (height, width) adds files that take a camera's frame; `calibration` gives INT8's images, best from
     the training split; without it INT8 is calibrated on the images that it is judged on. `engine` makes a TensorRT
     engine on this machine's GPU a must; without it one is built with FP16 where a GPU is. `engine_for` names GPUs
-    ("sm86") for a TensorRT-RTX engine, which needs none.
+    ("sm86") for a TensorRT-RTX engine, which needs none. `workers` read the images and measure; this process runs the
+    models.
     """
 
     fp16: bool = False
@@ -54,6 +56,7 @@ class ExportOptions:
     engine_for: tuple[str, ...] = ()
     thresholds: ParityThresholds = field(default_factory=ParityThresholds)
     threads: int | None = None
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -193,10 +196,11 @@ def _measure(
     plain = {form.step: form.open(options.threads) for form in forms if not form.step.endswith("-frame")}
     embedded = {form.step: form.open(options.threads) for form in forms if form.step.endswith("-frame")}
     protocol = _protocol(frames, reference.spec)
-    steps = check_parity(reference, plain, read_frames(frames), protocol=protocol, progress=progress)
-    if embedded:
-        told = {"protocol": protocol, "progress": progress, "say": say}
-        steps += check_frame_parity(reference, embedded, read_frames(frames), **told)
+    with Workers(options.workers) as pool:
+        told = {"protocol": protocol, "progress": progress, "pool": pool}
+        steps = check_parity(reference, plain, read_frames(frames, pool=pool), **told)
+        if embedded:
+            steps += check_frame_parity(reference, embedded, read_frames(frames, pool=pool), **told, say=say)
     for backend in (*plain.values(), *embedded.values()):
         backend.close()
     models = {form.step: form.model for form in forms}

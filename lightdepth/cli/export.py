@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lightdepth_runtime.cli.options import DepthScale
+from lightdepth_runtime.cli.options import DepthScale, Workers
 
 from .options import (
     Batch,
@@ -41,6 +41,7 @@ def export_command(
     data: ParityData = None,
     depth_scale: DepthScale = None,
     pairs: Pairs = 32,
+    workers: Workers = None,
     max_fp32_diff: MaxFp32Diff = 1e-3,
     max_fp16_change: MaxFp16Change = 0.005,
     max_int8_change: MaxInt8Change = 0.02,
@@ -53,6 +54,8 @@ def export_command(
     from lightdepth_export.onnx.forms import purpose
     from lightdepth_export.parity.gate import ParityThresholds
     from lightdepth_runtime.pairs import load_pairs
+    from lightdepth_runtime.parallel import worker_count
+    from lightdepth_runtime.progress import track
 
     from ..checkpoints.find import SHIPPED_FOLDER, find_checkpoint
     from ..export import export_checkpoint
@@ -74,6 +77,7 @@ def export_command(
         engine=engine,
         engine_for=tuple(engine_for.split(",")) if engine_for else (),
         thresholds=ParityThresholds(max_fp32_diff, max_fp16_change, max_int8_change),
+        workers=worker_count(workers, pairs),
     )
     result = export_checkpoint(
         checkpoint,
@@ -85,6 +89,7 @@ def export_command(
         scores=scores,
         options=options,
         say=print,
+        progress=track,
     )
     for path in result.paths():
         use = purpose(path.name)

@@ -66,7 +66,7 @@ __all__ = [
 
 _MODULES = {
     ".backends": ("Backend", "FakeBackend"),
-    ".backends.tensorrt": ("open_engine",),
+    ".backends.tensorrt.backend": ("open_engine",),
     ".errors": ("LightDepthError",),
     ".estimator": ("DepthEstimator", "DepthPrediction"),
     ".evaluation.evaluate": ("EvalResult", "evaluate"),

@@ -13,7 +13,8 @@ from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images.decode import read_image
 from lightdepth_runtime.images.opencv import import_cv2
 from lightdepth_runtime.images.preprocess import resize_rgb
-from lightdepth_runtime.pairs import PairSet, spread_indices
+from lightdepth_runtime.pairs import Pair, PairSet, spread_indices
+from lightdepth_runtime.parallel import Workers
 
 __all__ = ["Frame", "FrameSource", "check_frames", "read_frames"]
 
@@ -45,17 +46,19 @@ def check_frames(source: FrameSource) -> None:
         raise LightDepthError("An export is checked on real images and got none; give --data a folder of pairs.")
 
 
-def read_frames(source: FrameSource, limit: int | None = None) -> Iterator[Frame]:
-    """Read the frames one by one; with a limit, that many of them, spread evenly over the whole.
+def read_frames(source: FrameSource, limit: int | None = None, *, pool: Workers | None = None) -> Iterator[Frame]:
+    """Read the frames one by one; with a limit, that many of them, spread evenly over the whole; `pool` reads ahead.
 
     Raises:
         LightDepthError: a file that can't be read.
     """
     items = source.pairs if isinstance(source, PairSet) else source
-    for index in spread_indices(len(items), len(items) if limit is None else limit):
-        item = items[index]
-        if isinstance(item, Path):
-            yield Frame(item.name, read_image(item), None)
-        else:
-            data = item.read()
-            yield Frame(item.name, data.image, data.depth_m)
+    chosen = (items[index] for index in spread_indices(len(items), len(items) if limit is None else limit))
+    yield from (pool or Workers(1)).map(_read, chosen, name=lambda item: item.name)
+
+
+def _read(item: Path | Pair) -> Frame:
+    if isinstance(item, Path):
+        return Frame(item.name, read_image(item), None)
+    data = item.read()
+    return Frame(item.name, data.image, data.depth_m)

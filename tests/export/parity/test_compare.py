@@ -11,6 +11,7 @@ from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.images.preprocess import preprocess
+from lightdepth_runtime.parallel import Workers
 
 THRESHOLDS = ParityThresholds()
 
@@ -43,6 +44,13 @@ def test_distances_are_those_of_the_outputs(frames):
     assert step.mean_abs_diff_m == pytest.approx(difference.mean(), rel=1e-5)
     assert step.abs_rel == pytest.approx((difference / outputs).mean(), rel=1e-5)
     assert step.images == len(frames)
+
+
+def test_workers_measure_what_one_process_measures(frames):
+    candidates = {"a": Altered(lambda depth: depth * 1.01), "b": FakeBackend()}
+    alone = check_parity(FakeBackend(), candidates, frames)
+    with Workers(2) as pool:
+        assert check_parity(FakeBackend(), candidates, frames, pool=pool) == alone
 
 
 def test_equal_outputs_pass_with_zero_distance(frames):
