@@ -5,8 +5,8 @@ Usage: python benchmarks/scale.py --data DIR [--pairs N] [--repeats 5] [--json F
 Each command runs on one core with `--workers 1`, then on two with `--workers 2`, and so on in turns; a network has one
 thread. Processor seconds are those of the command and of every process that it started. They say what two idle cores
 would need at least: half of the sum, or all that the main process does, where that is more. A busy machine changes the
-clock, and hardly these. The same commands on one pair tell how long they take to start. `data pack` gets every pair four
-times: it is done so fast that starting would count for more than the work.
+clock, and hardly these. The same commands on one pair tell how long they take to start. `data pack` gets every pair
+four times: it is done so fast that starting would count for more than the work.
 """
 
 from __future__ import annotations

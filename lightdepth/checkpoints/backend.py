@@ -52,8 +52,8 @@ class TorchBackend:
         self._dtype = torch.float16 if spec.precision == "fp16" else torch.float32
         self._model: nn.Module | None = model.eval().to(self._device, self._dtype)
         # Of `DepthEstimator.infer_batch`: a GPU takes eight frames in little more time than one, a CPU in eight times.
-        # A recorded network keeps a graph for each size, so it is given one.
-        self.largest_batch = BATCH_ON_GPU if self._device.type == "cuda" and not recorded else 1
+        # A recorded network keeps a graph for each size: one frame's, eight frames', and that of the last few.
+        self.largest_batch = BATCH_ON_GPU if self._device.type == "cuda" else 1
         self._lock = threading.Lock()
         self._graphs: dict[int, RecordedNetwork] | None = {} if recorded else None
         if recorded:

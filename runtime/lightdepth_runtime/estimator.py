@@ -1,7 +1,7 @@
 """DepthEstimator: an image in, metres out, at the image's resolution."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast, get_args
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["SHIPPED_MODEL", "DepthEstimator", "DepthPrediction", "Resolution"]
 
 Resolution = Literal["image", "model"]
+Plane = NDArray[np.float32]  # (h, w), or a batch of them
 
 
 @dataclass(frozen=True)
@@ -151,11 +152,7 @@ class DepthEstimator(Closing):
         factor = 1.0 if focal_px is None else self.depth_factor(focal_px, height, width)
         with self._lock:
             depth_m, sigma = self._backend.run_both(self._input(frame, channel_order))
-        sigma = _plane(sigma)
-        if self.spec.calibration is not None:
-            self.spec.calibration.apply_sigma(sigma)
-        if resolution == "image":
-            sigma = resize_depth(sigma, height, width)  # (h, w) -> (H, W)
+        sigma = self._finish_sigma(_plane(sigma), height, width, resolution)
         depth_m = self._finish(_plane(depth_m), height, width, factor, resolution)
         return DepthPrediction(depth_m if points is None else _corrected(depth_m, points, height, width), sigma)
 
@@ -182,6 +179,11 @@ class DepthEstimator(Closing):
         if resolution == "image":
             depth_m = resize_depth(depth_m, height, width)  # (h, w) -> (H, W)
         return depth_m if factor == 1.0 else np.multiply(depth_m, np.float32(factor), out=depth_m)
+
+    def _finish_sigma(self, sigma: Plane, height: int, width: int, resolution: Resolution) -> Plane:
+        if self.spec.calibration is not None:
+            self.spec.calibration.apply_sigma(sigma)
+        return resize_depth(sigma, height, width) if resolution == "image" else sigma  # (h, w) -> (H, W)
 
     def depth_factor(self, focal_px: float, height: int, width: int) -> float:
         """Return what depth of a (height, width) image is multiplied with for a camera of this focal length.
@@ -211,25 +213,48 @@ class DepthEstimator(Closing):
         Any other takes one after another.
         """
         _check_resolution(resolution)
-        most = 1 if self.spec.frame_height is not None else getattr(self._backend, "largest_batch", 1)
-        if most == 1:
+        if self._most_at_once() == 1:
             return [self(i, channel_order=channel_order, focal_px=focal_px, resolution=resolution) for i in images]
-        depths: list[NDArray[np.float32]] = []
+        runs = self._run_batches(images, channel_order, lambda batch: (self._backend.run(batch),))
+        return [self._finish_own(depth_m, size, focal_px, resolution) for size, (depth_m,) in runs]
+
+    def predict_batch(self, images: Sequence[ImageLike], *, resolution: Resolution = "image") -> list[DepthPrediction]:
+        """Estimate depth and sigma of several frames, as `infer_batch` does depth; errors are those of `predict`."""
+        _check_resolution(resolution)
+        sigma_tensor_of(self.spec)
+        if self._most_at_once() == 1:
+            return [self.predict(image, resolution=resolution) for image in images]
+        predictions = []
+        for size, (depth_m, sigma) in self._run_batches(images, "rgb", self._backend.run_both):
+            sigma = self._finish_sigma(sigma.copy(), *size, resolution)
+            predictions.append(DepthPrediction(self._finish_own(depth_m, size, None, resolution), sigma))
+        return predictions
+
+    def _most_at_once(self) -> int:
+        return 1 if self.spec.frame_height is not None else getattr(self._backend, "largest_batch", 1)
+
+    def _run_batches(
+        self, images: Sequence[ImageLike], channel_order: ChannelOrder, run: Callable[[Plane], tuple[Plane, ...]]
+    ) -> Iterator[tuple[tuple[int, int], list[Plane]]]:
+        """Yield each frame's size (H, W) and its outputs (h, w), which are parts of a batch."""
+        most = self._most_at_once()
         for start in range(0, len(images), most):
             frames = [check_frame(image, channel_order) for image in images[start : start + most]]
-            sizes = [frame.shape[:2] for frame in frames]
-            factors = [1.0 if focal_px is None else self.depth_factor(focal_px, *size) for size in sizes]
             with self._lock:
                 batch = _empty_input(self._backend, len(frames))
                 for frame, plane in zip(frames, batch, strict=True):
                     preprocess(frame, self.spec, plane, channel_order=channel_order, buffers=self._buffers)
-                output = self._backend.run(batch)[:, 0]  # (B, 3, h, w) -> (B, h, w)
-            for depth_m, (height, width), factor in zip(output, sizes, factors, strict=True):
-                # What is not resized would be returned as a part of the batch, and keep all of it alive.
-                is_resized = resolution == "image" and depth_m.shape != (height, width)
-                own = depth_m if is_resized else depth_m.copy()
-                depths.append(self._finish(own, height, width, factor, resolution))
-        return depths
+                outputs = run(batch)  # (B, 3, h, w) -> (B, 1, h, w) each
+            for number, frame in enumerate(frames):
+                yield (frame.shape[0], frame.shape[1]), [output[number, 0] for output in outputs]
+
+    def _finish_own(
+        self, depth_m: Plane, size: tuple[int, int], focal_px: float | None, resolution: Resolution
+    ) -> Plane:
+        """Turn a part of a batch into the caller's depth; what is not resized is copied, or it would keep all alive."""
+        factor = 1.0 if focal_px is None else self.depth_factor(focal_px, *size)
+        is_resized = resolution == "image" and depth_m.shape != size
+        return self._finish(depth_m if is_resized else depth_m.copy(), *size, factor, resolution)
 
     def warm_up(self, frames: int = 2) -> None:
         """Run black frames, so that the first real one doesn't pay for what backends do on first use."""

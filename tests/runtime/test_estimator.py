@@ -187,6 +187,21 @@ def test_a_backend_of_batches_gets_several_frames_at_once(monkeypatch, resolutio
     assert runs == [3, 3, 1]
 
 
+def test_batches_of_a_model_with_sigma_give_both_as_single_frames_do(monkeypatch):
+    spec = SPEC.with_changes(sigma_tensor="sigma", calibration=DepthCalibration(0.5, sigma_factor=2.0))
+    backend = FakeBackend(spec)
+    estimator = DepthEstimator(backend)
+    images = [frame(48 + i, 64, 3, seed=i) for i in range(5)]
+    for resolution in ("image", "model"):
+        monkeypatch.setattr(backend, "largest_batch", 1, raising=False)
+        alone = estimator.predict_batch(images, resolution=resolution)
+        monkeypatch.setattr(backend, "largest_batch", 2)
+        for got, one in zip(estimator.predict_batch(images, resolution=resolution), alone, strict=True):
+            np.testing.assert_allclose(got.depth_m, one.depth_m, rtol=1e-6)
+            np.testing.assert_allclose(got.sigma, one.sigma, rtol=1e-6)
+            assert got.sigma.base is None or got.sigma.base.shape == got.sigma.shape  # not a part of the batch
+
+
 def test_files_and_pil_images_give_the_depth_of_their_arrays(tum):
     from PIL import Image
 

@@ -83,7 +83,7 @@ def predict(
         seen = [protocol.view(frame.image, frame.depth_m) for _, frame in frames]
         images = [view for image, _ in seen for view in _seen(image, protocol)]
         if _has_sigma(predictor):
-            both = [predictor.predict(image) for image in images]
+            both = predictor.predict_batch(images) if batched else [predictor.predict(image) for image in images]
             predictions, sigmas = [b.depth_m for b in both], [b.sigma for b in both]
         elif batched and isinstance(predictor, DepthEstimator):
             predictions = predictor.infer_batch(images)

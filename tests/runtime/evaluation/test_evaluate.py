@@ -8,8 +8,8 @@ import pytest
 
 from lightdepth_runtime.backends.fake import FakeBackend
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.estimator import DepthEstimator
-from lightdepth_runtime.evaluation.evaluate import evaluate
+from lightdepth_runtime.estimator import SHIPPED_MODEL, DepthEstimator
+from lightdepth_runtime.evaluation.evaluate import OwnModel, evaluate
 from lightdepth_runtime.evaluation.metrics import image_metrics, mean_metrics
 from lightdepth_runtime.evaluation.protocol import get_protocol
 from lightdepth_runtime.pairs import load_pairs
@@ -144,6 +144,31 @@ def test_batches_score_as_single_frames_do(tum, protocol):
         batched = evaluate(estimator, pairs, chosen, model="m", batch_size=3)
     assert batched.metrics == single.metrics
     assert max(backend.sizes) > 1
+
+
+def test_batches_of_a_model_with_sigma_score_as_single_frames_do(tum):
+    class Both(Batches):
+        def run_both(self, batch):
+            self.sizes.append(len(batch))
+            return super().run_both(batch)
+
+    pairs, chosen = load_pairs(tum, "train"), get_protocol("none")
+    backend = Both()
+    backend.spec = backend.spec.with_changes(sigma_tensor="sigma")
+    with DepthEstimator(backend) as estimator:
+        single, batched = (evaluate(estimator, pairs, chosen, model="m", batch_size=size) for size in (1, 3))
+    assert 3 in backend.sizes
+    assert batched.confidence == single.confidence
+    assert batched.metrics == single.metrics
+
+
+def test_workers_with_models_of_their_own_score_as_one_process_does(tum):
+    pairs, chosen = load_pairs(tum, "train"), get_protocol("densedepth")
+    own = OwnModel(SHIPPED_MODEL, "cpu", 1)
+    with DepthEstimator.load(device="cpu", threads=1) as estimator:
+        one, two = (evaluate(estimator, pairs, chosen, model="m", workers=workers, own=own) for workers in (1, 2))
+    assert one.to_dict() == two.to_dict()
+    assert one.confidence is not None
 
 
 @pytest.mark.parametrize("protocol", ["none", "densedepth"])
