@@ -16,6 +16,7 @@ from lightdepth_runtime.spec import ModelSpec
 
 from ..config import TrainConfig
 from .augment import Augmentation, draw_view, without_border
+from .compact import CompactPairs
 from .extra import shards_of, weights_of
 from .order import EpochSampler, number_shards
 from .read_ahead import read_ahead
@@ -168,7 +169,7 @@ def build_loader(
     settings = Augmentation(
         config.zoom_max, config.zoom_share, config.flip, config.color_jitter, config.border, config.roll_deg
     )
-    dataset = TrainingPairs(pairs, spec, settings, config.seed, lessons)
+    dataset = TrainingPairs(CompactPairs(pairs), spec, settings, config.seed, lessons)
     send: Callable[[Any], Any] = _as_it_is
     if config.num_workers:
         batch_bytes = config.batch_size * dataset[0, 0].size_bytes

@@ -142,7 +142,7 @@ def _content(pair: Pair) -> list[int] | str:
     """Return what tells a pair's content from another's."""
     if isinstance(pair, PackedPair):
         return pair.shard.sha256
-    return [path.stat().st_size for path in (pair.color_path, pair.depth_path)] if isinstance(pair, FilePair) else []
+    return [os.stat(path).st_size for path in (pair.color_file, pair.depth_file)] if isinstance(pair, FilePair) else []
 
 
 def _names(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
@@ -163,7 +163,7 @@ def _names(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
 
 
 def _is_placed(pair: Pair) -> bool:
-    return isinstance(pair, UnlabelledImage) or Path(pair.name).is_absolute()
+    return isinstance(pair, UnlabelledImage) or os.path.isabs(pair.name)
 
 
 def _describe(pairs: PairSet) -> DataRecord:

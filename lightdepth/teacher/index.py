@@ -10,7 +10,8 @@ from pathlib import Path
 
 from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.evaluation.alignment import DepthFit
-from lightdepth_runtime.pairs import PairSet
+from lightdepth_runtime.pairs import Pair, PairSet
+from lightdepth_runtime.pairs.file_pair import FilePair
 
 from .label import TeacherLabel
 
@@ -22,11 +23,17 @@ def index_path(folder: Path, pairs: PairSet) -> Path:
     digest = hashlib.sha256(repr(pairs.intrinsics).encode())
     for pair in pairs.pairs:
         digest.update(repr(pair).encode())
-        for value in vars(pair).values():
-            if isinstance(value, Path) and value.exists():
-                state = value.stat()
-                digest.update(f"{state.st_size} {state.st_mtime_ns}\n".encode())
+        for path in filter(Path.exists, _files(pair)):
+            state = path.stat()
+            digest.update(f"{state.st_size} {state.st_mtime_ns}\n".encode())
     return folder / f"index-{digest.hexdigest()[:32]}.json"
+
+
+def _files(pair: Pair) -> list[Path]:
+    """Return the files that a pair is read from; a packed one tells its shard's checksum instead."""
+    if isinstance(pair, FilePair):
+        return [pair.color_path, pair.depth_path]
+    return [value for value in getattr(pair, "__dict__", {}).values() if isinstance(value, Path)]
 
 
 def read_index(path: Path) -> list[TeacherLabel] | None:

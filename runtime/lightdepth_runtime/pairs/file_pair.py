@@ -19,16 +19,29 @@ from .pair import FrameData, fit_color
 __all__ = ["FilePair"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FilePair:
-    """A colour file and its depth file, with the unit and the camera where they are known."""
+    """A colour file and its depth file, with the unit and the camera where they are known.
+
+    Files are kept as text: a list may have millions, and a `Path` takes three times as much.
+    """
 
     name: str
     scene: str
-    color_path: Path
-    depth_path: Path
+    color_file: str
+    depth_file: str
     unit: DepthUnit | None = None
     intrinsics: Intrinsics | None = None
+
+    @property
+    def color_path(self) -> Path:
+        """Where the photograph is."""
+        return Path(self.color_file)
+
+    @property
+    def depth_path(self) -> Path:
+        """Where its depth is."""
+        return Path(self.depth_file)
 
     @property
     def depth_unit(self) -> str | None:

@@ -32,7 +32,7 @@ _UNDIVIDED = "all"  # the split of data that has none
 _DEPTH_TYPES = {"uint8": "|u1", "uint16": "<u2", "float32": "<f4"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PackedPair:
     """One frame of a shard, by its place in the file."""
 

@@ -32,4 +32,7 @@ def make_pairs(
 ) -> list[FilePair]:
     """Name pairs by their colour file's path from `root`, and their scene by the folder's."""
     scene = folder.name if folder == root else folder.relative_to(root).as_posix()
-    return [FilePair(color.relative_to(root).as_posix(), scene, color, depth, unit, camera) for color, depth in files]
+    return [
+        FilePair(color.relative_to(root).as_posix(), scene, str(color), str(depth), unit, camera)
+        for color, depth in files
+    ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from ...errors import LightDepthError
@@ -33,13 +35,13 @@ def find_pairs(
     Raises:
         LightDepthError: files are missing, and `missing_ok` is not set: the first is named, the rest counted.
     """
-    pairs, missing = [], []
+    pairs, missing, base = [], [], str(folder)
     for row in rows:
-        color, depth = (_find(word, folder) for word in (row.color, row.depth))
+        color, depth = _find(row.color, base), _find(row.depth, base)
         missing += [folder / word for word, found in ((row.color, color), (row.depth, depth)) if found is None]
         name, known = color or spellings(row.color)[0], told(row)
-        depth_path = folder / (depth or spellings(row.depth)[0])
-        pairs.append(FilePair(name, str(Path(name).parent), folder / name, depth_path, known.unit, known.camera))
+        color_file, depth_file = os.path.join(base, name), os.path.join(base, depth or spellings(row.depth)[0])
+        pairs.append(FilePair(name, _scene(os.path.dirname(name)), color_file, depth_file, known.unit, known.camera))
     if missing and not missing_ok:
         raise _missing(missing, 2 * len(rows), folder, listing)
     return pairs
@@ -70,8 +72,17 @@ def exists(path: Path) -> bool:
         return False
 
 
-def _find(written: str, folder: Path) -> str | None:
-    return next((word for word in spellings(written) if exists(folder / word)), None)
+@lru_cache(maxsize=1024)
+def _scene(folder: str) -> str:
+    """Return a folder's name as a scene's; pairs share the text."""
+    return str(Path(folder))
+
+
+def _find(written: str, folder: str) -> str | None:
+    """Return what a word stands for; by `os`, since a million of paths as `Path` take a minute."""
+    if os.path.isfile(os.path.join(folder, written)):
+        return written
+    return next((word for word in spellings(written)[1:] if os.path.isfile(os.path.join(folder, word))), None)
 
 
 def _missing(missing: Sequence[Path], files: int, folder: Path, listing: Path) -> LightDepthError:

@@ -68,12 +68,13 @@ def parse_rows(lines: Sequence[str], path: Path, separators: str) -> list[Row]:
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        readings = [_split(line, separator) for separator in separators]
-        paths = next((paths for words in readings if (paths := _paths(words))), None)
+        paths = next((paths for separator in separators if (paths := _paths(_split(line, separator)))), None)
         if paths is not None:
-            _check(paths, f"{path}, line {number}", line)
+            _check(paths, path, number, line)
             rows.append(Row(number, *paths))
-        elif rows or not _names_columns(readings):
+            continue
+        readings = [_split(line, separator) for separator in separators]
+        if rows or not _names_columns(readings):
             raise _misread(line, max(readings, key=len), f"{path}, line {number}")
     if not rows:
         raise LightDepthError(
@@ -132,19 +133,21 @@ def _names_columns(readings: Sequence[Sequence[str]]) -> bool:
     )
 
 
-def _check(paths: tuple[str, str], place: str, line: str) -> None:
+def _check(paths: tuple[str, str], path: Path, number: int, line: str) -> None:
     """Refuse what no reading of the paths can mend."""
     color, depth = paths
+    if color != depth != "None" and not any(map(_DRIVE.match, paths)):
+        return
+    place = f"{path}, line {number}"
     if color == depth:
         raise LightDepthError(
             f"{place}: colour and depth are the same file {color!r}; write the photograph first, then its depth."
         )
     if depth == "None":
         raise LightDepthError(f"{place}: {color!r} has no depth (None); leave such lines out: grep -v ' None' LIST.")
-    if any(map(_DRIVE.match, paths)):
-        raise LightDepthError(
-            f"{place}: {line.strip()[:EXCERPT]!r} names a Windows drive; write the paths relative to the list's folder."
-        )
+    raise LightDepthError(
+        f"{place}: {line.strip()[:EXCERPT]!r} names a Windows drive; write the paths relative to the list's folder."
+    )
 
 
 def _misread(line: str, words: Sequence[str], place: str) -> LightDepthError:
