@@ -14,10 +14,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +82,18 @@ def _run(name: str, files: Path, limit_s: float, *, smoke: bool, log: Path) -> d
     program[0] = str(Path(__file__).with_name(program[0]))
     command = [sys.executable, *program, str(files), str(found)]
     started = time.monotonic()
+    arguments = [*command, "--seconds", f"{limit_s - 5:.0f}", *(["--smoke"] if smoke else [])]
     with log.open("w", encoding="utf-8") as stream:
+        part = subprocess.Popen(arguments, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True)
         try:
-            arguments = [*command, "--seconds", f"{limit_s - 5:.0f}", *(["--smoke"] if smoke else [])]
-            code = subprocess.run(arguments, stdout=stream, stderr=subprocess.STDOUT, timeout=limit_s).returncode
+            code = part.wait(limit_s)
             status = "done" if code == 0 else f"failed with exit code {code}: {_last_line(log)}"
         except subprocess.TimeoutExpired:
             status = f"stopped after {limit_s:.0f} s"
+        finally:
+            with suppress(ProcessLookupError):  # what it started too, which would keep the GPU busy
+                os.killpg(part.pid, signal.SIGKILL)
+            part.wait()
     values = json.loads(found.read_text(encoding="utf-8")) if found.is_file() else {}
     return {"status": status, "seconds": round(time.monotonic() - started, 1), **values}
 

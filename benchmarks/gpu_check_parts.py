@@ -245,10 +245,14 @@ def tests(_: Setting) -> Values:
     """Run the tests that need a GPU."""
     root = Path(__file__).parent.parent
     command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "-rs", str(root / "tests")]
-    run = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    print(run.stdout[-20_000:], run.stderr[-5_000:])
-    counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|errors?|deselected)", run.stdout)}
-    failed = re.findall(r"^(?:FAILED|ERROR) (.*)$", run.stdout, re.MULTILINE)
+    said = ""
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+        assert run.stdout is not None, "opened with a pipe"
+        for line in run.stdout:
+            print(line, end="", flush=True)  # the log has it where the time is up
+            said += line
+    counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|errors?|deselected)", said)}
+    failed = re.findall(r"^(?:FAILED|ERROR) (.*)$", said, re.MULTILINE)
     return {"exit_code": run.returncode, "counts": counts, "failed": failed}
 
 
