@@ -188,7 +188,7 @@ def pseudo_label_command(
 
 
 data_app = make_app("Prepare RGB-D data for training.", is_root=False)
-add_command(data_app, "check", check_command, "Commands")
 add_command(data_app, "from-bag", from_bag_command, "Commands")
+add_command(data_app, "check", check_command, "Commands")
 add_command(data_app, "list", list_command, "Commands")
 add_command(data_app, "pack", pack_command, "Commands")

@@ -116,7 +116,8 @@ OutputFolder = Annotated[Path, option(OUTPUT, "--output", "-o", metavar="DIR", h
 Checkpoint = Annotated[
     Path | None,
     typer.Argument(
-        metavar="CHECKPOINT", help="A training run's folder (its best) or a .safetensors. Default: the newest run."
+        metavar="CHECKPOINT",
+        help="A training run's folder (its best), a .safetensors, or lite0, the shipped one. Default: the newest run.",
     ),
 ]
 OnnxFile = Annotated[

@@ -41,7 +41,7 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     model: Literal["resnet18", "lite0"] = "resnet18"
-    """Network: resnet18 (14.3 M parameters) or lite0 (3.6 M). It chooses the keys that are null."""
+    """Network, with encoder, decoder and input size: resnet18 (14.3 M parameters) or lite0 (3.6 M)."""
     encoder: str = "resnet18"
     """Encoder: any timm network with features at 1/2 .. 1/32. null: resnet18; lite0: tf_efficientnet_lite0."""
     encoder_weights: str = "imagenet"
