@@ -20,7 +20,7 @@ PRESETS: dict[str, dict[str, Any]] = {  # Any: values of the config's fields
     },
 }
 
-# Compared by benchmarks/finetune.py.
+# Chosen by benchmarks/finetune.py: a room gains, others and NYU lose little (docs/own-data.md).
 FINETUNE: dict[str, Any] = {  # Any: values of the config's fields
     "epochs": 5,
     "learning_rate": 2e-5,
