@@ -114,16 +114,16 @@ def _check(rows: Iterable[BenchRow]) -> list[dict[str, Any]]:  # Any: a JSON obj
         theirs = [row for row in theirs if (row.input_height, row.input_width) == size]
         if not fastest:
             ours, theirs = ([r for r in group if r.backend.startswith("onnxruntime")] for group in (ours, theirs))
-        best, rival = (min(group, key=lambda row: row.latency_ms_p50) for group in (ours, theirs))
-        ratio = rival.latency_ms_p50 / best.latency_ms_p50
+        best, other = (min(group, key=lambda row: row.latency_ms_p50) for group in (ours, theirs))
+        ratio = other.latency_ms_p50 / best.latency_ms_p50
         claims.append(
             {
                 "model": model,
-                "baseline": rival.model,
+                "baseline": other.model,
                 "baseline_input": f"{size[0]}x{size[1]}",
                 "backends": "each its fastest" if fastest else "ONNX Runtime",
                 "model_backend": best.backend,
-                "baseline_backend": rival.backend,
+                "baseline_backend": other.backend,
                 "ratio": ratio,
                 "needed": needed,
                 "holds": None if needed is None else ratio >= needed,

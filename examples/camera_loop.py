@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("source", nargs="?", default="camera:0")
     parser.add_argument("--model", help="a model file; the shipped model by default")
-    parser.add_argument("--frames", type=int, help="stop after so many")
+    parser.add_argument("--frames", type=int, help="stop after N frames")
     arguments = parser.parse_args()
 
     [job] = plan_streams([arguments.source])

@@ -15,7 +15,7 @@ from .bench import typed_command
 from .options import AgainstWeights, Baseline, BaselineSpecFile, ComparedModels, ComparedWith, Domain, Report, Visualize
 
 if TYPE_CHECKING:
-    from ..compare.compare import Candidate
+    from ..compare.candidate import Candidate
 
 __all__ = ["compare_command"]
 
@@ -57,9 +57,9 @@ def compare_command(
     from ..baselines.names import DEPTH_ANYTHING_SMALL
     from ..compare.candidates import open_candidates
     from ..compare.compare import compare
-    from ..report.compare import write_comparison
-    from ..report.compare_html import write_compare_report
-    from ..report.compare_tables import accuracy_table, models_table
+    from ..report.comparison.folder import write_comparison
+    from ..report.comparison.page import write_compare_report
+    from ..report.comparison.tables import accuracy_table, models_table
 
     pairs = load_pairs(data, split, unit=depth_scale)
     threads = threads or usable_cores()
@@ -100,7 +100,7 @@ def _open_baseline(
     stack: ExitStack, against: str, weights: str, file: Path | None, spec: Path | None, device: str, threads: int
 ) -> Candidate:
     """Open the baseline: a file with its spec, or one that is known by name."""
-    from lightdepth_runtime.backends.baseline import open_baseline, open_foreign
+    from lightdepth_runtime.backends.baseline import open_baseline
 
     from ..baselines.baseline import check_baseline_name
     from ..compare.candidates import open_named_baseline, other_candidate
@@ -111,5 +111,4 @@ def _open_baseline(
         check_baseline_name(against)
         return open_named_baseline(stack, against, weights, device, threads)
     spec = spec or (beside if (beside := file.with_suffix(".json")).is_file() else None)
-    opened = open_foreign(file, spec, device, threads) if spec else open_baseline(file, device, threads)
-    return other_candidate(stack.enter_context(closing(opened)))
+    return other_candidate(stack.enter_context(closing(open_baseline(file, device, threads, spec_path=spec))))

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lightdepth_runtime.backends.baseline import BaselineBackend, is_baseline, open_baseline, open_foreign
+from lightdepth_runtime.backends.baseline import BaselineBackend, is_baseline, open_baseline
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.models import find_model
@@ -18,7 +18,7 @@ from lightdepth_runtime.spec import ModelSpec
 
 from ..baselines.names import HUB_REPOSITORIES
 from ..bench import export_for_timing
-from .compare import Candidate
+from .candidate import Candidate
 
 __all__ = [
     "baseline_candidate",
@@ -75,7 +75,7 @@ def _open_candidate(
     if is_baseline(path):
         return other_candidate(stack.enter_context(closing(open_baseline(path, device, threads))))
     if (spec := path.with_suffix(".json")).is_file() and path.suffix == ".onnx":
-        return other_candidate(stack.enter_context(closing(open_foreign(path, spec, device, threads))))
+        return other_candidate(stack.enter_context(closing(open_baseline(path, device, threads, spec_path=spec))))
     if path.suffix == ".safetensors":  # timed in the runtime that the others run in
         folder = stack.enter_context(TemporaryDirectory(prefix="lightdepth-"))
         path = export_for_timing(path, Path(folder))

@@ -12,54 +12,21 @@ from numpy.typing import NDArray
 from lightdepth_runtime import __version__
 from lightdepth_runtime.bench.machine import describe_machine
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.evaluation.alignment import Alignment
 from lightdepth_runtime.evaluation.metrics import DepthMetrics
-from lightdepth_runtime.evaluation.prediction import Predictor, sigma_of
+from lightdepth_runtime.evaluation.prediction import sigma_of
 from lightdepth_runtime.evaluation.protocol import PROTOCOLS, Protocol
 from lightdepth_runtime.evaluation.scores import Scores
 from lightdepth_runtime.pairs import FrameData, PairSet
 from lightdepth_runtime.spec import DepthKind
 
+from .candidate import METRIC_ALIGNMENTS, Candidate
 from .run import Run, Views, run_all
 
-__all__ = ["Candidate", "ComparedFrame", "Comparison", "Row", "compare", "rank"]
+__all__ = ["ComparedFrame", "Comparison", "Row", "compare", "rank"]
 
 SCHEMA = "lightdepth.compare/1"
-METRIC_ALIGNMENTS: tuple[Alignment, ...] = ("none", "median", "scale-shift")
-RELATIVE_ALIGNMENTS: tuple[Alignment, ...] = ("scale-shift",)
 HIGHER_IS_BETTER = frozenset({"delta1", "delta2", "delta3"})
 METRIC_NAMES = tuple(metric.name for metric in fields(DepthMetrics))
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A model in the comparison.
-
-    `training` says what it was trained on and `domain` how that relates to the pairs: "in-domain", "zero-shot",
-    "other data" or "untrained". An untrained model is timed; its accuracy would mean nothing and is left out.
-    """
-
-    name: str
-    predictor: Predictor
-    kind: DepthKind
-    parameters: int
-    weights: str
-    training: str
-    domain: str
-
-    @property
-    def backend(self) -> str:
-        """What runs it, like "onnxruntime cpu"; a baseline knows once it has seen a frame."""
-        backend = getattr(self.predictor, "backend", self.predictor)
-        names = [getattr(backend, part, None) for part in ("name", "device")]
-        return " ".join(str(name) for name in names if name) or "Python"
-
-    @property
-    def alignments(self) -> tuple[Alignment, ...]:
-        """The alignments under which the output has a meaning: a relative model has no metres of its own."""
-        if self.domain == "untrained":
-            return ()
-        return METRIC_ALIGNMENTS if self.kind == "metric" else RELATIVE_ALIGNMENTS
 
 
 @dataclass(frozen=True)
@@ -151,6 +118,12 @@ class Comparison:
             if row.focal_unknown
         ]
         return [*untrained, *unscaled]
+
+    def describe_pairs(self) -> str:
+        """Say on which pairs the models were scored, and how many more had no valid depth."""
+        more = f"; {self.left_out} without valid depth left out" if self.left_out else ""
+        pairs = "1 pair" if self.samples == 1 else f"{self.samples} pairs"
+        return f"{pairs} of {self.data} ({self.packaging}, {self.split}){more}."
 
     def winners(self) -> dict[str, dict[str, str]]:
         """Return, for each protocol id with two models or more, the best model by metric; ties go to none."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,12 @@ from lightdepth_runtime.pairs import FrameData, Pair
 from lightdepth_runtime.parallel import Workers
 from lightdepth_runtime.spec import DepthKind
 
-if TYPE_CHECKING:
-    from .compare import Candidate
+from .candidate import Candidate
 
 __all__ = ["Run", "run_all"]
 
-# So many frames settle a median. They are timed while no worker takes a core; a model whose accuracy is not shown runs
-# on no others.
+# Enough frames for a steady median. They are timed while no worker takes a core; a model whose accuracy is not shown
+# runs on no others.
 FRAMES_FOR_LATENCY = 10
 
 Views = list[tuple[NDArray[np.float32], NDArray[np.float32]]]  # each a prediction (h, w) with its truth (H, W)

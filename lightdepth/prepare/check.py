@@ -66,7 +66,7 @@ def check_data(
 
     Args:
         root: what `--data` takes: a folder in any packaging, or one list (then that list alone is checked).
-        most: look at so many pairs of each split, evenly spread; all by default.
+        most: look at this many pairs of each split, evenly spread; all by default.
         unit: of stored depth, over what packaging or list say.
         max_depth_m: how far the scenes reach; what lies beyond makes the unit suspect.
         workers: processes that read; None for as many as the cores and the number of pairs ask for.

@@ -46,7 +46,7 @@ class FromTeacher:
     """The loss against measured depth where there is some, and against a teacher's elsewhere.
 
     `teacher_weight` times the loss against the teacher's depth alone comes on top: it says what the truth can't, depth
-    without holes, steps and noise. Of the teacher's pixels the tenth that the student disagrees with most is left out
+    without holes, steps and noise. The tenth of the teacher's pixels that the student disagrees with most is left out
     of both. With `features` (the teacher's encoder) the model is a `FeatureStudent`, and `feature_weight` times the
     mismatch of features is added. Sigma is held to the measured depth alone, with `sigma_weight`.
     """

@@ -30,7 +30,7 @@ __all__ = ["Progress", "Stepper", "TrainedEpoch"]
 
 # A single bad batch costs one step; this many in a row mean that the weights themselves are lost.
 MOST_SKIPPED = 5
-# The gradient scale starts at 2^16 and halves on each overflow: after so many in a row it would be below 2^-4.
+# The gradient scale starts at 2^16 and halves on each overflow: after this many in a row it would be below 2^-4.
 MOST_OVERFLOWS = 20
 NAMES_SHOWN = 4
 # How many batches a GPU may be ahead of what the host knows of them. On a CPU there is nothing to wait for.

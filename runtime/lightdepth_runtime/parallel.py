@@ -25,7 +25,7 @@ FEWEST_ITEMS = 32  # with fewer, starting processes takes longer than the work t
 
 
 def worker_count(asked: int | None, items: int, *, fewest: int = FEWEST_ITEMS) -> int:
-    """Return how many processes share so many items.
+    """Return how many processes share a number of items.
 
     It is what was asked for; without it the usable cores, divided among the processes that a launcher started on this
     machine, or 1 for fewer items than `fewest`, where starting processes would cost more.

@@ -33,9 +33,9 @@ def test_a_checkpoint_and_the_baseline_run_on_the_same_backend(checkpoint, tiny_
     arguments += ["--rounds", "1", "--threads", "1", "--device", "cpu", "--no-memory", "--json", str(output)]
     answer = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert answer.exit_code == 0
-    rival, ours = json.loads(output.read_text())["rows"]
-    assert (rival["backend"], rival["weights"]) == ("onnxruntime cpu", "tiny")
-    assert (rival["input_height"], rival["input_width"]) == (70, 98), "its own input size, not ours"
+    baseline, ours = json.loads(output.read_text())["rows"]
+    assert (baseline["backend"], baseline["weights"]) == ("onnxruntime cpu", "tiny")
+    assert (baseline["input_height"], baseline["input_width"]) == (70, 98), "its own input size, not ours"
     assert (ours["backend"], ours["weights"], ours["precision"]) == ("onnxruntime cpu", "trained", "fp32")
     assert ours["gmacs"] == pytest.approx(gmacs)
 

@@ -88,10 +88,10 @@ def _clean(traced: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
     del graph.value_info[:]
     graph.name = spec.name
     traced.producer_name, traced.producer_version = "lightdepth-export", __version__
-    foreign = sorted({f"{n.domain}::{n.op_type}" for n in graph.node if n.domain not in ("", "ai.onnx")})
-    if foreign or traced.functions:
+    unknown = sorted({f"{n.domain}::{n.op_type}" for n in graph.node if n.domain not in ("", "ai.onnx")})
+    if unknown or traced.functions:
         raise LightDepthError(
-            f"The exported graph has operators outside standard ONNX ({', '.join(foreign) or 'local functions'}), "
+            f"The exported graph has operators outside standard ONNX ({', '.join(unknown) or 'local functions'}), "
             "which TensorRT can't parse; use other layers."
         )
     model = onnx.shape_inference.infer_shapes(traced, strict_mode=True, data_prop=True)

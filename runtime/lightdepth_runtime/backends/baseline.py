@@ -28,7 +28,6 @@ __all__ = [
     "baseline_input",
     "is_baseline",
     "open_baseline",
-    "open_foreign",
     "read_baseline_spec",
 ]
 
@@ -39,7 +38,7 @@ Interpolation = Literal["bicubic", "bilinear"]
 
 @dataclass(frozen=True)
 class BaselineSpec:
-    """How to feed a foreign network; unlike a ModelSpec it promises no metres.
+    """How to feed another project's network; unlike a ModelSpec it promises no metres.
 
     Input: float32 (1, 3, input_height, input_width), RGB, `(pixel / 255 - mean) / std`. Output: float32 (1, H, W) or
     (1, 1, H, W); `kind` "relative-inverse" is inverse depth up to an unknown scale and shift, larger is nearer.
@@ -96,7 +95,7 @@ class BaselineSpec:
 
 
 class BaselineBackend:
-    """A foreign network in ONNX Runtime, or in OpenVINO where its spec is in the file."""
+    """Another project's network in ONNX Runtime, or in OpenVINO where its spec is in the file."""
 
     name = "onnxruntime"
     _bound: CudaSession | None = None
@@ -165,22 +164,15 @@ def _read_metadata(path: Path, text: str | None) -> BaselineSpec:
     return BaselineSpec.from_json(text)
 
 
-def open_baseline(path: Path, device: str = "auto", threads: int | None = None) -> BaselineBackend:
-    """Open an ONNX file that carries a BaselineSpec.
+def open_baseline(
+    path: Path, device: str = "auto", threads: int | None = None, *, spec_path: Path | None = None
+) -> BaselineBackend:
+    """Open any ONNX depth model, fed as a spec file says; without one, as the BaselineSpec in its metadata says.
 
     Raises:
-        LightDepthError: unreadable, without that metadata, or the device isn't there.
+        LightDepthError: a file is unreadable or without a spec, the spec isn't this graph's, or the device isn't there.
     """
-    return BaselineBackend(path, device, threads)
-
-
-def open_foreign(path: Path, spec_path: Path, device: str = "auto", threads: int | None = None) -> BaselineBackend:
-    """Open any ONNX depth model, fed as a spec file says.
-
-    Raises:
-        LightDepthError: either file unreadable, a spec that isn't this graph's, or the device isn't there.
-    """
-    return BaselineBackend(path, device, threads, read_baseline_spec(spec_path, path.stem))
+    return BaselineBackend(path, device, threads, spec_path and read_baseline_spec(spec_path, path.stem))
 
 
 def read_baseline_spec(path: Path, name: str) -> BaselineSpec:

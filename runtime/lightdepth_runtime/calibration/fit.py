@@ -24,7 +24,7 @@ MIN_GROUPS_FOR_SLOPE = 4  # to be fitted on, so that leaving one out still leave
 MIN_GAIN_OF_SLOPE = 0.02  # of the error left by scale alone: a second number must earn its place
 SLOPE_RANGE = (0.5, 2.0)  # outside it the data doesn't fit the network, and extrapolation would be wild
 MIN_SPREAD_FOR_SLOPE = 1.2  # far / near of the predictions (90th over 10th percentile); else a slope is a guess
-MOST_PIXELS = 2000  # of a pair: so many tell its scale, and every pair counts the same
+MOST_PIXELS = 2000  # of a pair: as many as tell its scale, and every pair counts the same
 LEAST_ABSOLUTE_STEPS = 30
 SMALLEST_RESIDUAL = 1e-6
 

@@ -128,7 +128,7 @@ def _show(result: EvalResult) -> None:
     console.print(f"Data      {result.data} ({result.packaging}), {result.split}: {result.samples} pairs{left_out}")
     console.print(f"Protocol  {result.protocol.describe()}")
     if result.protocol.focal and result.focal_unknown:
-        unknown = f"{result.focal_unknown} of {result.samples + result.left_out} pairs"
+        unknown = f"{result.focal_unknown} of {result.samples} pairs"
         console.print(f"Focal     {unknown} are scored as they are: their camera or the model's is unknown")
     rows = []
     for name, value in result.metrics.to_dict().items():

@@ -42,7 +42,7 @@ class EvalResult:
     """A model's scores with everything needed to compare them fairly.
 
     `samples` counts the pairs that were scored, `left_out` those whose truth has no pixel that counts, and
-    `focal_unknown` those that a protocol with `focal` couldn't correct.
+    `focal_unknown` scored ones that a protocol with `focal` couldn't correct.
     """
 
     model: str
@@ -128,7 +128,8 @@ def evaluate(
     scorer, *others = processes.merge(scorer)
     for other in others:
         scorer.merge(other)
-    unknown = sum(focal_factor(predictor, pair, (1, 1)) is None for pair in pairs.pairs) if protocol.focal else 0
+    scored = [pair for pair in pairs.pairs if pair.name not in set(scorer.left_out)] if protocol.focal else []
+    unknown = sum(focal_factor(predictor, pair, (1, 1)) is None for pair in scored)
     return replace(summarise(scorer, pairs, model=model), focal_unknown=unknown)
 
 

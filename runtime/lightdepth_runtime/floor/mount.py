@@ -79,7 +79,7 @@ class CameraMount:
         A transform with the optical frame as parent and the level frame as child holds it.
         """
         matrix = self.rotation.T  # its columns are the level frame's axes in the optical frame
-        # Of four formulas the one with the largest divisor: https://doi.org/10.2514/3.55767 (Shepperd 1978).
+        # The one of four formulas with the largest divisor: https://doi.org/10.2514/3.55767 (Shepperd 1978).
         trace = matrix.trace()
         squares = np.array([matrix[0, 0], matrix[1, 1], matrix[2, 2], trace])
         largest = int(np.argmax(squares))

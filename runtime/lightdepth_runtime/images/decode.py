@@ -13,7 +13,7 @@ from .complete import completed
 from .opencv import import_cv2, quiet_cv2
 from .orientation import is_avif, orientation_of, tiff_tags, turned
 
-__all__ = ["HEIC_BRANDS", "IMAGE_SUFFIXES", "decode_image", "decode_rgb", "foreign_format", "read_bytes", "read_image"]
+__all__ = ["HEIC_BRANDS", "IMAGE_SUFFIXES", "decode_image", "decode_rgb", "other_format", "read_bytes", "read_image"]
 
 # What OpenCV reads as a picture; its float formats (.hdr, .exr, .pfm) have no agreed white.
 IMAGE_SUFFIXES = frozenset({
@@ -78,7 +78,7 @@ def decode_image(content: bytes, path: Path, flags: int) -> NDArray[np.generic]:
             f"{path} can't be decoded as an image (OpenCV refuses it: {error.err}). Make it smaller or leave it out."
         ) from error
     if image is None:
-        known = foreign_format(content)
+        known = other_format(content)
         if known:
             raise LightDepthError(f"{path} is {known}.")
         raise LightDepthError(
@@ -87,7 +87,7 @@ def decode_image(content: bytes, path: Path, flags: int) -> NDArray[np.generic]:
     return image
 
 
-def foreign_format(content: bytes) -> str | None:
+def other_format(content: bytes) -> str | None:
     """Name the format of a file that OpenCV can't read, with what to do, from its first bytes; None for any other."""
     if content[4:8] == b"ftyp" and content[8:12] in HEIC_BRANDS:
         return f"HEIC, which OpenCV can't read; {_CONVERT_HEIC}"

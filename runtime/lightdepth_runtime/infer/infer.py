@@ -140,7 +140,7 @@ def infer_stream(
         floor: corrects the scale by the floor; `say` is told once of frames that show none.
         say: told of each frame that failed, as it happens.
         notice: as for `infer_files`.
-        most_frames: ends the stream after so many.
+        most_frames: ends the stream after this many.
         stop: asked before each frame; True ends the stream as its own end would.
 
     Returns:

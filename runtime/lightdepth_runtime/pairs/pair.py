@@ -14,8 +14,8 @@ from ..spec import Intrinsics
 
 __all__ = ["FrameData", "Pair", "PairSet", "common_camera", "fit_color", "scenes_of", "spread_indices"]
 
-# Of the aspect ratio. ScanNet's 1296x968 and 640x480 differ by 0.4 %; a RealSense's unregistered 1280x720 and 848x480
-# by 0.6 %.
+# A share of the aspect ratio. ScanNet's 1296x968 and 640x480 differ by 0.4 %; a RealSense's unregistered 1280x720 and
+# 848x480 by 0.6 %.
 SAME_SHAPE = 0.005
 
 

@@ -40,7 +40,7 @@ LARGEST_SCALE = 8.0  # no camera is so far off, so a point that is has no say; m
 FEWEST_TO_REFUSE = 3  # one or two wrong points are no more than outliers
 CELLS_ACROSS, CELLS_DOWN = 16, 12  # points in one cell see the same error: together they count as one
 NEAREST_LOG = 1e-3  # metres: what a network may say at the least, so that it has a logarithm
-# Of points judged by the others: distances drawn at random are at 0.4, right ones with outliers at 0.1 to 0.3.
+# For points judged by the others: distances drawn at random are at 0.4, right ones with outliers at 0.1 to 0.3.
 MOST_ABS_REL = 0.35
 CLIPPED = 0.5  # of a relative error: outliers must not decide whether the others agree
 

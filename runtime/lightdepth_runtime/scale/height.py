@@ -15,7 +15,7 @@ from .fit import LARGEST_SCALE
 
 __all__ = ["FloorScale", "correction_from_height"]
 
-# Of the scale's logarithm: median errors are 0.02 on NYU training pairs and 0.07 on TUM frames that are no test.
+# In the scale's logarithm: median errors are 0.02 on NYU training pairs and 0.07 on TUM frames that are no test.
 HEIGHT_STD = 0.1
 MEMORY = 0.9  # of the scale from frame to frame: a mean of the last ten or so
 

@@ -93,9 +93,9 @@ class VideoSink:
         cv2 = import_cv2()
         self._writer.release()
         with quiet_cv2():
-            film = cv2.VideoCapture(str(self._temporary))
-            count = round(film.get(cv2.CAP_PROP_FRAME_COUNT)) if film.isOpened() else 0
-            film.release()
+            written = cv2.VideoCapture(str(self._temporary))
+            count = round(written.get(cv2.CAP_PROP_FRAME_COUNT)) if written.isOpened() else 0
+            written.release()
         if count < self._count:  # an interrupt may come between a frame and its count
             self.abort()
             raise LightDepthError(

@@ -28,7 +28,7 @@ class SteadyFilter:
     """Smooth the depth maps of one camera; the result of a frame is there with the frame.
 
     What the last result says is moved by optical flow to where things are now, and brought nearer by as much as they
-    look larger. Of the network's new depth the common factor against it is taken out for a part, at most 15 %; then
+    look larger. The common factor of the network's new depth against it is taken out for a part, at most 15 %; then
     each pixel is averaged with it, less where depth or colour changed, and by sigma where the model has it. A cut, a
     gap of a second, a clock that goes back or another size begins anew.
     """

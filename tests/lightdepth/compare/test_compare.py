@@ -10,11 +10,12 @@ from typer.testing import CliRunner
 from lightdepth.baselines.baseline import Baseline
 from lightdepth.checkpoints.checkpoint import build_model, count_parameters, save_checkpoint
 from lightdepth.cli.app import app
+from lightdepth.compare.candidate import Candidate
 from lightdepth.compare.candidates import baseline_candidate, domain_of, open_named_baseline
-from lightdepth.compare.compare import Candidate, compare, rank
+from lightdepth.compare.compare import compare, rank
 from lightdepth.compare.panels import Note, Sigma
 from lightdepth.config import check_config
-from lightdepth.report.compare import compare_markdown, compare_panel
+from lightdepth.report.comparison.folder import compare_markdown, compare_panel
 from lightdepth_runtime import DepthEstimator, LightDepthError, ModelSpec
 from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.evaluation.protocol import get_protocol
@@ -247,7 +248,7 @@ def test_a_pair_without_a_reading_is_left_out_and_counted(tum_copy, truth_by_ima
     assert comparison.rows[0].metrics == whole.rows[0].metrics
     assert comparison.to_dict()["left_out"] == 1
     assert comparison.to_dict()["machine"]["cpu"]
-    assert "1 more have no valid depth" in compare_markdown(comparison)
+    assert "1 without valid depth left out" in compare_markdown(comparison)
 
 
 def test_pairs_without_any_ground_truth_are_refused(tum_copy, truth_by_image):

@@ -11,7 +11,6 @@ from lightdepth_runtime.backends.baseline import (
     baseline_input,
     is_baseline,
     open_baseline,
-    open_foreign,
     read_baseline_spec,
 )
 from lightdepth_runtime.evaluation.alignment import align, fit_alignment
@@ -97,14 +96,14 @@ def test_a_constant_relative_prediction_becomes_a_constant_depth():
 
 
 @pytest.fixture
-def foreign(tmp_path):
+def model(tmp_path):
     """A network of other tensor names, without any metadata: it gives the mean of its channels."""
     image = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [1, 3, 28, 42])
     depth = helper.make_tensor_value_info("out", TensorProto.FLOAT, [1, 1, 28, 42])
     axes = helper.make_tensor("axes", TensorProto.INT64, [1], [1])
     node = helper.make_node("ReduceMean", ["pixels", "axes"], ["out"], keepdims=1)
     graph = helper.make_graph([node], "mean", [image], [depth], [axes])
-    path = tmp_path / "foreign.onnx"
+    path = tmp_path / "other.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), str(path))
     return path
 
@@ -116,10 +115,10 @@ def write_spec(folder, **changes):
     return path
 
 
-def test_any_onnx_model_runs_by_a_small_spec_file(foreign, tmp_path):
+def test_any_onnx_model_runs_by_a_small_spec_file(model, tmp_path):
     spec_path = write_spec(tmp_path, mean=[0, 0, 0], std=[1, 1, 1])
-    backend = open_foreign(foreign, spec_path, "cpu", 1)
-    assert (backend.spec.name, backend.spec.kind) == ("foreign", "metric")
+    backend = open_baseline(model, "cpu", 1, spec_path=spec_path)
+    assert (backend.spec.name, backend.spec.kind) == ("other", "metric")
     output = backend(np.full((48, 64, 3), 51, np.uint8))
     assert output.shape == (28, 42)
     assert np.allclose(output, 0.2, atol=1e-5)
@@ -136,10 +135,10 @@ def test_any_onnx_model_runs_by_a_small_spec_file(foreign, tmp_path):
 )
 def test_a_faulty_spec_file_is_refused_by_what_is_wrong(tmp_path, change, named):
     with pytest.raises(LightDepthError, match=named):
-        read_baseline_spec(write_spec(tmp_path, **change), "foreign")
+        read_baseline_spec(write_spec(tmp_path, **change), "other")
 
 
 @pytest.mark.parametrize("change", [{"input_width": 28}, {"input_name": "image"}, {"output_name": "depth"}])
-def test_a_spec_of_another_graph_is_refused(foreign, tmp_path, change):
+def test_a_spec_of_another_graph_is_refused(model, tmp_path, change):
     with pytest.raises(LightDepthError, match="its spec says"):
-        open_foreign(foreign, write_spec(tmp_path, **change), "cpu", 1)
+        open_baseline(model, "cpu", 1, spec_path=write_spec(tmp_path, **change))

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -37,6 +38,15 @@ def test_what_has_no_camera_is_scored_as_it_is_and_counted(tum_copy):
     result = evaluate(estimator(Intrinsics(100, 100, 79.5, 59.5, 160, 120)), pairs, ON, model="m")
     assert result.focal_unknown == len(rows)
     assert np.isclose(result.metrics.rmse_m, evaluate(estimator(None), pairs, ON, model="m").metrics.rmse_m)
+
+
+def test_a_pair_without_valid_depth_is_not_counted_among_those_without_a_camera(tum_copy):
+    rows = [row for row in (tum_copy / "train.txt").read_text().splitlines() if row and not row.startswith("#")]
+    (tum_copy / "own.txt").write_text("\n".join(rows))
+    pairs = load_pairs(tum_copy / "own.txt", "train")
+    cv2.imwrite(str(pairs.pairs[1].depth_path), np.zeros((120, 160), np.uint16))
+    result = evaluate(estimator(Intrinsics(100, 100, 79.5, 59.5, 160, 120)), pairs, ON, model="m")
+    assert (result.samples, result.left_out, result.focal_unknown) == (len(rows) - 1, 1, len(rows) - 1)
 
 
 def test_a_crop_that_cuts_the_frame_itself_is_refused():

@@ -200,7 +200,7 @@ def test_sums_of_many_pixels_are_those_of_plain_formulas():
 
 
 def test_a_whole_picture_costs_at_most_fifteen_milliseconds():
-    """Of one core's time; the best of ten, since the machine has other work."""
+    """Measured in one core's time; the best of ten, since the machine has other work."""
     rng = np.random.default_rng(0)
     truth = rng.uniform(0.5, 9.5, (480, 640)).astype(np.float32)
     chosen, spent_s = Scorer(get_protocol("eigen")), []

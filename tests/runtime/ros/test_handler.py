@@ -31,7 +31,7 @@ def message(pixels, encoding="rgb8"):
 
 
 def camera_info(fx, width=160, height=120):
-    """Of the same lens whatever the size: 79.5, 59.5 in the middle of 160 x 120."""
+    """The same lens whatever the size: 79.5, 59.5 in the middle of 160 x 120."""
     k = [fx, 0, (width - 1) / 2, 0, fx, (height - 1) / 2, 0, 0, 1]
     roi = SimpleNamespace(x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
     matrices = {"d": [0.0] * 5, "k": k, "r": np.eye(3).ravel(), "p": np.zeros(12)}

@@ -15,10 +15,11 @@ from lightdepth_runtime.evaluation.alignment import fit_alignment
 from lightdepth_runtime.evaluation.protocol import Protocol
 from lightdepth_runtime.images.preprocess import resize_depth
 
-from ..compare.compare import Candidate, ComparedFrame, Comparison
-from ..compare.panels import Depth, DepthError, Note, Panel, Photo, Sigma, draw_panels, photo_title, signed_error
-from .compare_tables import ALIGNMENTS, accuracy_table, error_tables, interval_note, models_table, other_average_table
-from .table import markdown_table
+from ...compare.candidate import Candidate
+from ...compare.compare import ComparedFrame, Comparison
+from ...compare.panels import Depth, DepthError, Note, Panel, Photo, Sigma, draw_panels, photo_title, signed_error
+from ..table import markdown_table
+from .tables import ALIGNMENTS, accuracy_table, error_tables, interval_note, models_table, other_average_table
 
 __all__ = ["compare_markdown", "compare_panel", "write_comparison"]
 
@@ -52,8 +53,7 @@ def compare_markdown(comparison: Comparison, pictures: Sequence[str] = (), comma
     lines = [
         "# Comparison",
         "",
-        f"{comparison.samples} pairs of {comparison.data} ({comparison.packaging}, {comparison.split})"
-        f"{f'; {comparison.left_out} more have no valid depth' if comparison.left_out else ''}.",
+        comparison.describe_pairs(),
         "",
         markdown_table(models_table(comparison)),
         *(f"\n{note}" for note in comparison.notes()),

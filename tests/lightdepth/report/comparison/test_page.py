@@ -1,10 +1,12 @@
+from dataclasses import replace
 from html import escape
 
 import numpy as np
 import pytest
 
-from lightdepth.compare.compare import Candidate, compare
-from lightdepth.report.compare_html import compare_html, write_compare_report
+from lightdepth.compare.candidate import Candidate
+from lightdepth.compare.compare import compare
+from lightdepth.report.comparison.page import compare_html, write_compare_report
 from lightdepth_runtime.pairs import load_pairs
 
 COMMAND = ["lightdepth", "compare", "--data", "a b"]
@@ -45,6 +47,12 @@ def test_the_page_names_every_protocol_and_the_command(comparison):
     for protocol in comparison.protocols():
         assert protocol.id in html
     assert "lightdepth compare --data &#x27;a b&#x27;" in html
+
+
+def test_pairs_without_valid_depth_are_told_beside_those_that_were_scored(comparison):
+    html = compare_html(replace(comparison, samples=1, left_out=1), [], COMMAND, 1)
+    assert "1 pair of" in html
+    assert "1 without valid depth left out" in html
 
 
 def test_pictures_are_inside_the_page(comparison, tmp_path):

@@ -9,7 +9,7 @@ from lightdepth_runtime.evaluation.metrics import DepthMetrics
 from lightdepth_runtime.evaluation.protocol import Averaging
 from lightdepth_runtime.table import Cell, Column, Table, number
 
-from ..compare.compare import Comparison, Row
+from ...compare.compare import Comparison, Row
 
 __all__ = ["ALIGNMENTS", "accuracy_table", "error_tables", "interval_note", "models_table", "other_average_table"]
 

@@ -9,9 +9,12 @@ from lightdepth_runtime.atomic import write_text
 from lightdepth_runtime.bench.machine import describe_machine
 from lightdepth_runtime.evaluation.protocol import Protocol
 
-from ..compare.compare import Comparison, Row
-from .bench import machine_box
-from .compare_tables import (
+from ...compare.compare import Comparison, Row
+from ..bench import machine_box
+from ..page import box, command_box, embed_png, heading, page, paragraph, picture, plots
+from ..scatter import Point, scatter_svg
+from ..table import html_table
+from .tables import (
     ALIGNMENTS,
     accuracy_table,
     error_tables,
@@ -19,9 +22,6 @@ from .compare_tables import (
     models_table,
     other_average_table,
 )
-from .page import box, command_box, embed_png, heading, page, paragraph, picture, plots
-from .scatter import Point, scatter_svg
-from .table import html_table
 
 __all__ = ["compare_html", "write_compare_report"]
 
@@ -46,8 +46,8 @@ def compare_html(comparison: Comparison, pictures: Sequence[Path], command: Sequ
     winners = comparison.winners()
     parts = [
         paragraph(
-            f"{comparison.samples} pairs of {comparison.data} ({comparison.packaging}, {comparison.split}). "
-            "Every model saw each pair once; each table has one protocol, and no model wins across two tables."
+            f"{comparison.describe_pairs()} Every model saw each once; each table has one protocol, and no model "
+            "wins across two tables."
         ),
         heading("Models"),
         html_table(models_table(comparison)),

@@ -1,0 +1,1 @@
+"""A comparison as tables, Markdown with pictures, and a page of HTML."""
