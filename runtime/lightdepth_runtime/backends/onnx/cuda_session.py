@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -159,6 +159,12 @@ class CudaSession:
                 self._bound.clear()
                 self._session = None
         self._others.shutdown(wait=False)
+
+    def __del__(self) -> None:
+        """Free everything where nobody called `close`."""
+        if hasattr(self, "_resources"):
+            with suppress(Exception):  # nobody could catch it, and at the interpreter's end modules are gone
+                self.close()
 
     def _run(self, session: onnxruntime.InferenceSession, names: Sequence[str], size: int) -> list[NDArray[np.float32]]:
         key = (hasattr(self._opener, "is_this_thread"), size)

@@ -197,6 +197,14 @@ def test_memory_that_runs_out_while_loading_leaves_nothing_behind(cudart, tmp_pa
         open_backend(path, "cuda")
 
 
+def test_a_model_that_is_dropped_without_closing_frees_its_memory(cudart, tmp_path):
+    backend = open_backend(write(tmp_path), "cuda")
+    backend.run(images())
+    assert cudart._live
+    del backend
+    assert not cudart._live
+
+
 def test_a_frame_with_its_preprocessing_in_the_graph_goes_to_the_gpu_as_bytes(cudart, tmp_path):
     model = onnx.load_from_string(frame_network_bytes())
     model.metadata_props.add(key=SPEC_KEY, value=FRAME_SPEC.to_json())
