@@ -70,7 +70,7 @@ def int8_forms(
     batches: Sequence[NDArray[np.float32]],
     *,
     allowed_abs_rel: float,
-    judge: Callable[[Form], None] = lambda _: None,
+    judge: Callable[[Form], None] | None = None,
     say: Callable[[str], None],
 ) -> list[Form]:
     """Make the INT8 forms, one for TensorRT (`.int8.onnx`) and one for x86 CPUs (`.int8.cpu.onnx`).
@@ -92,7 +92,7 @@ def int8_forms(
             batches,
             target=target,
             allowed_abs_rel=allowed_abs_rel,
-            judge=lambda model, form=form: judge(form(model)),
+            judge=None if judge is None else lambda model, form=form: judge(form(model)),
             say=say,
         )
         forms.append(form(quantized.model))

@@ -56,7 +56,7 @@ def quantize_int8(
     *,
     target: Int8Target,
     allowed_abs_rel: float = 0.02,
-    judge: Callable[[onnx.ModelProto], None] = lambda _: None,
+    judge: Callable[[onnx.ModelProto], None] | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> QuantizedModel:
     """Quantize a graph, keeping as little of it in FP32 as `allowed_abs_rel` and the judge ask for.
@@ -66,7 +66,8 @@ def quantize_int8(
         batches: preprocessed real images (1, 3, H, W) of the kind that the model will see; 16 to 64 are enough.
         target: who will run it.
         allowed_abs_rel: mean |INT8 - FP32| / FP32 of the depth, on a few of the images.
-        judge: raises LightDepthError for a quantized graph that loses too much; asked once `allowed_abs_rel` is met.
+        judge: raises LightDepthError for a quantized graph that loses too much; asked once `allowed_abs_rel` is met,
+            and where it can't be met: with half of the network in FP32 the judge alone decides.
         say: gets a line about each attempt.
 
     Raises:
@@ -89,6 +90,9 @@ def quantize_int8(
         ranked = quantizer.most_sensitive_first() if fault else []
         while fault:
             if len(kept) + 1 > MOST_KEPT_SHARE * len(ranked):
+                fault = fault if judge is None else _refusal(model, judge)
+                if not fault:
+                    break
                 raise LightDepthError(
                     f"INT8 for {target} loses too much with {len(kept)} of {len(ranked)} parts of the network kept in "
                     f"FP32: {fault}"
@@ -105,7 +109,7 @@ def quantize_int8(
 
 
 def _fault(
-    model: onnx.ModelProto, abs_rel: float, allowed_abs_rel: float, judge: Callable[[onnx.ModelProto], None]
+    model: onnx.ModelProto, abs_rel: float, allowed_abs_rel: float, judge: Callable[[onnx.ModelProto], None] | None
 ) -> str:
     """Say what is wrong with a quantized graph, and what to do; nothing where it passes."""
     if abs_rel > allowed_abs_rel:
@@ -113,6 +117,11 @@ def _fault(
             f"its AbsRel to FP32 is {abs_rel:.2g}, past {allowed_abs_rel:g}; use FP16, calibrate on more and other "
             "images, or allow INT8 a larger change."
         )
+    return "" if judge is None else _refusal(model, judge)
+
+
+def _refusal(model: onnx.ModelProto, judge: Callable[[onnx.ModelProto], None]) -> str:
+    """Return what a judge has against a graph; nothing where it accepts it."""
     try:
         judge(model)
     except LightDepthError as error:

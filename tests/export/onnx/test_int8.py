@@ -140,6 +140,12 @@ def test_a_judge_decides_when_enough_is_kept(tiny_fp32, batches):
     assert quantized.kept
 
 
+def test_the_judge_alone_decides_where_half_in_fp32_misses_the_aim(tiny_fp32, batches):
+    quantized = quantize_int8(tiny_fp32, batches, target="cpu", allowed_abs_rel=0.0, judge=lambda _: None)
+    assert quantized.kept
+    assert quantized.abs_rel > 0
+
+
 def test_what_the_judge_never_accepts_is_refused_in_its_words(tiny_fp32, batches):
     def judge(model):
         raise LightDepthError("too far off")
