@@ -172,11 +172,13 @@ def trace(path: Path) -> dict[str, Any]:  # Any: JSON values
         thread.start()
         thread.join()
     others, _ = _calls(log, start)
-    graph = Counter("kernel" if call.startswith("kernel") else call for call in opening if call.startswith("[graph] "))
-    recorded = Counter(call.removeprefix("[graph] ") for call in graph.elements())
+    recordings = opening.count("cudaStreamBeginCapture")
+    first = opening[: opening.index("cudaStreamEndCapture")] if recordings else []
+    recorded = Counter(call.removeprefix("[graph] ") for call in first if call.startswith("[graph] "))
     found = {
         "device_reason": getattr(backend, "device_reason", ""),
         "operators_on_the_cpu": _on_the_cpu(path),
+        "recordings_while_loading": recordings,
         "recorded_launches": sum(n for call, n in recorded.items() if call in LAUNCHES),
         "recorded_copies_from_the_host": recorded["copy from the host"],
         "breaks_the_recording": recorded["breaks the recording"],

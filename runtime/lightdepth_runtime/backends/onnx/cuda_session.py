@@ -102,12 +102,14 @@ class CudaSession:
         self._resources.push(own)
 
     def warm_up(self) -> None:
-        """Run black frames of the smallest batch."""
+        """Run a black batch, the smallest, in this thread and in that of all others, so that both have recorded it."""
         size = 1 if self._is_open else self.largest_batch
         staging = self.empty_input(size)
         assert staging is not None, "the largest batch and less have staging memory"
         staging[...] = 0
-        self.run(list(self._arrays)[1:], staging)
+        names = list(self._arrays)[1:]
+        self._frame(names, staging)
+        self._others.submit(self._frame, names, staging).result()
 
     def run(self, names: Sequence[str], batch: NDArray[Any]) -> list[NDArray[np.float32]]:  # Any: float32 or uint8
         """Return the named outputs of one batch, in arrays of their own.
@@ -177,6 +179,7 @@ class CudaSession:
         try:
             session.run_with_iobinding(binding, options)
         except Exception as error:  # onnxruntime raises its own classes, which it doesn't export by name
+            del self._bound[key]  # what wasn't recorded is bound and recorded again
             reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
             raise LightDepthError(
                 f"ONNX Runtime failed on a frame ({reason}); the GPU may be out of memory."
@@ -239,20 +242,19 @@ def _open(
     open_session: OpenSession, buffers: DeviceBuffers, options: Mapping[str, str], largest_batch: int
 ) -> CudaSession:
     buffers.activate()
-    with _RECORDING:
-        with ExitStack() as resources:
-            stream = buffers.create_stream()
-            resources.callback(buffers.destroy_stream, stream)
-            session = open_session({**options, "user_compute_stream": str(int(stream))})
-            bound = CudaSession(session, buffers, stream, largest_batch=largest_batch)
-            del session  # it must go before its stream, and `bound` holds it
-            bound.closes_with(resources.pop_all())
-        try:
-            bound.warm_up()
-        except BaseException:
-            bound.close()
-            raise
-        return bound
+    with _RECORDING, ExitStack() as resources:
+        stream = buffers.create_stream()
+        resources.callback(buffers.destroy_stream, stream)
+        session = open_session({**options, "user_compute_stream": str(int(stream))})
+        bound = CudaSession(session, buffers, stream, largest_batch=largest_batch)
+        del session  # it must go before its stream, and `bound` holds it
+        bound.closes_with(resources.pop_all())
+    try:
+        bound.warm_up()
+    except BaseException:
+        bound.close()
+        raise
+    return bound
 
 
 def _shape_of(node: Any, largest_batch: int) -> tuple[int, ...]:  # Any: onnxruntime.NodeArg is untyped
