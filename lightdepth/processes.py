@@ -7,6 +7,7 @@ when all is done. A connection that closes before that tells at once who died.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
 import pickle
@@ -104,6 +105,7 @@ class _Connected:
                 f"The {count} processes didn't come together ({str(error).splitlines()[0]}); start all of them, with "
                 "the same MASTER_ADDR and a free MASTER_PORT."
             ) from error
+        atexit.register(self._exit_at_once)
         others = range(1, count) if number == 0 else (0,)
         self._watchers = [threading.Thread(target=self._watch, args=(other,), daemon=True) for other in others]
         for watcher in self._watchers:
@@ -134,6 +136,13 @@ class _Connected:
         deadline = time.monotonic() + NOTICE_S
         while self._reason is None and time.monotonic() < deadline:
             time.sleep(0.01)
+
+    def _exit_at_once(self) -> None:
+        """Where another process died, end without gloo's clean-up, which waits seconds for it; called last of all."""
+        if self._reason:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(1)
 
     def _leave(self) -> None:
         import torch.distributed

@@ -37,7 +37,7 @@ def test_lines_say_count_time_left_and_status_and_only_now_and_then(monkeypatch,
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     list(track(range(10), "Epoch 1", 10, status=lambda: "7 images/s"))
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "Epoch 1: 3/10, 28 s left 7 images/s"
+    assert lines[0] == "Epoch 1: 3/10, 28 s left, 7 images/s"
     assert len(lines) == 3
 
 
