@@ -21,11 +21,11 @@ from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.bench.machine import describe_machine
 from lightdepth_runtime.evaluation.protocol import Protocol, get_protocol
 from lightdepth_runtime.evaluation.sequence import evaluate_sequence, flicker
+from lightdepth_runtime.frames.motion import MotionSensor
 from lightdepth_runtime.images.preprocess import resize_depth
 from lightdepth_runtime.pairs import PairSet, load_pairs
 from lightdepth_runtime.progress import track
 from lightdepth_runtime.steady import SteadyDepth
-from lightdepth_runtime.steady.motion import MotionSensor
 
 ZOOM = 1.01  # a frame: at 30 frames a second what is 3 m ahead comes nearer by 0.9 m a second
 ZOOMED_FRAMES = 30
@@ -75,7 +75,7 @@ def lag(estimator: DepthEstimator, pairs: PairSet) -> dict[str, float]:
     return {"approach": float(np.log(ZOOM)), "frames": ZOOMED_FRAMES, "lag": float(np.mean(behind[10:]))}
 
 
-def carried_flicker(estimator: DepthEstimator, pairs: PairSet, protocol: Protocol) -> float:
+def carried_flicker(estimator: DepthEstimator, pairs: PairSet, protocol: Protocol) -> dict[str, float]:
     """Return the flicker of each frame's depth beside itself, moved by optical flow to the next frame.
 
     Nothing in it changes but its place, so no depth that follows the picture flickers less by this measure.
@@ -89,11 +89,13 @@ def carried_flicker(estimator: DepthEstimator, pairs: PairSet, protocol: Protoco
         motion = sensor.update(frame.image)
         if older is not None and motion is not None:
             [moved], _ = motion.bring(np.log(older[1]))
-            value = flicker((older[1], np.exp(moved)), (older[0], truth_m))
-            if value is not None:
-                changes.append(value)
+            both, truths_m = (older[1], np.exp(moved)), (older[0], truth_m)
+            value, with_edges = flicker(both, truths_m), flicker(both, truths_m, with_edges=True)
+            if value is not None and with_edges is not None:
+                changes.append((value, with_edges))
         older = truth_m, resize_depth(estimator(frame.image), *truth_m.shape)
-    return float(np.mean(changes))
+    value, with_edges = np.mean(changes, axis=0).tolist()
+    return {"carried_flicker": value, "carried_flicker_with_edges": with_edges}
 
 
 def main(
@@ -117,14 +119,14 @@ def main(
     print(
         f"flicker {result.steady.flicker / result.plain.flicker:.2f} of plain; time {times['ratio_p50']:.3f} of plain"
     )
-    print(f"flicker of depth that only moves with the picture: {least:.4f}")
+    print(f"flicker of depth that only moves with the picture: {least['carried_flicker']:.4f}")
     print(f"lag {behind['lag']:.3f} while the scene comes nearer by {behind['approach']:.3f} a frame")
     if json:
         content = {
             **result.to_dict(),
             "cost": times,
             "lag": behind,
-            "carried_flicker": least,
+            **least,
             "machine": describe_machine().to_dict(),
         }
         write_json(json, content)

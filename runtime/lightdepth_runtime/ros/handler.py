@@ -116,7 +116,7 @@ class DepthHandler:
         depth_m, sigma = self._estimate(image, stamp, camera)
         if not np.isfinite(depth_m).all():
             raise LightDepthError(f"{name}: the model's depth has NaN or infinite values; export it again in FP32.")
-        self._correct(depth_m, stamp, camera)
+        self._correct(depth_m, image, stamp, camera)
         return make_answer(
             depth_m, image, stamp, frame_id, self._options, camera=fields, intrinsics=camera, sigma=sigma
         )
@@ -145,7 +145,9 @@ class DepthHandler:
         predicted = self._estimator.predict(image, focal_px=focal_px)
         return predicted.depth_m, predicted.sigma
 
-    def _correct(self, depth_m: NDArray[np.float32], stamp: int, camera: Intrinsics | None) -> None:
+    def _correct(
+        self, depth_m: NDArray[np.float32], image: NDArray[np.uint8], stamp: int, camera: Intrinsics | None
+    ) -> None:
         """Correct depth (H, W) in place by the floor, then by known points."""
         if camera is None:
             if self._points or self._range or self._floor:
@@ -154,7 +156,7 @@ class DepthHandler:
         if self._floor is not None:
             self.note = self._floor.apply(depth_m, camera)
         try:
-            self.correction = self._tracker.update(depth_m, self._known(stamp, camera), stamp)
+            self.correction = self._tracker.update(depth_m, self._known(stamp, camera), stamp, image)
         except LightDepthError as error:
             self.note = str(error)
             self.correction = self._tracker.update(depth_m, [], stamp)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LightDepthError
+from ..frames.motion import Motion, MotionSensor
 from ..images.opencv import import_cv2
-from .motion import Motion, MotionSensor
 
 __all__ = ["SteadyFilter"]
 

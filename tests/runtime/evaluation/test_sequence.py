@@ -30,6 +30,14 @@ def test_what_moved_or_has_no_reading_does_not_count():
     assert flicker((TRUTH_M, TRUTH_M), (TRUTH_M, TRUTH_M * 2)) is None
 
 
+def test_what_changes_at_an_edge_of_the_truth_does_not_count_unless_asked_for():
+    truth_m, newer_m = TRUTH_M.copy(), TRUTH_M.copy()
+    truth_m[:, 15:] = 3.0
+    newer_m[:, 14:16] = 2.5  # a soft edge that came by
+    assert flicker((TRUTH_M, newer_m), (truth_m, truth_m)) == 0
+    assert flicker((TRUTH_M, newer_m), (truth_m, truth_m), with_edges=True) == pytest.approx(np.log(1.25) * 2 / 30)
+
+
 def test_a_sequence_is_scored_plain_and_steady():
     estimator = DepthEstimator(FakeBackend(ModelSpec(name="fake", input_height=64, input_width=96, parameters=0)))
     pairs = load_pairs(TUM, "train")
@@ -38,6 +46,7 @@ def test_a_sequence_is_scored_plain_and_steady():
     assert 0 < result.transitions < result.frames
     assert result.to_dict()["schema"] == "lightdepth.sequence/1"
     assert result.plain.abs_rel > 0
+    assert 0 < result.plain.flicker != result.plain.flicker_with_edges
     assert result.resets >= 2  # two scenes
 
 

@@ -170,6 +170,19 @@ def test_another_camera_forgets_the_scale(image):
     assert handler.correction.scale == 1
 
 
+def test_a_cut_forgets_the_scale(image, tum):
+    estimator = DepthEstimator(FakeBackend())
+    handler = DepthHandler(estimator)
+    handler.camera_info(camera_info(130.0))
+    handler.points(known_points(points_at(estimator(image), 1.3)))
+    handler(message(image))
+    handler.points(known_points(points_at(estimator(image), 1.3), stamp_offset_ns=800_000_000))  # none for now
+    handler(message(image))
+    assert handler.correction.scale > 1.2
+    handler(message(load_pairs(tum, "train").pairs[-1].read().image))  # of another recording
+    assert handler.correction.scale == 1
+
+
 def test_points_without_a_calibrated_camera_are_noted(image):
     handler = DepthHandler(DepthEstimator(FakeBackend()))
     handler.points(known_points([[0, 0, 1.0]]))

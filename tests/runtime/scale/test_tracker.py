@@ -93,3 +93,20 @@ def test_memory_stays_small():
 def test_an_impossible_half_life_is_refused():
     with pytest.raises(LightDepthError, match="half-life"):
         ScaleTracker(half_life_s=0)
+
+
+def _picture(seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.kron(rng.integers(0, 256, (12, 16, 3), np.uint8), np.ones((10, 10, 1), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("seed", "gap_ns", "kept"), [(0, SECOND // 30, True), (1, SECOND // 30, False), (1, SECOND, True)]
+)
+def test_a_cut_of_the_pictures_forgets_and_a_gap_in_time_does_not(seed, gap_ns, kept):
+    tracker = ScaleTracker()
+    for number in range(20):
+        tracker.update(*_frame(number), number * SECOND, _picture(0))
+    scale = tracker.update(_frame(0)[0], [], 19 * SECOND + gap_ns, _picture(seed)).scale
+    assert (scale > 1.2) == kept
+    assert kept or scale == 1

@@ -33,6 +33,11 @@ class Motion:
     difference: NDArray[np.uint8]
     approach: float
 
+    @property
+    def explained(self) -> float:
+        """The share of the newer frame that the older one explains: near 0 where the picture was cut."""
+        return float((self.difference < ALIKE).mean())
+
     def bring(self, *older: NDArray[np.float32]) -> tuple[list[NDArray[np.float32]], NDArray[np.bool_]]:
         """Move older maps (H, W) of one size to where their things are now; return them and where they are known."""
         cv2 = import_cv2()
