@@ -152,23 +152,40 @@ def _parser() -> argparse.ArgumentParser:
         description="Build a TensorRT engine from an ONNX file that `lightdepth export` wrote, for this machine's GPU.",
     )
     parser.add_argument("model", type=Path, help="the ONNX file; its precision is the engine's")
-    parser.add_argument("-o", "--output", type=Path, help="the engine; default: beside the ONNX file")
+    parser.add_argument("-o", "--output", type=Path, help="engine file to write; default: beside the ONNX file")
     parser.add_argument(
         "--flavour",
         type=_flavour,
         metavar="tensorrt|tensorrt-rtx",
-        help="what builds the engine; default: TensorRT where it is installed, else TensorRT-RTX",
+        help="builder of the engine; default: TensorRT where it is installed, else TensorRT-RTX",
     )
     parser.add_argument(
-        "--engine-for", metavar="SM[,SM]", help="build with TensorRT-RTX for these GPUs, without one: sm86,sm89"
+        "--engine-for",
+        metavar="SM[,SM]",
+        help="build with TensorRT-RTX for these GPUs, e.g. sm86,sm89; needs no GPU; default: this machine's",
     )
-    parser.add_argument("--batch", type=_batch, metavar="MIN,OPT,MAX", help="batch range of a file with an open batch")
     parser.add_argument(
-        "--workspace", type=_size_bytes, metavar="SIZE", help="limit of scratch memory, like 512M or 2G"
+        "--batch",
+        type=_batch,
+        metavar="MIN,OPT,MAX",
+        help="batch sizes of an ONNX file exported with --batch dynamic; needed there, no default",
     )
-    parser.add_argument("--timing-cache", type=Path, metavar="FILE", help="makes the next build faster (TensorRT)")
-    parser.add_argument("--tf32", action="store_true", help="let FP32 convolutions round their inputs to 10 bits")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument(
+        "--workspace",
+        type=_size_bytes,
+        metavar="SIZE",
+        help="limit of scratch memory, e.g. 512M or 2G; default: TensorRT's",
+    )
+    parser.add_argument(
+        "--timing-cache",
+        type=Path,
+        metavar="FILE",
+        help="cache that makes the next build faster, TensorRT alone; default: none",
+    )
+    parser.add_argument(
+        "--tf32", action="store_true", help="let FP32 convolutions round their inputs to 10 bits; default: off"
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error; default: off")
     return parser
 
 
