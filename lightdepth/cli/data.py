@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from lightdepth_runtime.cli.app import add_command, make_app
 from lightdepth_runtime.cli.options import CAMERA, DATA, OUTPUT, DepthScale, Device, Json, Threads, Workers, option
-from lightdepth_runtime.ros.clock import Clock
 
 from .options import OutputFolder
 
@@ -102,7 +101,7 @@ def from_bag_command(
         float, option(DATA, min=0, metavar="SECONDS", help="Largest time between the two images of a pair.")
     ] = 0.02,
     clock: Annotated[
-        Clock,
+        Literal["auto", "header", "recorded"],  # ros.clock.Clock, without its imports
         option(
             DATA,
             metavar="CLOCK",

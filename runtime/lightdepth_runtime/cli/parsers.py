@@ -67,10 +67,12 @@ def device_parser(*names: str) -> Callable[[str], str]:
     """Return what reads a device: one of the names, or cuda:N."""
 
     def parse(text: str) -> str:
+        if text in names:
+            return text
         from ..backends.device import cuda_index
 
         try:
-            if text in names or cuda_index(text) is not None:
+            if cuda_index(text) is not None:
                 return text
         except LightDepthError as error:
             raise typer.BadParameter(str(error)) from error
