@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -28,7 +28,7 @@ _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
 @contextmanager
-def atomic_path(path: Path | str) -> Iterator[Path]:
+def atomic_path(path: Path | str) -> Generator[Path, None, None]:
     """Yield a temporary path beside `path`; rename it to `path` on success, delete it on any error.
 
     The temporary name keeps the suffix, since many writers choose their format by it. A link is followed; a device or
@@ -109,7 +109,7 @@ def make_folder(path: Path | str) -> Path:
 
 
 @contextmanager
-def result_folder(path: Path | str | None, name: str) -> Iterator[Path]:
+def result_folder(path: Path | str | None, name: str) -> Generator[Path, None, None]:
     """Yield a folder for results: `path`, or without one a new `output/NAME-N`, with the smallest N that is free.
 
     A numbered folder is created at once, so that two runs never share one, and removed again if it stays empty.

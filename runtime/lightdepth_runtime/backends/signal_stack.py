@@ -2,7 +2,7 @@
 
 import ctypes
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 __all__ = ["signal_stack_kept"]
@@ -15,7 +15,7 @@ class _Stack(ctypes.Structure):
 
 
 @contextmanager
-def signal_stack_kept() -> Iterator[None]:
+def signal_stack_kept() -> Generator[None, None, None]:
     """Put this thread's alternate signal stack back as it was; does nothing where the system isn't Linux.
 
     OpenVINO's CPU plugin installs one for each model that it loads and frees it with the model. When two models are

@@ -13,7 +13,7 @@ from ..backends import open_backend
 from ..backends.baseline import is_baseline, open_baseline
 from ..errors import LightDepthError
 
-__all__ = ["FreshRun", "measure_fresh_run", "measure_peak_memory"]
+__all__ = ["FreshRun", "measure_fresh_run"]
 
 RUNS = 3
 TIMEOUT_S = 600
@@ -25,11 +25,6 @@ class FreshRun:
 
     peak_bytes: int
     cold_start_ms: float
-
-
-def measure_peak_memory(path: Path, device: str, threads: int | None) -> int:
-    """Return the peak memory of `measure_fresh_run` in bytes."""
-    return measure_fresh_run(path, device, threads).peak_bytes
 
 
 def measure_fresh_run(path: Path, device: str, threads: int | None) -> FreshRun:

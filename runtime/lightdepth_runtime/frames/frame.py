@@ -27,11 +27,6 @@ class Frame:
     intrinsics: Intrinsics | None = None  # of this very image, where the source knows them
     frame_id: str = ""  # the camera's coordinate frame, as ROS names it
 
-    @property
-    def stamp_s(self) -> float:
-        """The stamp in seconds; of a time since 1970 it keeps about 0.2 microseconds, `stamp_ns` keeps all."""
-        return self.stamp_ns / 1e9
-
 
 @dataclass(frozen=True)
 class ImageJob:

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import lru_cache
 from types import ModuleType
@@ -52,7 +52,7 @@ _stderr_lock = threading.Lock()
 
 
 @contextmanager
-def quiet_cv2() -> Iterator[None]:
+def quiet_cv2() -> Generator[None, None, None]:
     """Silence OpenCV's logging in this block and restore its level after it; blocks of several threads may overlap."""
     _silence.begin()
     try:
@@ -62,7 +62,7 @@ def quiet_cv2() -> Iterator[None]:
 
 
 @contextmanager
-def quiet_stderr() -> Iterator[None]:
+def quiet_stderr() -> Generator[None, None, None]:
     """Keep what C libraries write to standard error in this block away from the user; libjpeg has no other switch.
 
     The file descriptor is one for the process: what other threads write to it meanwhile is lost. For rare, short work.

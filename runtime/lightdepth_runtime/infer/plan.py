@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,7 +166,7 @@ def run_plan(
 
 
 @contextmanager
-def _interrupt_of(source: FrameSource, say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
+def _interrupt_of(source: FrameSource, say: Callable[[str], None]) -> Generator[Callable[[], bool], None, None]:
     """Let Ctrl-C be the normal end of a source that has no other, also of one that is silent.
 
     A second one changes nothing, since files are being finished then; a third interrupts as always.

@@ -55,8 +55,14 @@ NAMED_UNITS: dict[str, DepthUnit] = {
         DENSEDEPTH,
     )
 }
-_OTHER_NAMES = {"rotate3": _SUN, "mm": NAMED_UNITS["millimetres"], "cm": NAMED_UNITS["centimetres"]}
-_OTHER_NAMES |= {"m": NAMED_UNITS["metres"], "millimeters": NAMED_UNITS["millimetres"], "meters": NAMED_UNITS["metres"]}
+_OTHER_NAMES = {
+    "rotate3": _SUN,
+    "mm": NAMED_UNITS["millimetres"],
+    "millimeters": NAMED_UNITS["millimetres"],
+    "cm": NAMED_UNITS["centimetres"],
+    "m": NAMED_UNITS["metres"],
+    "meters": NAMED_UNITS["metres"],
+}
 
 
 @lru_cache(maxsize=64)

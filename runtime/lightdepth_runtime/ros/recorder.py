@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -80,7 +80,7 @@ class DepthRecorder:
 
 
 @contextmanager
-def record_depth(path: Path | str, storage: Storage = "mcap") -> Iterator[DepthRecorder]:
+def record_depth(path: Path | str, storage: Storage = "mcap") -> Generator[DepthRecorder, None, None]:
     """Open a new ROS 2 recording, a folder; it appears under its name once it is complete, and not at all on an error.
 
     Raises:

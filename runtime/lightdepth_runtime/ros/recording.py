@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -207,7 +207,7 @@ class Recording(Closing):
             yield connection, received_ns, message
 
     @contextmanager
-    def _damage_named(self) -> Iterator[None]:
+    def _damage_named(self) -> Generator[None, None, None]:
         try:
             yield
         except Exception as error:  # the parsers stumble in their own ways over damaged data

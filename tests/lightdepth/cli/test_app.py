@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -29,6 +31,20 @@ def assert_one_sentence(result, *words):
     assert lines[0].startswith("Error: ")
     for word in words:
         assert word in lines[0]
+
+
+@pytest.mark.parametrize("line", [["--help"], ["infer", "--help"], ["train", "--help"]])
+def test_help_pages_import_nothing_that_computes(line):
+    """So they start in under half a second."""
+    script = (
+        "import sys; from lightdepth.cli.app import main\n"
+        f"sys.argv = ['lightdepth', *{line}]\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print({'numpy', 'torch', 'cv2', 'onnx', 'onnxruntime', 'matplotlib'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert (done.stderr.strip(), "Usage" in done.stdout) == ("set()", True)
 
 
 @pytest.fixture

@@ -48,28 +48,28 @@ def ours():
 
 
 @pytest.fixture
-def rival():
-    spec = BaselineSpec("rival", "relative-inverse", 70, 98, parameters=300, weights="random", gmacs=6.0)
+def baseline():
+    spec = BaselineSpec("other", "relative-inverse", 70, 98, parameters=300, weights="random", gmacs=6.0)
     return candidate(spec, size_bytes=5000, memory=8000)
 
 
-def test_the_json_has_the_promised_keys(ours, rival):
-    result = json.loads(json.dumps(bench([rival, ours], FRAME, QUICK).to_dict(), allow_nan=False))
+def test_the_json_has_the_promised_keys(ours, baseline):
+    result = json.loads(json.dumps(bench([baseline, ours], FRAME, QUICK).to_dict(), allow_nan=False))
     assert result["schema"] == "lightdepth.bench/1"
     assert {"lightdepth_version", "machine", "rows", "ratios"} <= set(result)
     assert [set(row) for row in result["rows"]] == [ROW_KEYS, ROW_KEYS]
     assert result["machine"]["cpu"]
 
 
-def test_each_model_runs_at_its_own_input_size(ours, rival):
-    bench([rival, ours], FRAME, QUICK)
+def test_each_model_runs_at_its_own_input_size(ours, baseline):
+    bench([baseline, ours], FRAME, QUICK)
     assert ours.backend.shapes == {(1, 3, 64, 96)}
-    assert rival.backend.shapes == {(1, 3, 70, 98)}
+    assert baseline.backend.shapes == {(1, 3, 70, 98)}
 
 
-def test_ratios_divide_the_first_row_by_the_others(ours, rival):
-    result = bench([rival, ours], FRAME, QUICK)
-    ratio = result.ratios["rival / ours"]
+def test_ratios_divide_the_first_row_by_the_others(ours, baseline):
+    result = bench([baseline, ours], FRAME, QUICK)
+    ratio = result.ratios["other / ours"]
     first, second = result.rows
     assert ratio.latency_p50 == pytest.approx(first.latency_ms_p50 / second.latency_ms_p50)
     assert (ratio.parameters, ratio.gmacs, ratio.size, ratio.peak_memory) == (3, 3, 5, 2)
@@ -81,9 +81,9 @@ def test_percentiles_and_throughput_agree(ours):
     assert row.images_per_s == pytest.approx(1000 / row.latency_ms_p50)
 
 
-def test_random_weights_are_called_random(ours, rival):
+def test_random_weights_are_called_random(ours, baseline):
     untrained = candidate(ModelSpec("fresh", 32, 32, parameters=1))
-    rows = bench([ours, rival, untrained], FRAME, QUICK).rows
+    rows = bench([ours, baseline, untrained], FRAME, QUICK).rows
     assert [row.weights for row in rows] == ["trained", "random", "random"]
 
 
@@ -94,9 +94,9 @@ def test_models_of_one_name_keep_a_ratio_each(ours):
     assert all(name.count("fp16") == 2 for name in names)
 
 
-def test_ratios_compare_only_models_of_one_precision(ours, rival):
+def test_ratios_compare_only_models_of_one_precision(ours, baseline):
     fp16 = candidate(ModelSpec("ours", 64, 96, parameters=100, precision="fp16"))
-    assert list(bench([rival, fp16, ours], FRAME, QUICK).ratios) == ["rival / ours fp32"]
+    assert list(bench([baseline, fp16, ours], FRAME, QUICK).ratios) == ["other / ours fp32"]
 
 
 def test_what_was_not_counted_is_said_to_be_so():
@@ -140,19 +140,19 @@ def test_without_a_measured_product_or_counted_macs_there_is_no_share(ours):
     assert bench([unknown], FRAME, QUICK, matmul_gflops=50.0).rows[0].matmul_share is None
 
 
-def test_the_whole_call_gives_depth_of_the_frames_size(ours, rival):
-    assert ours.whole_call(FRAME)().shape == rival.whole_call(FRAME)().shape == FRAME.shape[:2]
+def test_the_whole_call_gives_depth_of_the_frames_size(ours, baseline):
+    assert ours.whole_call(FRAME)().shape == baseline.whole_call(FRAME)().shape == FRAME.shape[:2]
 
 
 def test_the_matrix_product_is_measured_in_a_process_of_its_own():
     assert 0.1 < measure_matmul_gflops(1) < 10_000
 
 
-def test_models_on_a_gpu_get_its_readings_and_those_on_the_cpu_none(ours, rival, monkeypatch):
+def test_models_on_a_gpu_get_its_readings_and_those_on_the_cpu_none(ours, baseline, monkeypatch):
     monkeypatch.setattr(bench_module, "measure_gpu", partial(measure_gpu, seconds=0.2))
-    rival.backend.device = "cuda"
+    baseline.backend.device = "cuda"
     probe = FakeProbe()
-    result = bench([rival, ours], FRAME, QUICK, open_probe=lambda: probe)
+    result = bench([baseline, ours], FRAME, QUICK, open_probe=lambda: probe)
     on_gpu, on_cpu = result.to_dict()["rows"]
     assert on_cpu["gpu"] is None
     assert (on_gpu["gpu"]["power_w"], on_gpu["gpu"]["throttled_by"]) == (5.0, ["SwPowerCap"])

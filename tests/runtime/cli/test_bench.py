@@ -9,14 +9,14 @@ from typer.testing import CliRunner
 
 from lightdepth_runtime import LightDepthError
 from lightdepth_runtime.backends.baseline import BASELINE_KEY, BaselineSpec
-from lightdepth_runtime.bench.peak_memory import measure_fresh_run, measure_peak_memory
+from lightdepth_runtime.bench.peak_memory import measure_fresh_run
 from lightdepth_runtime.bench.run import plan_rows, read_frame
 from lightdepth_runtime.cli.app import app
 from lightdepth_runtime.spec import SPEC_KEY, ModelSpec
 
 
 def write_model(path, height, width, key, spec, constant_bytes=0):
-    """Write an ONNX file that averages the channels, with so many bytes of constants in it."""
+    """Write an ONNX file that averages the channels, with a number of bytes of constants in it."""
     shape = [1, 3, height, width]
     nodes = [helper.make_node("ReduceMean", ["image", "axes"], ["mean"], keepdims=1)]
     constants = [helper.make_tensor("axes", TensorProto.INT64, [1], [1])]
@@ -39,19 +39,19 @@ def ours(tmp_path):
 
 
 @pytest.fixture
-def rival(tmp_path):
-    spec = BaselineSpec("rival", "relative-inverse", 70, 98, parameters=9, weights="random")
-    return write_model(tmp_path / "rival.onnx", 70, 98, BASELINE_KEY, spec)
+def baseline(tmp_path):
+    spec = BaselineSpec("other", "relative-inverse", 70, 98, parameters=9, weights="random")
+    return write_model(tmp_path / "other.onnx", 70, 98, BASELINE_KEY, spec)
 
 
-def test_bench_times_our_models_and_baselines_in_one_table(ours, rival, tmp_path):
+def test_bench_times_our_models_and_baselines_in_one_table(ours, baseline, tmp_path):
     path = tmp_path / "bench.json"
-    arguments = ["bench", str(rival), str(ours), "--rounds", "1", "--threads", "1", "--no-memory", "--json", str(path)]
-    answer = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    settings = ["--rounds", "1", "--threads", "1", "--no-memory", "--json", str(path)]
+    answer = CliRunner().invoke(app, ["bench", str(baseline), str(ours), *settings], catch_exceptions=False)
     assert answer.exit_code == 0
-    assert "rival / ours: latency" in answer.output
+    assert "other / ours: latency" in answer.output
     result = json.loads(path.read_text())
-    assert [row["model"] for row in result["rows"]] == ["rival", "ours"]
+    assert [row["model"] for row in result["rows"]] == ["other", "ours"]
     assert result["settings"]["threads"] == 1
 
 
@@ -59,9 +59,9 @@ def test_peak_memory_is_that_of_the_model_alone(tmp_path):
     small = write_model(tmp_path / "s.onnx", 64, 96, SPEC_KEY, ModelSpec("s", 64, 96, parameters=7))
     large = write_model(tmp_path / "l.onnx", 64, 96, SPEC_KEY, ModelSpec("l", 64, 96, parameters=7), 80_000_000)
     hundred_megabytes_here = np.ones(25_000_000, np.float32)  # of this process, not of the measured one
-    difference = measure_peak_memory(large, "cpu", 1) - measure_peak_memory(small, "cpu", 1)
-    assert difference > 70_000_000
-    assert measure_peak_memory(small, "cpu", 1) < 400_000_000
+    least, most = (measure_fresh_run(path, "cpu", 1).peak_bytes for path in (small, large))
+    assert most - least > 70_000_000
+    assert least < 400_000_000
     assert hundred_megabytes_here.nbytes == 100_000_000
 
 
@@ -73,7 +73,7 @@ def test_a_model_that_fails_in_the_measuring_process_is_named(tmp_path):
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"not a model")
     with pytest.raises(LightDepthError, match=r"broken\.onnx failed"):
-        measure_peak_memory(path, "cpu", 1)
+        measure_fresh_run(path, "cpu", 1)
 
 
 def test_without_an_image_the_frame_is_generated_and_always_the_same():
@@ -89,10 +89,10 @@ def test_the_frame_is_named_without_its_folders(tum):
     assert "/" not in name
 
 
-def test_one_run_times_models_and_baselines_on_several_devices(ours, rival, tmp_path):
+def test_one_run_times_models_and_baselines_on_several_devices(ours, baseline, tmp_path):
     pytest.importorskip("openvino", reason="OpenVINO is not installed")
     path = tmp_path / "bench.json"
-    arguments = ["bench", str(ours), str(rival), "--device", "cpu", "--device", "openvino", "--rounds", "1"]
+    arguments = ["bench", str(ours), str(baseline), "--device", "cpu", "--device", "openvino", "--rounds", "1"]
     answer = CliRunner().invoke(app, [*arguments, "--threads", "1", "--json", str(path)], catch_exceptions=False)
     assert answer.exit_code == 0
     rows = json.loads(path.read_text())["rows"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -77,7 +77,7 @@ class LogLines:
 
 
 @contextmanager
-def collect_log(trt: Any) -> Iterator[tuple[Any, LogLines]]:  # Any: NVIDIA ships no types
+def collect_log(trt: Any) -> Generator[tuple[Any, LogLines], None, None]:  # Any: NVIDIA ships no types
     """Yield the process's logger for this module, and what it hears until the block ends."""
     logger, listeners = _logger(trt)
     lines = LogLines()

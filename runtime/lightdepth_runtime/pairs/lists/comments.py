@@ -20,8 +20,10 @@ IN_MILLIMETRES = f"{DEPTH_MARK} millimetres"
 # A comment that tells something begins with a word and a colon or an equals sign, or with a word and a number.
 _TELLS = re.compile(r"#+\s*([A-Za-z_ ]+?)\s*(?:[:=]|(?=\s[-+\d.]+(?:\s|$)))\s*(.*)")
 _MARKS = {"intrinsics": INTRINSICS_MARK, "depth": DEPTH_MARK}
-_OTHER_WORDS = {"camera": "intrinsics", "intrinsic": "intrinsics", "camera intrinsics": "intrinsics"}
-_OTHER_WORDS |= {"depth scale": "depth", "depth_scale": "depth", "depth unit": "depth", "depth units": "depth"}
+_OTHER_WORDS = {
+    **dict.fromkeys(("camera", "intrinsic", "camera intrinsics"), "intrinsics"),
+    **dict.fromkeys(("depth scale", "depth_scale", "depth unit", "depth units"), "depth"),
+}
 _LIKENESS = 0.8
 
 
