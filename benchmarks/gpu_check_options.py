@@ -53,11 +53,11 @@ def time_options(files: Path) -> dict[str, dict[str, Any]]:  # Any: JSON values
     return rows
 
 
-def _open(path: Path, chosen: Mapping[str, str], given: Mapping[str, str]) -> Any:  # Any: an InferenceSession
+def _open(path: Path, chosen: Mapping[str, str], provider_options: Mapping[str, str]) -> Any:  # an InferenceSession
     import onnxruntime
 
     onnxruntime.preload_dlls()
-    providers = [("CUDAExecutionProvider", {**given, **chosen})]
+    providers = [("CUDAExecutionProvider", {**provider_options, **chosen})]
     try:
         return onnxruntime.InferenceSession(str(path), None, providers=providers, enable_fallback=0)
     except Exception as error:  # onnxruntime raises its own classes, which it doesn't export by name

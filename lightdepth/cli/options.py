@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from lightdepth_runtime.cli.options import DATA, DEVICES, MODEL, MODEL_HELP, OUTPUT, SCORING, device_parser, option
+from lightdepth_runtime.cli.options import DATA, DEVICES, MODEL, MODEL_HELP, OUTPUT, SCORING, option
+from lightdepth_runtime.cli.parsers import device_parser
 
 from ..config import TrainConfig
 

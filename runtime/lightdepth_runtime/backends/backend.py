@@ -1,6 +1,6 @@
 """The Protocol of everything that runs a network."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +58,7 @@ def sigma_tensor_of(spec: ModelSpec) -> str:
     return spec.sigma_tensor
 
 
-def staged(backend: Backend, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+def staged(backend: Backend, batch: NDArray[Any]) -> NDArray[Any]:  # Any: float32, or a frame's uint8
     """Return a batch in the backend's own memory, where it has some, else the batch itself."""
     staging = getattr(backend, "empty_input", lambda _: None)(len(batch))
     if staging is None:

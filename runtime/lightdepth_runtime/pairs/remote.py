@@ -108,9 +108,9 @@ def _open(url: str) -> tuple[Any, str]:  # Any: fsspec's file systems have no ty
 
 def _try(work: Callable[[], Result], url: str) -> Result:
     """Call `work` up to five times, with growing waits between; what can't change is not waited for."""
-    for number in range(_TRIES):
-        if number:
-            time.sleep(_FIRST_WAIT_S * 2 ** (number - 1))
+    number = 0
+    while True:
+        number += 1
         try:
             return work()
         except LightDepthError:
@@ -123,16 +123,22 @@ def _try(work: Callable[[], Result], url: str) -> Result:
         except PermissionError as error:
             raise LightDepthError(f"{url} may not be read ({_say(error)}); check the credentials.") from error
         except Exception as error:  # each library has kinds of its own for time-outs and broken connections
-            last = error
-    if isinstance(last, _DamagedError):
-        raise LightDepthError(
-            f"{url} is not the file that its index describes, in {_TRIES} tries: {last}. It was changed or cut; upload "
-            "the packed folder whole, then run this again (a training with --resume)."
-        ) from last
-    raise LightDepthError(
-        f"Can't read {url} in {_TRIES} tries ({_say(last)}); check network, endpoint and credentials, then run this "
+            if number == _TRIES:
+                raise _given_up(url, error) from error
+            time.sleep(_FIRST_WAIT_S * 2 ** (number - 1))
+
+
+def _given_up(url: str, error: Exception) -> LightDepthError:
+    """Return what is said of a URL after the last try."""
+    if isinstance(error, _DamagedError):
+        return LightDepthError(
+            f"{url} is not the file that its index describes, in {_TRIES} tries: {error}. It was changed or cut; "
+            "upload the packed folder whole, then run this again (a training with --resume)."
+        )
+    return LightDepthError(
+        f"Can't read {url} in {_TRIES} tries ({_say(error)}); check network, endpoint and credentials, then run this "
         "again (a training with --resume)."
-    ) from last
+    )
 
 
 def _say(error: Exception) -> str:

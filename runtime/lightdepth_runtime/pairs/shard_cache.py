@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,14 +88,12 @@ class ShardCache:
         for path in self.folder.iterdir():
             try:
                 state = path.stat()
-                if path.suffix == ".part":
-                    with _lock(path, timeout_s=0):  # nobody fetches it
-                        path.unlink()
-                    continue
             except FileNotFoundError:
                 continue  # finished meanwhile, under another name
-            except Timeout:
-                pass
+            if path.suffix == ".part":
+                with suppress(Timeout), _lock(path, timeout_s=0):  # nobody fetches it
+                    path.unlink(missing_ok=True)
+                    continue
             total += state.st_size
             if path.suffix == ".bin":
                 shards.append((state.st_mtime_ns, state.st_size, path))
