@@ -44,7 +44,6 @@ def main(
     json: Annotated[Path | None, typer.Option()] = None,
 ) -> None:
     """Measure, print, write."""
-    start_worker_server()
     pack.PAIRS_PER_SHARD = PAIRS_PER_SHARD
     with tempfile.TemporaryDirectory(
         dir=Path.cwd(), ignore_cleanup_errors=True
@@ -59,6 +58,7 @@ def main(
         server.start()
         host, port = server.get_host_and_port()
         os.environ["AWS_ENDPOINT_URL"] = f"http://{host}:{port}"
+        start_worker_server()  # its workers have the environment of this moment
         client = boto3.client("s3")
         client.create_bucket(Bucket=BUCKET)
         for path in packed.iterdir():

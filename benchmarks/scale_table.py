@@ -22,7 +22,7 @@ EPOCHS = 25  # the default of `epochs`
 GPUS = (1, 8, 64)
 GPUS_A_NODE = 8
 CORES = 16
-MEMORY_BYTES_A_PAIR = 1000  # listed pairs and their compact copies in the training process: see docs/scale.md
+MEMORY_BYTES_A_PAIR = 1300  # of a million listed pairs, at the training process's peak
 MEGA, GIGA, TERA = 1e6, 1e9, 1e12
 
 
