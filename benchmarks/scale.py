@@ -1,12 +1,15 @@
-"""Two workers against one: whole commands in turns, with the seconds of the clock and of the processor.
+"""Two workers against one: whole commands in turns, with the seconds of the processor and of the clock.
 
-Usage: python benchmarks/scale.py --data DIR [--pairs N] [--repeats 5] [--json FILE]
+Usage: python benchmarks/scale.py --data DIR [--pairs N] [--repeats 5] [--command NAME] [--json FILE]
 
 Each command runs on one core with `--workers 1`, then on two with `--workers 2`, and so on in turns; a network has one
 thread. Processor seconds are those of the command and of every process that it started. They say what two idle cores
-would need at least: half of the sum, or all that the main process does, where that is more. A busy machine changes the
-clock, and hardly these. The same commands on one pair tell how long they take to start. `data pack` gets every pair
-four times: it is done so fast that starting would count for more than the work.
+would need at least: all that starting takes (the same command on one pair), then half of the rest, or all that the main
+process does, where that is more. A busy machine changes the clock, so the clock's figures are left out where other
+programs had over a tenth of the processor. `data check` and `data pack` get every pair four times: they are so fast that
+starting would count for more than the work.
+
+FILE keeps what it has of other commands.
 """
 
 from __future__ import annotations
@@ -20,8 +23,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
+from json import loads
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,7 +55,8 @@ COMMANDS: dict[str, Callable[[Path, Path], list[str]]] = {
     ],
     "pseudo-label": lambda data, out: ["pseudo-label", str(data), "-o", str(out / "labels"), *ONE_THREAD],
 }
-COPIES = {"data pack": 4}
+COPIES = {"data check": 4, "data pack": 4}
+BUSY = 0.1  # share of the processor that other programs may have
 
 
 @dataclass(frozen=True)
@@ -62,9 +67,10 @@ class Cost:
     cpu_s: float
     main_cpu_s: float
 
-    def least_wall_s(self, cores: int) -> float:
-        """Return what idle cores need at least."""
-        return max(self.main_cpu_s, self.cpu_s / cores)
+    def least_wall_s(self, cores: int, startup: Cost) -> float:
+        """Return what idle cores need at least; starting uses one of them."""
+        rest_s, main_s = self.cpu_s - startup.main_cpu_s, self.main_cpu_s - startup.main_cpu_s
+        return startup.main_cpu_s + max(main_s, rest_s / cores)
 
 
 def main(
@@ -76,47 +82,70 @@ def main(
 ) -> None:
     """Measure, print, write."""
     ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1, 0, 0, 0)
-    watch = CpuWatch()
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:  # not in a /tmp that is memory
         one = _link_pairs(data, Path(folder) / "one", 1)
-        rows = []
         for name in command or COMMANDS:
             copies = COPIES.get(name, 1)
             many = _link_pairs(data, Path(folder) / name, pairs, copies)
-            rows.append(measure(name, one, many, pairs * copies, repeats))
-    if json:
-        result = {"repeats": repeats, "commands": rows, "others_share_of_cpu": watch.others_share()}
-        write_json(json, {"schema": SCHEMA, **result, "machine": describe_machine().to_dict()})
+            watch = CpuWatch()
+            startup = {workers: run(name, one, workers) for workers in (1, 2)}
+            runs = measure(name, many, repeats)
+            row = summarise(pairs * copies, startup, runs, watch.others_share())
+            print(describe(name, row))
+            if json:
+                rows = loads(json.read_text())["commands"] if json.is_file() else {}
+                machine = describe_machine().to_dict()
+                write_json(json, {"schema": SCHEMA, "commands": {**rows, name: row}, "machine": machine})
 
 
-def measure(name: str, one: Path, many: Path, pairs: int, repeats: int) -> dict[str, Any]:  # Any: a JSON object
-    """Run a command in turns; say and return what it costs."""
-    startup = {workers: run(name, one, workers) for workers in (1, 2)}
+def measure(name: str, data: Path, repeats: int) -> list[tuple[Cost, Cost]]:
+    """Run a command with one and with two workers, in turns."""
     runs: list[tuple[Cost, Cost]] = []
     for _ in range(repeats):
-        alone, together = (run(name, many, workers) for workers in (1, 2))
+        alone, together = (run(name, data, workers) for workers in (1, 2))
         runs.append((alone, together))
-        print(f"{name}: {alone.wall_s:.1f} s and {together.wall_s:.1f} s", file=sys.stderr)
-    result = {
-        "command": name,
+        print(f"{name}: {alone.cpu_s:.1f} s and {together.cpu_s:.1f} s of the processor", file=sys.stderr)
+    return runs
+
+
+def summarise(
+    pairs: int, startup: dict[int, Cost], runs: list[tuple[Cost, Cost]], others_share: float | None
+) -> dict[str, Any]:  # Any: a JSON object
+    """Return the figures of one command, each as median, least and most."""
+    clock = None
+    if others_share is not None and others_share < BUSY:
+        clock = {
+            "ratio": _spread([alone.wall_s / together.wall_s for alone, together in runs]),
+            "pairs_per_s": {str(n + 1): _spread([pairs / costs[n].wall_s for costs in runs]) for n in (0, 1)},
+        }
+    return {
         "pairs": pairs,
-        "wall_ratio": _spread([alone.wall_s / together.wall_s for alone, together in runs]),
-        "cpu_ratio": _spread([alone.cpu_s / together.least_wall_s(2) for alone, together in runs]),
-        "pairs_per_s": {str(n + 1): _spread([pairs / costs[n].wall_s for costs in runs]) for n in (0, 1)},
+        "others_share_of_cpu": others_share,
+        "clock": clock,
+        "cpu_ratio": _spread(
+            [a.least_wall_s(1, startup[1]) / t.least_wall_s(2, startup[2]) for a, t in runs],
+        ),
         "cpu_ms_per_pair": {
             str(n + 1): _spread([1e3 * (costs[n].cpu_s - startup[n + 1].cpu_s) / pairs for costs in runs])
             for n in (0, 1)
         },
-        "startup": {str(workers): asdict(cost) for workers, cost in startup.items()},
-        "runs": [{"1": asdict(alone), "2": asdict(together)} for alone, together in runs],
+        "startup_cpu_s": {str(workers): _processor(cost) for workers, cost in startup.items()},
+        "runs_cpu_s": [{"1": _processor(alone), "2": _processor(together)} for alone, together in runs],
     }
-    wall, cpu, cost = result["wall_ratio"], result["cpu_ratio"], result["cpu_ms_per_pair"]["1"]
-    print(
-        f"{name}: {wall['median']:.2f} times as fast by the clock ({wall['least']:.2f} to {wall['most']:.2f}), "
-        f"{cpu['median']:.2f} by processor seconds ({cpu['least']:.2f} to {cpu['most']:.2f}); "
-        f"{cost['median']:.1f} ms a pair and core"
-    )
-    return result
+
+
+def describe(name: str, row: dict[str, Any]) -> str:
+    """Say a command's figures in one line."""
+    cpu, cost, clock = row["cpu_ratio"], row["cpu_ms_per_pair"]["1"], row["clock"]
+    text = f"{name}: {cpu['median']:.2f} times as fast ({cpu['least']:.2f} to {cpu['most']:.2f}) by processor seconds"
+    if clock:
+        ratio = clock["ratio"]
+        text += f", {ratio['median']:.2f} ({ratio['least']:.2f} to {ratio['most']:.2f}) by the clock"
+    return f"{text}; {cost['median']:.1f} ms a pair and core"
+
+
+def _processor(cost: Cost) -> dict[str, float]:
+    return {"all": cost.cpu_s, "main": cost.main_cpu_s}
 
 
 def run(name: str, data: Path, workers: int) -> Cost:
