@@ -5,9 +5,9 @@ Usage: python benchmarks/scale.py --data DIR [--pairs N] [--repeats 5] [--comman
 Each command runs on one core with `--workers 1`, then on two with `--workers 2`, and so on in turns; a network has one
 thread. Processor seconds are those of the command and of every process that it started. They say what two idle cores
 would need at least: all that starting takes (the same command on one pair), then half of the rest, or all that the main
-process does, where that is more. A busy machine changes the clock, so the clock's figures are left out where other
-programs had over a tenth of the processor. `data check` and `data pack` get every pair four times: they are so fast that
-starting would count for more than the work.
+process does, where that is more. A busy machine changes the clock: its figures are left out where other programs had
+over a tenth of the processor. `data check` and `data pack` get every pair four times: they are so fast that starting
+would count for more than the work.
 
 FILE keeps what it has of other commands.
 """

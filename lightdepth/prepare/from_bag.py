@@ -69,13 +69,7 @@ def extract_pairs(
         LightDepthError: a damaged recording, a missing topic, depth of another shape than colour or without a reading,
             no two stamps near enough, a camera that changes, or a scene of this name that is there already.
     """
-    settings = Extraction(color_topic, depth_topic, max_gap_s, clock, unit)
-    _check_new(output / scene_name(bag))
-    scene = extract_scene(settings, output, bag, say=say, progress=progress)
-    try:
-        return _reveal(scene, output, say)
-    finally:
-        shutil.rmtree(scene.hidden, ignore_errors=True)
+    return _extract_one(bag, Extraction(color_topic, depth_topic, max_gap_s, clock, unit), output, say, progress)
 
 
 def extract_recordings(
@@ -105,9 +99,7 @@ def extract_recordings(
             can't be used.
     """
     if len(bags) == 1:
-        one = settings
-        chosen = {"max_gap_s": one.max_gap_s, "clock": one.clock, "unit": one.unit}
-        return extract_pairs(bags[0], one.color_topic, one.depth_topic, output, **chosen, say=say, progress=progress)
+        return _extract_one(bags[0], settings, output, say, progress)
     waiting = _choose(bags, output, say)
     done: list[ExtractedPairs] = []
     faults: list[str] = []
@@ -132,6 +124,15 @@ def extract_recordings(
         )
     camera = done[-1].intrinsics if done else None
     return ExtractedPairs(sum(one.pairs for one in done), output / LIST_NAME, camera)
+
+
+def _extract_one(bag: Path, settings: Extraction, output: Path, say: Say, progress: Track) -> ExtractedPairs:
+    _check_new(output / scene_name(bag))
+    scene = extract_scene(settings, output, bag, say=say, progress=progress)
+    try:
+        return _reveal(scene, output, say)
+    finally:
+        shutil.rmtree(scene.hidden, ignore_errors=True)
 
 
 def _check_new(folder: Path) -> None:
