@@ -37,12 +37,12 @@ CLASSES = {
     "context": "IExecutionContext.",
 }
 HOLDERS = {"self", "_loaded", "loaded"}  # `self._loaded.context` is a context as `context` is
-# Of TensorRT-RTX alone, and reached only where `trt.ComputeCapability` is there.
+# Only TensorRT-RTX has these, and they are reached only where `trt.ComputeCapability` is there.
 RTX_ONLY = {"ComputeCapability", "IBuilderConfig.num_compute_capabilities", "IBuilderConfig.set_compute_capability"}
 EXPORT, RUNTIME = Path(lightdepth_export.__file__).parent, Path(lightdepth_runtime.backends.__file__).parent
 FILES = [
     *(EXPORT / "tensorrt" / name for name in ("builder.py", "options.py", "progress.py")),
-    *(RUNTIME / name for name in ("tensorrt.py", "tensorrt_module.py")),
+    *(RUNTIME / "tensorrt" / name for name in ("backend.py", "module.py", "tensors.py")),
 ]
 SYMBOLS = {
     "createInferBuilder_INTERNAL": "void* l, int v",
