@@ -7,17 +7,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.pairs import PairSet, load_pairs
+from lightdepth_runtime.evaluation.protocol import Protocol
+from lightdepth_runtime.pairs import FrameData, PairSet, load_pairs
 from lightdepth_runtime.pairs.remote import url_of
 from lightdepth_runtime.spec import ModelSpec
 
 from ..checkpoints.checkpoint import count_parameters
 from ..config import PRESETS, TrainConfig
 from ..data.extra import ExtraPair, add_extra_data, scale_to
+from ..data.loader import no_readings
 from ..data.split import split_pairs
 from ..data.unlabelled import UnlabelledImage, load_unlabelled
 from ..network.macs import count_gmacs
@@ -27,6 +31,8 @@ __all__ = [
     "Say",
     "check_compiler",
     "check_not_empty",
+    "check_training_readings",
+    "check_validation_readings",
     "choose_convolutions",
     "describe",
     "load_training_data",
@@ -34,6 +40,7 @@ __all__ = [
     "usable_precision",
 ]
 
+PROBED = 32  # pairs, spread over the set, that are looked at; one with a reading is enough
 SIGMA_NAME = "sigma"  # of the second output in every exported form
 Say = Callable[[str], None]
 
@@ -112,6 +119,35 @@ def check_not_empty(pairs: PairSet) -> None:
     """Refuse a split without pairs."""
     if not len(pairs):
         raise LightDepthError(f"{pairs.root} has no {pairs.split} pairs; give a folder or list that has some.")
+
+
+def check_training_readings(training: PairSet, max_depth_m: float) -> None:
+    """Refuse pairs from which nothing can be learned.
+
+    Raises:
+        LightDepthError: none of some pairs has a reading under `max_depth_m`.
+    """
+    probe = training.spread(PROBED)
+    if not _any(probe, lambda frame: (frame.depth_m > 0) & (frame.depth_m < max_depth_m)):
+        raise no_readings(len(probe), max_depth_m, [pair.name for pair in probe.pairs])
+
+
+def check_validation_readings(validation: PairSet, protocol: Protocol) -> None:
+    """Refuse pairs that would give no score.
+
+    Raises:
+        LightDepthError: none of some pairs has valid depth under the protocol.
+    """
+    probe = validation.spread(PROBED)
+    if not _any(probe, lambda frame: protocol.valid(protocol.view(frame.image, frame.depth_m)[1])):
+        raise LightDepthError(
+            f"None of {len(probe)} validation pairs has valid depth under protocol {protocol.describe()!r}; check the "
+            "depth files' unit and max_depth_m, or set val_fraction to 0."
+        )
+
+
+def _any(pairs: PairSet, counts: Callable[[FrameData], NDArray[np.bool_]]) -> bool:
+    return any(counts(pair.read()).any() for pair in pairs.pairs)
 
 
 def describe(config: TrainConfig, network: nn.Module, training: PairSet) -> ModelSpec:

@@ -34,6 +34,8 @@ from .inputs import (
     Say,
     check_compiler,
     check_not_empty,
+    check_training_readings,
+    check_validation_readings,
     choose_convolutions,
     describe,
     load_training_data,
@@ -44,7 +46,6 @@ from .log import draw_validation, log_epoch
 from .objective import FeatureStudent
 from .optimiser import build_optimiser, build_schedule
 from .processes import describe_batch, share_batch_norm, start_processes
-from .readings import check_training_readings, check_validation_readings
 from .stepper import Progress, Stepper
 from .teaching import ask_teacher, choose_objective
 from .validation import validate, validation_protocol

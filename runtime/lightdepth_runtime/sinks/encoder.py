@@ -15,7 +15,7 @@ from ..images.opencv import import_cv2, quiet_cv2
 __all__ = ["VideoEncoder", "open_encoder"]
 
 QUALITY = "20"  # x264's constant rate factor: smaller is better; 18 to 23 look like the original
-MPEG4 = "MPEG-4, which browsers don't play (pip install av for H.264)"
+MPEG4 = "MPEG-4, which browsers don't play (for H.264: pip install av)"
 
 
 class VideoEncoder(Protocol):
