@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = Path(__file__).parents[2] / "benchmarks" / "gpu_check.py"
 
 
@@ -15,6 +17,7 @@ def check(folder, *arguments):
     return run.stdout, json.loads((folder / "gpu_check.json").read_text()), (folder / "gpu_check.md").read_text()
 
 
+@pytest.mark.slow
 def test_it_runs_its_parts_and_writes_them_as_json_and_as_a_page(tmp_path):
     said, result, page = check(tmp_path, "--smoke", "--part", "environment,files,call")
     assert [part["status"] for part in result["parts"].values()] == ["done"] * 3
@@ -24,6 +27,7 @@ def test_it_runs_its_parts_and_writes_them_as_json_and_as_a_page(tmp_path):
     assert "call: done" in said
 
 
+@pytest.mark.slow
 def test_a_part_that_fails_is_told_in_its_words_and_the_others_go_on(tmp_path):
     (tmp_path / "lite0.onnx").write_bytes(b"no network")
     _, result, page = check(tmp_path / "out", "--smoke", "--part", "call,environment", "--files", tmp_path)

@@ -54,6 +54,7 @@ def test_import_works_where_others_are_absent(package, banned):
     subprocess.run([sys.executable, "-c", f"import sys; {blocked}; import {package}"], check=True)
 
 
+@pytest.mark.slow
 def test_training_and_its_workers_leave_transformers_alone():
     """It costs seconds and memory in each data worker, and only Depth Anything needs it."""
     modules = "lightdepth.training.train, lightdepth.data.loader"

@@ -50,6 +50,7 @@ def start(tmp_path, tum, name, accumulate, launcher):
     return RunFolder(tmp_path / name), done.stdout, order
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_that_accumulates_their_batches(tum, tmp_path):
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     one, _, order = start(tmp_path, tum, "one", 2, [])
