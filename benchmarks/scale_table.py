@@ -55,9 +55,8 @@ def read_rates(results: Path = RESULTS) -> Rates:
     """Read the measured rates."""
     loader, training = _read(results / "loader.json"), _read(results / "train_resnet18.json")
     packed = next(row for row in loader["kinds"] if row["kind"] == "packed")
-    cpu_ms = {
-        row["command"]: row["cpu_ms_per_pair"]["1"]["median"] for row in _read(results / "scale_costs.json")["commands"]
-    }
+    commands = _read(results / "scale.json")["commands"]
+    cpu_ms = {name: row["cpu_ms_per_pair"]["1"]["median"] for name, row in commands.items()}
     return Rates(
         plain_bytes=loader["plain_bytes_per_frame"],
         packed_bytes=loader["packed_bytes_per_frame"],
