@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lightdepth_runtime.atomic import atomic_path, make_folder, write_json
+from lightdepth_runtime.atomic import atomic_path, make_folder, sha256_of_file, write_json
 from lightdepth_runtime.pairs import MissingSplitError, Pair, PairSet, load_pairs, splits_of
 from lightdepth_runtime.pairs.depth_unit import DepthUnit
 from lightdepth_runtime.pairs.file_pair import FilePair
@@ -131,8 +131,7 @@ def _whole_size(folder: Path, name: str, source: str) -> int | None:
         meta = json.loads(meta_path.read_text())
         if meta["source"] != source or path.stat().st_size != meta["size_bytes"]:
             return None
-        with path.open("rb") as file:
-            return meta["size_bytes"] if hashlib.file_digest(file, "sha256").hexdigest() == meta["sha256"] else None
+        return meta["size_bytes"] if sha256_of_file(path) == meta["sha256"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ import torch
 from accelerate import Accelerator
 from safetensors import SafetensorError
 
+from lightdepth_runtime.atomic import sha256_of_file
 from lightdepth_runtime.errors import LightDepthError
 
 __all__ = ["KEPT_STATES", "Stateful", "load_state", "save_state", "saved_states"]
@@ -108,7 +108,7 @@ def _write_checksums(state: Path) -> None:
     """Note each file's SHA-256, and have all of them on the disk before the state gets its name."""
     digests = {}
     for path in sorted(state.iterdir()):
-        digests[path.name] = _digest(path)
+        digests[path.name] = sha256_of_file(path)
         _flush(path)
     checksums = state / CHECKSUMS
     checksums.write_text(json.dumps(digests, indent=2) + "\n")
@@ -122,13 +122,8 @@ def _check(state: Path) -> None:
     if not checksums.exists():
         return
     for name, digest in json.loads(checksums.read_text()).items():
-        if _digest(state / name) != digest:
+        if sha256_of_file(state / name) != digest:
             raise ValueError(f"{name} is damaged: its SHA-256 is not the saved one")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flush(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lightdepth_runtime.atomic import sha256_of_file
 from lightdepth_runtime.closing import Closing
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
@@ -79,8 +79,7 @@ class Teacher(Closing):
         self.intrinsics = self._model.spec.intrinsics
         if self._model.backend.device == "cpu":
             self.own = OwnTeacher(str(path), device, threads or 1)
-        with path.open("rb") as file:
-            self.id = hashlib.file_digest(file, "sha256").hexdigest()
+        self.id = sha256_of_file(path)
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Predict a frame (H, W, 3): (h, w) of the model's own resolution, in metres or as relative inverse depth."""

@@ -1,6 +1,7 @@
-"""Write files so that a reader sees the old content or the whole new content, never a part."""
+"""Write files so that a reader sees the old content or the whole new content, never a part; tell contents apart."""
 
 import errno
+import hashlib
 import json
 import os
 import tempfile
@@ -18,12 +19,14 @@ __all__ = [
     "is_writing_error",
     "make_folder",
     "result_folder",
+    "sha256_of_file",
     "write_bytes",
     "write_json",
     "write_text",
 ]
 
 Entered = TypeVar("Entered")
+_CHUNK_BYTES = 1 << 20
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 
@@ -170,3 +173,12 @@ def _cannot_write(path: Path, error: OSError) -> LightDepthError:
 
 class _DroppedError(Exception):
     """Ends the contexts of what is given up."""
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file, which is read piece by piece (`hashlib.file_digest` needs 3.11)."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while content := file.read(_CHUNK_BYTES):
+            digest.update(content)
+    return digest.hexdigest()

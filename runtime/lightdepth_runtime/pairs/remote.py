@@ -6,7 +6,6 @@ Credentials and endpoints are those that fsspec's libraries find themselves, as 
 from __future__ import annotations
 
 import errno
-import hashlib
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..atomic import sha256_of_file
 from ..errors import LightDepthError
 
 __all__ = ["download", "read_files", "url_of"]
@@ -33,7 +33,6 @@ _PACKAGES = {
 _TRIES = 5
 _FIRST_WAIT_S = 1.0  # before the second try, and twice as long before each one after it
 _AT_ONCE = 32  # small files that are asked for together: most of the time they take is the way there and back
-_CHUNK_BYTES = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _SHOWN_DIGITS = 12  # of a SHA-256 in an error
 
@@ -83,7 +82,7 @@ def download(url: str, path: Path, *, size_bytes: int, sha256: str) -> None:
             raise
         if path.stat().st_size != size_bytes:
             raise _DamagedError(f"{path.stat().st_size} bytes came instead of {size_bytes}")
-        if (digest := _digest(path)) != sha256:
+        if (digest := sha256_of_file(path)) != sha256:
             raise _DamagedError(f"its SHA-256 is {digest[:_SHOWN_DIGITS]}... instead of {sha256[:_SHOWN_DIGITS]}...")
 
     _try(fetch, url)
@@ -144,11 +143,3 @@ def _given_up(url: str, error: Exception) -> LightDepthError:
 def _say(error: Exception) -> str:
     """Return an error's kind and words in one line."""
     return " ".join(f"{type(error).__name__} {error}".split())[:200]
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while content := file.read(_CHUNK_BYTES):
-            digest.update(content)
-    return digest.hexdigest()
