@@ -73,6 +73,17 @@ class Intrinsics:
         """The horizontal field of view."""
         return math.degrees(2 * math.atan(self.width / 2 / self.fx))
 
+    def check_size(self, depth_m: NDArray[Any], image: NDArray[Any] | None = None) -> None:
+        """Refuse depth (H, W), and an image (H, W, 3), that are not of this camera's size.
+
+        Raises:
+            LightDepthError: they aren't.
+        """
+        arrays = {"Depth": depth_m} if image is None else {"Depth": depth_m, "image": image}
+        if any(array.shape[:2] != (self.height, self.width) for array in arrays.values()):
+            sizes = ", ".join(f"{name} {array.shape[1]}x{array.shape[0]}" for name, array in arrays.items())
+            raise LightDepthError(f"{sizes} and camera {self.width}x{self.height} differ in size; resize them to one.")
+
     def scaled_to(self, width: int, height: int) -> "Intrinsics":
         """Return the camera for its image stretched to another size, pixel centres at whole numbers."""
         if (self.width, self.height) == (width, height):

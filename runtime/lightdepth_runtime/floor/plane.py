@@ -90,10 +90,7 @@ def _surface(depth_m: NDArray[np.float32], camera: Intrinsics) -> tuple[NDArray[
 def _grid_surface(depth_m: NDArray[np.float32], camera: Intrinsics) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return points and unit normals towards the camera on a coarse grid, (rows, columns, 3); NaN without a reading."""
     height, width = depth_m.shape
-    if (camera.width, camera.height) != (width, height):
-        raise LightDepthError(
-            f"Depth {width}x{height} and camera {camera.width}x{camera.height} differ in size; resize one of them."
-        )
+    camera.check_size(depth_m)
     stride = max(1, width // MOST_COLUMNS)
     rows, columns = np.arange(stride // 2, height, stride), np.arange(stride // 2, width, stride)
     z = depth_m[np.ix_(rows, columns)].astype(np.float64)

@@ -78,10 +78,7 @@ def find_obstacles(
         raise LightDepthError(
             f"Obstacles need depth in metres as floats, got {depth_m.dtype}; divide millimetres by 1000."
         )
-    if (camera.width, camera.height) != (width, height):
-        raise LightDepthError(
-            f"Depth {width}x{height} and camera {camera.width}x{camera.height} differ in size; resize one of them."
-        )
+    camera.check_size(depth_m)
     if sectors < 1:
         raise LightDepthError(f"Obstacles need at least one sector, got {sectors}.")
     margin_m = MARGIN_M + MARGIN_OF_HEIGHT * mount.height_m if floor_margin_m is None else floor_margin_m

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import LightDepthError
 from ..spec import Intrinsics
 
 __all__ = ["PointCloud", "encode_ply", "points_of"]
@@ -37,12 +36,7 @@ def points_of(
     Raises:
         LightDepthError: sizes that differ.
     """
-    height, width = depth_m.shape
-    if image.shape[:2] != (height, width) or (camera.width, camera.height) != (width, height):
-        raise LightDepthError(
-            f"Depth {width}x{height}, image {image.shape[1]}x{image.shape[0]} and camera "
-            f"{camera.width}x{camera.height} differ in size; resize them to one."
-        )
+    camera.check_size(depth_m, image)
     depth_m, image = depth_m[::stride, ::stride], image[::stride, ::stride]
     known = np.isfinite(depth_m) & (depth_m > 0)
     row, column = np.nonzero(known)

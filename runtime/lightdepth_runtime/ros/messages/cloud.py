@@ -56,12 +56,8 @@ def encode_cloud(
     Raises:
         LightDepthError: sizes that differ.
     """
+    camera.check_size(depth_m, image)
     height, width = depth_m.shape
-    if image.shape[:2] != (height, width) or (camera.width, camera.height) != (width, height):
-        raise LightDepthError(
-            f"Depth {width}x{height}, image {image.shape[1]}x{image.shape[0]} and camera "
-            f"{camera.width}x{camera.height} differ in size; resize them to one."
-        )
     z, colors = depth_m[::stride, ::stride], image[::stride, ::stride].astype(np.uint32)
     known = np.isfinite(z) & (z > 0)
     z = np.where(known, z, np.nan).astype(np.float32)
