@@ -22,7 +22,7 @@ from lightdepth_runtime.images.preprocess import resize_depth
 from lightdepth_runtime.infer.inputs import plan_jobs
 from lightdepth_runtime.pairs.lists.comments import IN_MILLIMETRES, describe_camera
 from lightdepth_runtime.pairs.lists.rows import format_row
-from lightdepth_runtime.parallel import Workers, open_once, worker_count
+from lightdepth_runtime.parallel import Workers, in_batches, open_once, worker_count
 from lightdepth_runtime.processes import OneProcess, Processes
 from lightdepth_runtime.sinks.open import encode_png
 from lightdepth_runtime.spec import Intrinsics
@@ -195,14 +195,8 @@ def _read(output: Path, job: ImageJob) -> _Labelled:
 
 def _predict_all(teacher: Teacher, focal_px: float | None, read: Iterable[_Labelled]) -> Iterator[_Labelled]:
     """Ask the teacher for as many images at a time as it takes with their mirror images."""
-    most = max(1, teacher.batch_size // 2)
-    waiting: list[_Labelled] = []
-    for seen in read:
-        waiting.append(seen)
-        if len(waiting) == most:
-            yield from _predict(teacher, focal_px, waiting)
-            waiting = []
-    yield from _predict(teacher, focal_px, waiting)
+    for waiting in in_batches(read, max(1, teacher.batch_size // 2)):
+        yield from _predict(teacher, focal_px, waiting)
 
 
 def _predict(teacher: Teacher, focal_px: float | None, waiting: Sequence[_Labelled]) -> list[_Labelled]:

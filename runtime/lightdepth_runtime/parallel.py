@@ -9,12 +9,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from functools import lru_cache
+from itertools import islice
 from types import TracebackType
 from typing import TypeVar
 
 from .errors import LightDepthError
 
-__all__ = ["Workers", "open_once", "worker_count"]
+__all__ = ["Workers", "in_batches", "open_once", "worker_count"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,6 +38,13 @@ def worker_count(asked: int | None, items: int, *, fewest: int = FEWEST_ITEMS) -
     if asked is not None:
         return asked
     return max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE") or 1)) if items >= fewest else 1
+
+
+def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Yield `size` items at a time, and what is left (`itertools.batched` needs Python 3.12)."""
+    remaining = iter(items)
+    while batch := list(islice(remaining, size)):
+        yield batch
 
 
 @lru_cache(maxsize=1)

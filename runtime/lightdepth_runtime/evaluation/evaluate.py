@@ -128,7 +128,8 @@ def evaluate(
     scorer, *others = processes.merge(scorer)
     for other in others:
         scorer.merge(other)
-    scored = [pair for pair in pairs.pairs if pair.name not in set(scorer.left_out)] if protocol.focal else []
+    left_out = set(scorer.left_out)
+    scored = [pair for pair in pairs.pairs if pair.name not in left_out] if protocol.focal else []
     unknown = sum(focal_factor(predictor, pair, (1, 1)) is None for pair in scored)
     return replace(summarise(scorer, pairs, model=model), focal_unknown=unknown)
 

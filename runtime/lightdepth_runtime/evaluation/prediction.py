@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from ..estimator import DepthEstimator
 from ..pairs import FrameData, Pair
+from ..parallel import in_batches
 from .protocol import Protocol
 
 __all__ = ["Predicted", "Predictor", "focal_factor", "predict", "predict_all", "predict_views", "sigma_of"]
@@ -60,13 +61,8 @@ def predict_all(
     Raises:
         LightDepthError: see `predict`.
     """
-    waiting: list[tuple[Pair, FrameData]] = []
-    for pair, frame in frames:
-        waiting.append((pair, frame))
-        if len(waiting) == batch_size:
-            yield from predict(predictor, waiting, protocol, batched=batch_size > 1)
-            waiting = []
-    yield from predict(predictor, waiting, protocol, batched=batch_size > 1)
+    for batch in in_batches(frames, batch_size):
+        yield from predict(predictor, batch, protocol, batched=batch_size > 1)
 
 
 def predict(
@@ -91,7 +87,7 @@ def predict(
             predictions = [predictor(image) for image in images]
     except LightDepthError as error:
         raise LightDepthError(f"{names}: {error}") from error
-    each = len(images) // max(1, len(frames))
+    each = len(images) // len(frames)
     if protocol.focal:
         factors = [focal_factor(predictor, pair, frame.depth_m.shape) or 1.0 for pair, frame in frames]
         predictions = [depth_m * np.float32(factors[number // each]) for number, depth_m in enumerate(predictions)]
