@@ -16,8 +16,9 @@ import signal
 import sys
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import AbstractContextManager, contextmanager, redirect_stderr, redirect_stdout, suppress
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -64,7 +65,8 @@ def join_processes(device: str = "auto") -> Iterator[Processes]:
     if device in ("auto", "cuda"):
         _take_gpu()
     if number == 0:
-        with _Main(number, count) as main:
+        main = _Main(number, count)
+        with main:
             yield main
         return
     other = _Other(number, count)
@@ -86,8 +88,8 @@ class _Ended(BaseException):
     """Ends the work of the main thread, whatever it is at, so that nothing is left half written."""
 
 
-class _Connected:
-    """A process that is connected to others."""
+class _Connected(AbstractContextManager["_Connected"]):
+    """A process that is connected to others; a context around its work."""
 
     def __init__(self, number: int, count: int) -> None:
         import torch.distributed
@@ -118,8 +120,21 @@ class _Connected:
         start, end = share_bounds(len(items), self.number, self.count)
         return items[start:end]
 
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._is_ending = True
+        if kind is _Ended:
+            self._wait_for_reason()
+        self._end(kind, error)
+
+    @abstractmethod
     def _watch(self, other: int) -> None:
-        raise NotImplementedError
+        """Take what another process says until it ends, in a thread of its own."""
+
+    @abstractmethod
+    def _end(self, kind: type[BaseException] | None, error: BaseException | None) -> None:
+        """Tell the others how the work ended, and end as a command does."""
 
     def _on_signal(self, _signal: int, _frame: object) -> None:
         if not self._is_ending:
@@ -174,15 +189,7 @@ class _Main(_Connected):
             parts.append(theirs)
         return parts
 
-    def __enter__(self) -> _Main:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._is_ending = True
-        if kind is _Ended:
-            self._wait_for_reason()
+    def _end(self, kind: type[BaseException] | None, error: BaseException | None) -> None:  # noqa: ARG002
         for other in range(1, self.count):
             with suppress(RuntimeError):  # it is gone
                 _send(other, _STOP if kind else _DONE)
@@ -224,15 +231,7 @@ class _Other(_Connected):
             raise _Ended
         raise SystemExit(0)
 
-    def __enter__(self) -> _Other:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._is_ending = True
-        if kind is _Ended:
-            self._wait_for_reason()
+    def _end(self, kind: type[BaseException] | None, error: BaseException | None) -> None:
         with suppress(RuntimeError):  # the main process is gone
             if isinstance(error, Exception):
                 _send(0, _FAULT, self._describe_fault(error).encode())

@@ -101,9 +101,8 @@ class View:
         step = np.array([self.width / width, self.height / height])  # of the frame, for one pixel of the view
         size, corner = np.array([self.width, self.height]), np.array([self.left, self.top])
         linear = turn * step
-        shift = (
-            corner + size / 2 - turn @ (size / 2) + linear @ np.array([0.5, 0.5]) - origin
-        )  # centres fall on centres
+        # The window turns about its middle, and centres of pixels fall on centres.
+        shift = corner + size / 2 - turn @ (size / 2) + linear @ np.array([0.5, 0.5]) - origin
         factor = np.array(scale)
         return np.column_stack([factor[:, None] * linear, factor * shift - 0.5])
 
@@ -113,18 +112,14 @@ class View:
             return self._mirror(resize_rgb(image[self._window()], height, width))
         cv2 = import_cv2()
         rows, columns = _upright(self.height, self.width, self.roll_deg)
-        top, left = (
-            max(0, math.floor(at))
-            for at in (self.top + (self.height - rows) / 2, self.left + (self.width - columns) / 2)
-        )
+        top = max(0, math.floor(self.top + (self.height - rows) / 2))
+        left = max(0, math.floor(self.left + (self.width - columns) / 2))
         part = image[top : top + math.ceil(rows) + 1, left : left + math.ceil(columns) + 1]
         # To the view's resolution first, by averages: an affine map alone would leave pixels out.
-        size = [
-            max(1, round(length * scale))
-            for length, scale in zip(part.shape, (height / self.height, width / self.width), strict=False)
-        ]
-        small = resize_rgb(part, size[0], size[1])
-        scale = size[1] / part.shape[1], size[0] / part.shape[0]
+        small_height = max(1, round(part.shape[0] * (height / self.height)))
+        small_width = max(1, round(part.shape[1] * (width / self.width)))
+        small = resize_rgb(part, small_height, small_width)
+        scale = small_width / part.shape[1], small_height / part.shape[0]
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         to_source = self._to_source(height, width, scale, (left, top))
         turned = cv2.warpAffine(small, to_source, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
