@@ -153,7 +153,8 @@ def test_a_range_finder_counts_as_one_point_and_out_of_range_as_none(image):
         assert handler.correction.used == used
 
 
-def test_another_camera_forgets_the_scale(image):
+def handler_that_remembers(image):
+    """Return a handler that has seen points at 1.3 times its depth, and none any more."""
     estimator = DepthEstimator(FakeBackend())
     handler = DepthHandler(estimator)
     handler.camera_info(camera_info(130.0))
@@ -162,6 +163,11 @@ def test_another_camera_forgets_the_scale(image):
     handler.points(known_points(points_at(estimator(image), 1.3), stamp_offset_ns=800_000_000))  # none for now
     handler(message(image))
     assert handler.correction.scale > 1.2
+    return handler
+
+
+def test_another_camera_forgets_the_scale(image):
+    handler = handler_that_remembers(image)
     handler.camera_info(camera_info(130.0))
     handler(message(image))
     assert handler.correction.scale > 1.2
@@ -171,14 +177,7 @@ def test_another_camera_forgets_the_scale(image):
 
 
 def test_a_cut_forgets_the_scale(image, tum):
-    estimator = DepthEstimator(FakeBackend())
-    handler = DepthHandler(estimator)
-    handler.camera_info(camera_info(130.0))
-    handler.points(known_points(points_at(estimator(image), 1.3)))
-    handler(message(image))
-    handler.points(known_points(points_at(estimator(image), 1.3), stamp_offset_ns=800_000_000))  # none for now
-    handler(message(image))
-    assert handler.correction.scale > 1.2
+    handler = handler_that_remembers(image)
     handler(message(load_pairs(tum, "train").pairs[-1].read().image))  # of another recording
     assert handler.correction.scale == 1
 

@@ -8,7 +8,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from fakes.cuda import FakeCudart, install_cuda
 from fakes.onnxruntime_gpu import SURE, FakeBinding, FakeGpuSession, fake_gpu_sessions, write
 from fakes.tensorrt import FRAME_SPEC, expected, frame_network_bytes, images, network_bytes
 from onnx import helper, numpy_helper
@@ -19,22 +18,6 @@ from lightdepth_runtime.backends.baseline import BASELINE_KEY, BaselineSpec, ope
 from lightdepth_runtime.spec import SPEC_KEY
 
 GRAPH, NO_GRAPH = "['device_id', 'enable_cuda_graph', 'user_compute_stream']", "['device_id', 'user_compute_stream']"
-
-
-@pytest.fixture
-def cudart(monkeypatch):
-    cudart = FakeCudart(gpus=2)
-    install_cuda(monkeypatch, cudart)
-    fake_gpu_sessions(monkeypatch, cudart)
-    yield cudart
-    assert not cudart._live, f"leaked {cudart._live}"
-
-
-@pytest.fixture(params=[1, None], ids=["batch 1", "any batch"])
-def backend(request, cudart, tmp_path):
-    backend = open_backend(write(tmp_path, batch=request.param), "cuda")
-    yield backend
-    backend.close()
 
 
 @pytest.mark.parametrize("count", [1, 2, 19])

@@ -3,29 +3,9 @@
 import threading
 
 import numpy as np
-import pytest
-from fakes.cuda import FakeCudart, install_cuda
-from fakes.onnxruntime_gpu import fake_gpu_sessions, write
 from fakes.tensorrt import expected, images
 
 from lightdepth_runtime import LightDepthError
-from lightdepth_runtime.backends import open_backend
-
-
-@pytest.fixture
-def cudart(monkeypatch):
-    cudart = FakeCudart()
-    install_cuda(monkeypatch, cudart)
-    fake_gpu_sessions(monkeypatch, cudart)
-    yield cudart
-    assert not cudart._live, f"leaked {cudart._live}"
-
-
-@pytest.fixture(params=[1, None], ids=["batch 1", "any batch"])
-def backend(request, cudart, tmp_path):
-    backend = open_backend(write(tmp_path, batch=request.param), "cuda")
-    yield backend
-    backend.close()
 
 
 def test_threads_take_turns_and_each_gets_its_own(backend):
