@@ -88,7 +88,7 @@ def main(
             copies = COPIES.get(name, 1)
             many = _link_pairs(data, Path(folder) / name, pairs, copies)
             watch = CpuWatch()
-            startup = {workers: run(name, one, workers) for workers in (1, 2)}
+            startup = {workers: run_command(name, one, workers) for workers in (1, 2)}
             runs = measure(name, many, repeats)
             row = summarise(pairs * copies, startup, runs, watch.others_share())
             print(describe(name, row))
@@ -102,7 +102,7 @@ def measure(name: str, data: Path, repeats: int) -> list[tuple[Cost, Cost]]:
     """Run a command with one and with two workers, in turns."""
     runs: list[tuple[Cost, Cost]] = []
     for _ in range(repeats):
-        alone, together = (run(name, data, workers) for workers in (1, 2))
+        alone, together = (run_command(name, data, workers) for workers in (1, 2))
         runs.append((alone, together))
         print(f"{name}: {alone.cpu_s:.1f} s and {together.cpu_s:.1f} s of the processor", file=sys.stderr)
     return runs
@@ -148,26 +148,30 @@ def _processor(cost: Cost) -> dict[str, float]:
     return {"all": cost.cpu_s, "main": cost.main_cpu_s}
 
 
-def run(name: str, data: Path, workers: int) -> Cost:
-    """Run a command on as many cores as workers, and wait for all that it started."""
-    cores = sorted(os.sched_getaffinity(0))[:workers]
+def run_command(name: str, data: Path, workers: int) -> Cost:
+    """Run a command on as many cores as workers."""
     with tempfile.TemporaryDirectory(dir=data.parent) as out:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        arguments = [*COMMANDS[name](data, Path(out)), "--workers", str(workers)]
-        begun = time.monotonic()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lightdepth", *arguments],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            preexec_fn=lambda: os.sched_setaffinity(0, cores),
-        )
-        _, status, own = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        wall_s = time.monotonic() - begun
-        _wait_for_orphans()
-        if process.returncode not in (0, 1):  # 1: what `data check` finds
-            raise SystemExit(f"{' '.join(arguments)} ended with {process.returncode}")
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return run([*COMMANDS[name](data, Path(out)), "--workers", str(workers)], workers)
+
+
+def run(arguments: list[str], cores: int) -> Cost:
+    """Run `lightdepth` on so many cores, and wait for all that it started."""
+    chosen = sorted(os.sched_getaffinity(0))[:cores]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    begun = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lightdepth", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: os.sched_setaffinity(0, chosen),
+    )
+    _, status, own = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    wall_s = time.monotonic() - begun
+    _wait_for_orphans()
+    if process.returncode not in (0, 1):  # 1: what `data check` finds
+        raise SystemExit(f"{' '.join(arguments)} ended with {process.returncode}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Cost(wall_s, cpu_s, own.ru_utime + own.ru_stime)
 

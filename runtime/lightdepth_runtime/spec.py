@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import LightDepthError
+from .frames.sensor_view import published_view, values_seen
 
 __all__ = [
     "SCHEMA",
@@ -64,9 +65,7 @@ class Intrinsics:
 
         Where the image's own size is known, `ros.camera_of` is the better way: it finds out how the image was cut.
         """
-        from .ros.image_camera import published_camera  # here, since messages need this module
-
-        return published_camera(message)
+        return cls(*values_seen(message, *published_view(message)))
 
     @property
     def field_of_view_deg(self) -> float:

@@ -1,8 +1,9 @@
 """ROS images and recordings, without ROS: messages to arrays and back, ROS 1 and ROS 2 recordings in, ROS 2 out."""
 
+from ..frames.sensor_view import CameraMisfitError
 from .answer import AnswerOptions, RobotAnswer, make_answer
 from .handler import DepthHandler
-from .image_camera import CameraMisfitError, camera_of, is_calibrated, is_rectified
+from .image_camera import camera_of, is_calibrated, is_rectified
 from .messages.build import MessageBuilder
 from .messages.image import DepthEncoding, DepthImage, decode_color, decode_depth, encode_depth, stamp_ns
 from .recorder import DepthRecorder, record_depth

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..estimator import DepthEstimator
+from ..frames.sensor_view import CameraMisfitError
 from ..scale import DepthCorrection, FloorScale, ScaleTracker
 from ..spec import Intrinsics
 from ..steady import SteadyDepth
 from .answer import AnswerOptions, RobotAnswer, make_answer
-from .image_camera import CameraMisfitError, is_calibrated, is_rectified
+from .image_camera import is_calibrated, is_rectified
 from .messages.camera_info import CameraFields
 from .messages.cloud import decode_points
 from .messages.image import NANOSECONDS, color_bits, decode_color, stamp_ns

@@ -1,38 +1,24 @@
-"""What a ROS CameraInfo tells of an image: which camera took it, seen in pixels of that very image.
-
-Its matrices are for the whole sensor at full resolution; the region of interest, then binning, say which part of it an
-image shows (https://www.ros.org/reps/rep-0104.html, sensor_msgs/msg/CameraInfo). K is for raw images, P for rectified
-ones.
-"""
+"""What a ROS CameraInfo tells of an image: which camera took it, seen in pixels of that very image."""
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from typing import Any
 
-from ..errors import LightDepthError
+from ..frames.sensor_view import matrix, published_view, values_seen, view_of
 from ..spec import Intrinsics
 
 __all__ = [
-    "CameraMisfitError",
-    "View",
     "camera_of",
     "info_topics",
     "is_calibrated",
     "is_rectified",
     "published_camera",
-    "view_of",
 ]
 
-SAME_SHAPE = 0.01  # of the aspect ratio: sizes are whole pixels
 _RECTIFIED = re.compile(r"(?:^|[/_])rect(?:ified)?(?:[/_]|$)")
 _TRANSPORTS = ("/compressed", "/compressedDepth", "/zstd", "/theora", "/ffmpeg")
-
-
-class CameraMisfitError(LightDepthError):
-    """A CameraInfo that doesn't tell the camera of an image: of another shape, or without a size."""
 
 
 def info_topics(topic: str) -> list[str]:
@@ -54,21 +40,8 @@ def is_rectified(topic: str) -> bool:
 
 def is_calibrated(message: Any) -> bool:  # Any: a message class of whichever ROS library is there
     """Tell whether anybody calibrated the camera: its matrix is all zero where nobody did."""
-    matrix = _matrix(message, "k")
-    return all(math.isfinite(value) for value in matrix) and matrix[0] > 0 and matrix[4] > 0
-
-
-@dataclass(frozen=True)
-class View:
-    """What an image shows of the sensor: from `left` and `top` on, `x` and `y` of its pixels to one of the sensor's.
-
-    A sensor's column u is the image's column `(u + 0.5 - left) * x - 0.5`; pixel centres stand at whole numbers.
-    """
-
-    left: int
-    top: int
-    x: float
-    y: float
+    k = matrix(message, "k")
+    return all(math.isfinite(value) for value in k) and k[0] > 0 and k[4] > 0
 
 
 def camera_of(
@@ -89,7 +62,8 @@ def camera_of(
     Raises:
         CameraMisfitError: the image has another shape than what was calibrated, or the CameraInfo has no size.
     """
-    return _seen(_focal_and_center(message, rectified=rectified), view_of(message, width, height), width, height)
+    view = view_of(message, width, height)
+    return Intrinsics(*values_seen(message, view, width, height, rectified=rectified))
 
 
 def published_camera(message: Any, *, rectified: bool = False) -> Intrinsics:  # Any: as above
@@ -98,70 +72,4 @@ def published_camera(message: Any, *, rectified: bool = False) -> Intrinsics:  #
     Raises:
         CameraMisfitError: the CameraInfo has no size, or a roi outside it.
     """
-    view, width, height = _views(message)[0]
-    return _seen(_focal_and_center(message, rectified=rectified), view, width, height)
-
-
-def view_of(message: Any, width: int, height: int) -> View:  # Any: as above, or anything with its fields
-    """Find out which part of the sensor an image of `width` x `height` pixels shows.
-
-    It may be the region of interest, the whole sensor, either one binned, or any of these made smaller or larger as a
-    whole. Exact sizes are looked for first.
-
-    Raises:
-        CameraMisfitError: the image has another shape than all of these, or the CameraInfo has no size.
-    """
-    views = _views(message)
-    for view, *size in views:
-        if size == [width, height]:
-            return view
-    for view, view_width, view_height in views:
-        if abs(width * view_height / (height * view_width) - 1) <= SAME_SHAPE:
-            return View(view.left, view.top, view.x * width / view_width, view.y * height / view_height)
-    raise CameraMisfitError(
-        f"The CameraInfo is for images of {views[0][1]}x{views[0][2]} pixels and these have {width}x{height}, another "
-        "shape, so that it can't be told how they were cut; its focal length isn't used. Give --focal-px or --fov, or "
-        "record the CameraInfo that belongs to these images."
-    )
-
-
-def _views(message: Any) -> list[tuple[View, int, int]]:  # Any: as above
-    """Return the region of interest, the whole binned, and the whole, each with the size of its image."""
-    width, height = int(message.width), int(message.height)
-    if width < 1 or height < 1:
-        raise CameraMisfitError(
-            f"The CameraInfo gives a focal length for images of {width}x{height} pixels, so it isn't used; give "
-            "--focal-px or --fov, or mend the driver's calibration file."
-        )
-    x, y = (max(1, int(getattr(message, name, 0))) for name in ("binning_x", "binning_y"))
-    windows = [(0, 0, width, height, x, y), (0, 0, width, height, 1, 1)]
-    roi = getattr(message, "roi", None)
-    if roi is not None and roi.width > 0 and roi.height > 0:
-        left, top, roi_width, roi_height = int(roi.x_offset), int(roi.y_offset), int(roi.width), int(roi.height)
-        if left + roi_width > width or top + roi_height > height:
-            raise CameraMisfitError(
-                f"The CameraInfo's region of interest, {roi_width}x{roi_height} at {left}, {top}, lies outside its "
-                f"{width}x{height} pixels, so its focal length isn't used; give --focal-px or --fov."
-            )
-        windows.insert(0, (left, top, roi_width, roi_height, x, y))
-    return [(View(left, top, 1 / x, 1 / y), max(1, w // x), max(1, h // y)) for left, top, w, h, x, y in windows]
-
-
-def _seen(camera: tuple[float, float, float, float], view: View, width: int, height: int) -> Intrinsics:
-    fx, fy, cx, cy = camera
-    center = (cx + 0.5 - view.left) * view.x - 0.5, (cy + 0.5 - view.top) * view.y - 0.5
-    return Intrinsics(fx * view.x, fy * view.y, *center, width, height)
-
-
-def _focal_and_center(message: Any, *, rectified: bool) -> tuple[float, float, float, float]:  # Any: as above
-    """Return fx, fy, cx, cy of P for rectified images where it is filled in, else of K."""
-    k, p = _matrix(message, "k"), _matrix(message, "p")
-    if rectified and len(p) == 12 and all(math.isfinite(value) for value in p) and p[0] > 0 and p[5] > 0:
-        return p[0], p[5], p[2], p[6]
-    return k[0], k[4], k[2], k[5]
-
-
-def _matrix(message: Any, name: str) -> list[float]:  # Any: as above
-    """Return a matrix row by row: ROS 2 names it in small letters, ROS 1 in capitals."""
-    values = getattr(message, name, None)
-    return [float(value) for value in (getattr(message, name.upper(), ()) if values is None else values)]
+    return Intrinsics(*values_seen(message, *published_view(message), rectified=rectified))

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from ..atomic import PendingOutput
 from ..floor import CameraMount
 from ..frames.frame import Frame
+from ..frames.sensor_view import CameraMisfitError
 from ..sigma import MAX_SIGMA
 from ..spec import Intrinsics
 from .answer import AnswerOptions, make_answer
-from .image_camera import CameraMisfitError
 from .messages.camera_info import CameraFields
 from .messages.image import DepthEncoding
 from .recorder import DepthRecorder, check_free, record_depth

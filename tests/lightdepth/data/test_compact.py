@@ -18,4 +18,4 @@ def test_compact_pairs_are_the_same_pairs_also_in_a_worker(tum):
 
 def test_a_pair_takes_little_memory(tum):
     pairs = load_pairs(tum, "train").pairs * 250
-    assert len(pickle.dumps(CompactPairs(pairs))) < 400 * len(pairs)
+    assert len(pickle.dumps(CompactPairs(pairs))) < 50 * len(pairs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +26,7 @@ class Told:
 
 
 def find_pairs(
-    rows: Sequence[Row], folder: Path, listing: Path, told: Callable[[Row], Told], *, missing_ok: bool = False
+    rows: Iterable[Row], folder: Path, listing: Path, told: Callable[[Row], Told], *, missing_ok: bool = False
 ) -> list[FilePair]:
     """Return the pairs of a list's rows, whose paths are relative to `folder` or absolute; the scene is the folder.
 
@@ -43,7 +43,7 @@ def find_pairs(
         color_file, depth_file = os.path.join(base, name), os.path.join(base, depth or spellings(row.depth)[0])
         pairs.append(FilePair(name, _scene(os.path.dirname(name)), color_file, depth_file, known.unit, known.camera))
     if missing and not missing_ok:
-        raise _missing(missing, 2 * len(rows), folder, listing)
+        raise _missing(missing, 2 * len(pairs), folder, listing)
     return pairs
 
 

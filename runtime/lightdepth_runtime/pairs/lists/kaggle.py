@@ -31,7 +31,7 @@ def load_kaggle(csv_path: Path, split: str, *, missing_ok: bool = False, unit: D
     Raises:
         LightDepthError: an unreadable or empty csv, a row without two columns, or missing files.
     """
-    rows = parse_rows(read_lines(csv_path), csv_path, COLUMNS)
+    rows = list(parse_rows(read_lines(csv_path), csv_path, COLUMNS))
     base, strip = _find_base(csv_path, rows[0].color)
     if strip:
         rows = [replace(row, color=_without_level(row.color), depth=_without_level(row.depth)) for row in rows]

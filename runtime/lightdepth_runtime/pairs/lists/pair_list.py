@@ -9,7 +9,7 @@ from ..depth_unit import DepthUnit
 from ..pair import PairSet, common_camera
 from .comments import read_comments
 from .files import Told, find_pairs
-from .rows import WORDS, parse_rows, read_lines
+from .rows import WORDS, Row, parse_rows, read_lines
 
 __all__ = ["load_pair_list"]
 
@@ -33,16 +33,18 @@ def load_pair_list(path: Path, split: str, *, missing_ok: bool = False, unit: De
     """
     lines = read_lines(path)
     states = read_comments(lines, path, Told())
+    last = 0  # line of a pair
 
-    def told(line: int) -> Told:
-        state = states[line - 1]
+    def told(row: Row) -> Told:
+        nonlocal last
+        last = row.line
+        state = states[last - 1]
         return Told(unit or state.unit, state.camera)
 
-    rows = parse_rows(lines, path, WORDS)
-    if states[-1] != states[rows[-1].line - 1]:
+    pairs = find_pairs(parse_rows(lines, path, WORDS), path.parent, path, told, missing_ok=missing_ok)
+    if states[-1] != states[last - 1]:
         raise LightDepthError(
             f"{path}: a comment that tells camera or unit stands below the last pair, and tells nothing there; put it "
             "above the pairs that it belongs to."
         )
-    pairs = find_pairs(rows, path.parent, path, lambda row: told(row.line), missing_ok=missing_ok)
     return PairSet("pair list", path.parent, split, pairs, common_camera(pairs))

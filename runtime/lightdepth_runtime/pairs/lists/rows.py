@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One pair, as it is written."""
 
@@ -49,8 +49,8 @@ def read_lines(path: Path) -> list[str]:
         ) from error
 
 
-def parse_rows(lines: Sequence[str], path: Path, separators: str) -> list[Row]:
-    """Return the pairs of a list's lines.
+def parse_rows(lines: Sequence[str], path: Path, separators: str) -> Iterator[Row]:
+    """Yield the pairs of a list's lines: a million at once would take as much memory as what is made of them.
 
     A line holds two paths, separated by blanks, a tab, a comma or a semicolon. `#` before or after a blank begins a
     comment. A focal length behind the paths (BTS) or a number before them is left out, as is a line of column names at
@@ -64,23 +64,23 @@ def parse_rows(lines: Sequence[str], path: Path, separators: str) -> list[Row]:
     Raises:
         LightDepthError: no pairs, or a line without two paths.
     """
-    rows = []
+    begun = False
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         paths = next((paths for separator in separators if (paths := _paths(_split(line, separator)))), None)
         if paths is not None:
             _check(paths, path, number, line)
-            rows.append(Row(number, *paths))
+            yield Row(number, *paths)
+            begun = True
             continue
         readings = [_split(line, separator) for separator in separators]
-        if rows or not _names_columns(readings):
+        if begun or not _names_columns(readings):
             raise _misread(line, max(readings, key=len), f"{path}, line {number}")
-    if not rows:
+    if not begun:
         raise LightDepthError(
             f"{path} lists no pairs; write one `colour depth` line a pair. A line that begins with # is a comment."
         )
-    return rows
 
 
 def format_row(color: object, depth: object) -> str:

@@ -99,4 +99,4 @@ def test_a_line_that_is_no_pair_is_refused_with_its_cause(one_pair, text, words,
 )
 def test_a_written_row_is_read_as_the_same_paths(tmp_path, path, separators):
     line = format_row(path, "0.png")
-    assert parse_rows([line], tmp_path, separators) == [Row(1, path, "0.png")]
+    assert list(parse_rows([line], tmp_path, separators)) == [Row(1, path, "0.png")]
