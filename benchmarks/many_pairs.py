@@ -164,7 +164,7 @@ def _copy(pair: Any, folder: Path) -> list[Path]:  # Any: of any packaging, whic
     assert isinstance(pair, FilePair), "the commands are measured on files"
     folder.mkdir(parents=True)
     sources = {"color": pair.color_path, "depth": pair.depth_path}
-    return [shutil.copy(path, folder / f"{kind}{path.suffix}") for kind, path in sources.items()]
+    return [Path(shutil.copy(path, folder / f"{kind}{path.suffix}")) for kind, path in sources.items()]
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ EPOCHS = 25  # the default of `epochs`
 GPUS = (1, 8, 64)
 GPUS_A_NODE = 8
 CORES = 16
-MEMORY_BYTES_A_PAIR = 1300  # of a million listed pairs, at the training process's peak
 MEGA, GIGA, TERA = 1e6, 1e9, 1e12
 
 
@@ -38,6 +37,7 @@ class Rates:
     samples_per_s: float  # packed samples that a core reads and augments
     images_per_s: float  # that a GPU trains
     process_bytes: float  # memory of a training process or worker
+    listed_bytes: float  # memory of a listed pair, at the peak of training's start
 
 
 def main(
@@ -57,6 +57,7 @@ def read_rates(results: Path = RESULTS) -> Rates:
     packed = next(row for row in loader["kinds"] if row["kind"] == "packed")
     commands = _read(results / "scale.json")["commands"]
     cpu_ms = {name: row["cpu_ms_per_pair"]["1"]["median"] for name, row in commands.items()}
+    few, *_, many = _read(results / "many_pairs.json")["training"]["sets"]
     return Rates(
         plain_bytes=loader["plain_bytes_per_frame"],
         packed_bytes=loader["packed_bytes_per_frame"],
@@ -66,6 +67,7 @@ def read_rates(results: Path = RESULTS) -> Rates:
         samples_per_s=packed["samples_per_s_per_core"],
         images_per_s=statistics.median(row["images_per_s"] for row in training["epochs"]),
         process_bytes=loader["process_memory_gb"] * GIGA,
+        listed_bytes=(many["peak_bytes"] - few["peak_bytes"]) / (many["pairs"] - few["pairs"]),
     )
 
 
@@ -80,7 +82,7 @@ def _preparation(rates: Rates, frames: list[int]) -> list[str]:
         "|---|---|---|---|---|---|---|---|",
     ]
     for count in frames:
-        memory = MEMORY_BYTES_A_PAIR * count + rates.process_bytes * (CORES + 1)
+        memory = rates.listed_bytes * count + rates.process_bytes * (CORES + 1)
         for step, seconds, written in (
             ("check", rates.check_s, 0.0),
             ("pack", rates.pack_s, rates.packed_bytes),

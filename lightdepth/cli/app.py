@@ -1,6 +1,6 @@
 """The `lightdepth` command. Commands that need no torch are the runtime's own functions."""
 
-from lightdepth_runtime.cli.app import add_command, make_app, run_app
+from lightdepth_runtime.cli.app import OneProcessCommand, add_command, make_app, run_app
 from lightdepth_runtime.cli.calibrate import calibrate_command
 from lightdepth_runtime.cli.evaluate import make_eval_command
 from lightdepth_runtime.cli.infer import infer_command
@@ -44,12 +44,12 @@ add_command(app, "config", config_command, "Prepare and train")
 add_command(app, "pseudo-label", pseudo_label_command, "Prepare and train")
 add_command(app, "runs", runs_command, "Prepare and train")
 add_command(app, "eval", make_eval_command(join_processes), "Judge and export")
-add_command(app, "export", export_command, "Judge and export")
-add_command(app, "bench", bench_command, "Judge and export")
-add_command(app, "compare", compare_command, "Judge and export")
-add_command(app, "infer", infer_command, "Use")
-add_command(app, "calibrate", calibrate_command, "Use")
-add_command(app, "demo", demo_command, "Use")
+add_command(app, "export", export_command, "Judge and export", OneProcessCommand)
+add_command(app, "bench", bench_command, "Judge and export", OneProcessCommand)
+add_command(app, "compare", compare_command, "Judge and export", OneProcessCommand)
+add_command(app, "infer", infer_command, "Use", OneProcessCommand)
+add_command(app, "calibrate", calibrate_command, "Use", OneProcessCommand)
+add_command(app, "demo", demo_command, "Use", OneProcessCommand)
 
 
 def main() -> None:

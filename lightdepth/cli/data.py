@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from lightdepth_runtime.cli.app import add_command, make_app
+from lightdepth_runtime.cli.app import OneProcessCommand, add_command, make_app
 from lightdepth_runtime.cli.options import CAMERA, DATA, OUTPUT, DepthScale, Device, Json, Threads, Workers, option
 
 from .options import OutputFolder
@@ -187,7 +187,7 @@ def pseudo_label_command(
 
 
 data_app = make_app("Prepare RGB-D data for training.", is_root=False)
-add_command(data_app, "from-bag", from_bag_command, "Commands")
+add_command(data_app, "from-bag", from_bag_command, "Commands", OneProcessCommand)
 add_command(data_app, "check", check_command, "Commands")
-add_command(data_app, "list", list_command, "Commands")
+add_command(data_app, "list", list_command, "Commands", OneProcessCommand)
 add_command(data_app, "pack", pack_command, "Commands")

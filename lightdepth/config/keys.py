@@ -72,7 +72,7 @@ class TrainConfig(BaseModel):
     extra_data: list[ExtraData] = []
     """Further sets: [{path: DIR, weight: 0.5}] shows half of that set's pairs in each pass."""
     canonical_focal: bool = True
-    """Scale the depth of extra_data to the focal length of data_root's camera."""
+    """Scale the depth of extra_data and val_data to the focal length of data_root's camera."""
     val_data: str | None = None
     """Validation pairs: a folder or a pair list. null: a val_fraction of the training scenes."""
     val_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1

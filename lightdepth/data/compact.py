@@ -18,7 +18,7 @@ PAIRS_A_BLOCK = 8  # 16 microseconds to open one, 30 bytes a pair
 
 
 class CompactPairs(Sequence[Pair]):
-    """Pairs in pickled, compressed blocks: one object to Python, where each pair is five, and each worker has a copy."""
+    """Pairs in pickled, compressed blocks: one object to Python, where each pair is five; each worker has a copy."""
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
         starts = range(0, len(pairs), PAIRS_A_BLOCK)

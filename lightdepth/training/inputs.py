@@ -14,9 +14,9 @@ from torch import nn
 
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.evaluation.protocol import Protocol
-from lightdepth_runtime.pairs import FrameData, PairSet, load_pairs
+from lightdepth_runtime.pairs import FrameData, Pair, PairSet, load_pairs
 from lightdepth_runtime.pairs.remote import url_of
-from lightdepth_runtime.spec import ModelSpec
+from lightdepth_runtime.spec import Intrinsics, ModelSpec
 
 from ..checkpoints.checkpoint import count_parameters
 from ..config import PRESETS, TrainConfig
@@ -85,6 +85,8 @@ def load_training_data(config: TrainConfig, *, resume: bool = False) -> tuple[Pa
     pairs, validation = _one_camera(load_pairs(config.data_root, "train", unit=unit, cache=config.cache())), None
     if config.val_data is not None:
         validation = load_pairs(config.val_data, "test", unit=unit, cache=config.cache())
+        if config.canonical_focal:
+            validation = _seen_by(config.camera() or pairs.intrinsics, validation)
     elif config.val_fraction > 0:
         pairs, validation = split_pairs(pairs, config.val_fraction, config.seed)
     pairs = add_extra_data(
@@ -105,14 +107,27 @@ def _one_camera(pairs: PairSet) -> PairSet:
     if len(cameras) < 2:
         return pairs
     (camera, _), unknown = cameras.most_common(1)[0], sum(pair.intrinsics is None for pair in pairs.pairs)
-    brought = [
-        pair if own is None or own == camera else ExtraPair(pair, 1.0, scale_to(camera, own), camera)
-        for pair in pairs.pairs
-        for own in (pair.intrinsics,)
-    ]
+    brought = [_bring(pair, pair.intrinsics, camera) for pair in pairs.pairs]
     note = f"{len(cameras)} cameras: depth is brought to the focal length of the commonest ({camera.fx:.1f} px)"
     note += f"; {unknown} pairs don't tell theirs and stay as they are" if unknown else ""
     return replace(pairs, pairs=brought, intrinsics=camera, notes=(*pairs.notes, note))
+
+
+def _seen_by(camera: Intrinsics | None, validation: PairSet) -> PairSet:
+    """Bring the depth of validation pairs to the training camera's focal length where both are known, and note it."""
+    if camera is None:
+        return validation
+    brought = [_bring(pair, pair.intrinsics or validation.intrinsics, camera) for pair in validation.pairs]
+    count = sum(isinstance(pair, ExtraPair) for pair in brought)
+    if not count:
+        return validation
+    note = f"Validation: depth of {count} of {len(brought)} pairs is brought to the training camera's focal length"
+    return replace(validation, pairs=brought, intrinsics=camera, notes=(*validation.notes, note))
+
+
+def _bring(pair: Pair, own: Intrinsics | None, camera: Intrinsics) -> Pair:
+    """Return the pair with its depth at the camera's focal length, or as it is where its own is unknown or the same."""
+    return pair if own is None or own == camera else ExtraPair(pair, 1.0, scale_to(camera, own), camera)
 
 
 def check_not_empty(pairs: PairSet) -> None:

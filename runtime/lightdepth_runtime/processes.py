@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from .errors import LightDepthError
 
-__all__ = ["Join", "OneProcess", "Processes", "share_bounds", "work_alone"]
+__all__ = ["Join", "OneProcess", "Processes", "refuse_launcher", "share_bounds", "work_alone"]
 
 Item = TypeVar("Item")
 Part = TypeVar("Part")
@@ -62,8 +62,8 @@ class OneProcess:
 Join = Callable[[str], AbstractContextManager[Processes]]
 
 
-def work_alone(_device: str) -> AbstractContextManager[Processes]:
-    """Refuse a launcher: its processes would each do the whole work.
+def refuse_launcher() -> None:
+    """Refuse a launcher: its processes would each do the whole work, and write the same files.
 
     Raises:
         LightDepthError: WORLD_SIZE is set to more than 1.
@@ -72,8 +72,13 @@ def work_alone(_device: str) -> AbstractContextManager[Processes]:
     if count != "1":
         raise LightDepthError(
             f"WORLD_SIZE says {count} processes, and this command works in one; start it without a launcher, or unset "
-            "WORLD_SIZE. `lightdepth eval`, of the package lightdepth, works in several."
+            "WORLD_SIZE. `lightdepth` works in several with train, eval, pseudo-label, data check and data pack."
         )
+
+
+def work_alone(_device: str) -> AbstractContextManager[Processes]:
+    """Work in one process; errors are those of `refuse_launcher`."""
+    refuse_launcher()
     return nullcontext(OneProcess())
 
 

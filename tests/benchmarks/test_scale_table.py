@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[2]
 SCALE = runpy.run_path(str(ROOT / "benchmarks" / "scale_table.py"))
 RATES = SCALE["Rates"](
     plain_bytes=1e5, packed_bytes=1e6, check_s=0.01, pack_s=0.02, label_s=0.1, samples_per_s=400.0, images_per_s=500.0,
-    process_bytes=5e8,
+    process_bytes=5e8, listed_bytes=1300,
 )  # fmt: skip
 
 

@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "minimal_train.py"
 DEMO_DATA = Path(__file__).parents[2] / "lightdepth" / "demo_data"
 
 
+@pytest.mark.slow
 def test_it_learns_from_the_demo_pairs_and_writes_weights(tmp_path):
     weights = tmp_path / "minimal.pt"
     command = [sys.executable, EXAMPLE, DEMO_DATA, "--epochs", "2", "--output", weights]

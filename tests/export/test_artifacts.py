@@ -69,6 +69,7 @@ def test_forms_of_an_earlier_export_do_not_stay_beside_a_new_one(tiny, reference
     assert sum("Removed" in line for line in lines) == 2
 
 
+@pytest.mark.slow
 def test_engines_of_an_earlier_export_go_and_those_of_the_same_network_stay(tiny, reference, images, tmp_path):
     written = export_model(tiny, reference, tmp_path / "m.onnx", images, options=FP16)
     for path in (written.fp32, written.fp16):

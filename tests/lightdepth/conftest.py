@@ -54,7 +54,8 @@ def exported_once(tmp_path_factory):
     folder, real = tmp_path_factory.mktemp("exported"), baselines.export_baseline
 
     def export(model, height, width, path, *, precision="fp32"):
-        stored = folder / f"{model.parameters}-{height}x{width}-{precision}.onnx"
+        weights = "random" if model.weights == "random" else "given"
+        stored = folder / f"{model.parameters}-{weights}-{height}x{width}-{precision}.onnx"
         if not stored.exists():
             real(model, height, width, stored, precision=precision)
         shutil.copy(stored, path)

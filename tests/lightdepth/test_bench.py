@@ -25,6 +25,7 @@ def checkpoint(tmp_path):
     return tmp_path / "model.safetensors", count_gmacs(network, 32, 64)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_and_the_baseline_run_on_the_same_backend(checkpoint, tiny_depth_anything, tum, tmp_path):
     path, gmacs = checkpoint
     output = tmp_path / "bench.json"
@@ -52,6 +53,7 @@ def test_a_missing_model_is_named(tmp_path):
         bench_models([str(tmp_path / "absent.onnx")], frame, frame_name="f", options=BenchOptions(memory=False))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_runs_in_pytorch_beside_its_export(checkpoint, tmp_path):
     path, _ = checkpoint
     output = tmp_path / "bench.json"

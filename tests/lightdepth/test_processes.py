@@ -6,7 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
+from lightdepth.cli.app import app
 from lightdepth.processes import join_processes
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.processes import share_bounds, work_alone
@@ -139,3 +141,21 @@ def test_a_command_that_works_alone_refuses_a_launcher(monkeypatch):
     with work_alone("cpu") as processes:
         assert list(processes.share([1, 2], "numbers")) == [1, 2]
         assert processes.merge("part") == ["part"]
+
+
+@pytest.mark.parametrize("command", ["export", "bench", "compare", "infer", "calibrate", "demo", "data list"])
+def test_commands_that_write_the_same_files_refuse_a_launcher(command, monkeypatch, tmp_path):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.chdir(tmp_path)
+    arguments = {
+        "infer": ["photo.jpg"],
+        "calibrate": ["lite0"],
+        "export": ["run"],
+        "data list": ["set"],
+        "compare": ["--data", "set"],
+    }
+    written = ["-o", "out"] if command in ("calibrate", "data list") else []
+    result = CliRunner().invoke(app, [*command.split(), *arguments.get(command, []), *written])
+    assert isinstance(result.exception, LightDepthError), result.output
+    assert "WORLD_SIZE" in str(result.exception)
+    assert not list(tmp_path.iterdir())

@@ -9,13 +9,14 @@ from typer.core import TyperCommand, TyperGroup
 
 from .. import __version__
 from ..errors import LightDepthError
+from ..processes import refuse_launcher
 from .bench import bench_command
 from .calibrate import calibrate_command
 from .evaluate import eval_command
 from .infer import infer_command
 from .options import Debug
 
-__all__ = ["Command", "add_command", "app", "main", "make_app", "run_app"]
+__all__ = ["Command", "OneProcessCommand", "add_command", "app", "main", "make_app", "run_app"]
 
 DEBUG = "--debug"
 
@@ -36,6 +37,15 @@ class _PlainTypes:
 
 class Command(_PlainTypes, TyperCommand):
     """A command."""
+
+
+class OneProcessCommand(Command):
+    """A command that can't share its work with processes of a launcher."""
+
+    def invoke(self, ctx: Any) -> Any:  # Any: as above
+        """Run it, unless a launcher started several."""
+        refuse_launcher()
+        return super().invoke(ctx)
 
 
 class Group(_PlainTypes, TyperGroup):
@@ -101,9 +111,9 @@ def run_app(app: typer.Typer) -> None:
 
 app = make_app("Metric depth without PyTorch: score a model, time it, run it, calibrate it.")
 add_command(app, "eval", eval_command, "Judge")
-add_command(app, "bench", bench_command, "Judge")
-add_command(app, "infer", infer_command, "Use")
-add_command(app, "calibrate", calibrate_command, "Use")
+add_command(app, "bench", bench_command, "Judge", OneProcessCommand)
+add_command(app, "infer", infer_command, "Use", OneProcessCommand)
+add_command(app, "calibrate", calibrate_command, "Use", OneProcessCommand)
 
 
 def main() -> None:

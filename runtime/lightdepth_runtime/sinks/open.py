@@ -163,6 +163,11 @@ class DepthFiles:
             LightDepthError: the folder can't be written, or points are wanted of an unknown camera, or sigma where
                 there is none.
         """
+        if "ply" in self.save and camera is None:  # before the first file
+            raise LightDepthError(
+                f"Points of {frame.name} need the camera, which neither the input nor the model tells; give --focal-px "
+                "or --fov."
+            )
         for kind, endings in SAVE_KINDS.items():
             if kind in self.save:
                 for ending, write in endings.items():
@@ -196,11 +201,7 @@ class DepthFiles:
         _save_array(depth.known_sigma, path)
 
     def _write_ply(self, depth: _Depth, path: Path) -> None:
-        if depth.camera is None:
-            raise LightDepthError(
-                f"Points of {depth.frame.name} need the camera, which neither the input nor the model tells; "
-                "give --focal-px or --fov."
-            )
+        assert depth.camera is not None, "`write` has refused it"
         sure_m = without_unsure(depth.depth_m, depth.sigma, self.style.max_sigma)
         write_bytes(path, encode_ply(points_of(sure_m, depth.frame.image, depth.camera)))
 

@@ -34,6 +34,7 @@ def test_onnx_runtime_and_pytorch_agree(baseline, frame):
     assert np.abs(got - expected).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_each_frame_shape_gets_its_own_input_size(baseline, frame):
     assert baseline(frame).shape == (70, 98)
     assert baseline(np.ascontiguousarray(frame.transpose(1, 0, 2))).shape == (98, 70)
@@ -54,6 +55,7 @@ def test_the_file_is_one_piece_of_standard_onnx(baseline):
     assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}
 
 
+@pytest.mark.slow
 def test_a_half_precision_file_takes_and_gives_float_and_computes_in_half(baseline):
     path = baseline.export(120, 160, "fp16")
     graph = onnx.load_model(str(path)).graph

@@ -27,6 +27,7 @@ def interrupt_after_an_epoch(monkeypatch):
     return lambda: monkeypatch.setattr(train_module._Training, "_epoch", original)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_says_how_to_go_on_and_a_resumed_one_from_where(run, interrupt_after_an_epoch):
     code, _, error = run(*SMALL, "--epochs", 2, "-o", "runs/a")
     assert code == 130

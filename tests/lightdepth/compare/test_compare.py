@@ -182,6 +182,7 @@ def test_pictures_are_spread_from_the_first_to_the_last():
     assert spread_indices(3, 0) == []
 
 
+@pytest.mark.slow
 def test_the_command_compares_offline_and_writes_tables_and_pictures(checkpoint, tiny_depth_anything, tum, tmp_path):
     output = tmp_path / "output"
     arguments = ["compare", str(checkpoint), "--data", str(tum), "--against-weights", str(tiny_depth_anything)]
@@ -198,6 +199,7 @@ def test_the_command_compares_offline_and_writes_tables_and_pictures(checkpoint,
     assert "panel_01.png" in (output / "compare.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_random_baseline_is_timed_and_not_scored(tiny_depth_anything, test_pairs):
     with Baseline(str(tiny_depth_anything), threads=1) as baseline:
         object.__setattr__(baseline.model, "weights", "random")  # as the full-size one is, which takes a minute
@@ -205,6 +207,7 @@ def test_a_random_baseline_is_timed_and_not_scored(tiny_depth_anything, test_pai
     assert [row.metrics for row in comparison.rows] == [None]
 
 
+@pytest.mark.slow
 def test_a_pair_without_ground_truth_is_left_out_of_scores_and_pictures(
     checkpoint, tiny_depth_anything, tum_copy, tmp_path
 ):
@@ -220,6 +223,7 @@ def test_a_pair_without_ground_truth_is_left_out_of_scores_and_pictures(
     assert {row["backend"] for row in json.loads((output / "compare.json").read_text())["rows"]} == {"onnxruntime cpu"}
 
 
+@pytest.mark.slow
 def test_models_named_twice_over_and_a_baseline_with_its_spec_in_its_file_are_compared(
     checkpoint, tiny_depth_anything, tum, tmp_path, monkeypatch
 ):

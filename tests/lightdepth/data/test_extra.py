@@ -87,6 +87,20 @@ def test_cameras_that_change_within_a_list_are_brought_to_the_commonest(tum_copy
     assert any("2 cameras" in note for note in training.notes)
 
 
+@pytest.mark.parametrize(("canonical", "factor"), [(True, 0.4), (False, 1)])
+def test_validation_pairs_are_brought_to_the_training_camera(tum_copy, canonical, factor):
+    rows = [row for row in (tum_copy / "train.txt").read_text().splitlines() if not row.startswith("#")]
+    for name, focal_px in (("wide", 100), ("long", 250)):
+        camera = f"# intrinsics: {focal_px} {focal_px} 79.5 59.5 160 120"
+        (tum_copy / f"{name}.txt").write_text("\n".join([camera, *rows]))
+    settings = {"data_root": str(tum_copy / "wide.txt"), "val_data": str(tum_copy / "long.txt")}
+    _, validation = load_training_data(load_config(None, [], {**settings, "canonical_focal": canonical}))
+    stored = load_pairs(tum_copy / "long.txt", "test").pairs
+    factors = [a.read().depth_m.max() / b.read().depth_m.max() for a, b in zip(validation.pairs, stored, strict=True)]
+    np.testing.assert_allclose(factors, factor, rtol=1e-5)
+    assert any("training camera" in note for note in validation.notes) == canonical
+
+
 def test_a_misspelt_key_of_a_set_is_named():
     with pytest.raises(LightDepthError, match=r"extra_data\.0\.wieght"):
         check_config({"extra_data": [{"path": "x", "wieght": 2}]})

@@ -65,6 +65,7 @@ def test_a_machine_without_the_folder_has_no_limit(tmp_path):
     assert fits_shared_memory(BATCH_BYTES, 2, 1, tmp_path / "gone")
 
 
+@pytest.mark.slow
 def test_pipes_bring_the_same_batches_and_say_why(tum, monkeypatch):
     pairs = load_pairs(tum, "train").pairs
     config = load_config(None, ["num_workers=1", "batch_size=2"])
@@ -82,6 +83,7 @@ def test_pipes_bring_the_same_batches_and_say_why(tum, monkeypatch):
     assert all(words in line for words in ("through pipes", "--shm-size", "--ipc=host", "num_workers"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["killed", "unsendable"])
 def test_a_worker_that_fails_ends_the_run_within_seconds_with_the_ways_out(how):
     started = time.monotonic()

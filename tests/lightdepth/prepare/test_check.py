@@ -226,6 +226,7 @@ def test_findings_name_their_files(demo):
     assert line.endswith(files(demo, "train")[0][0].name)
 
 
+@pytest.mark.slow
 def test_the_command_writes_json_and_a_sheet_and_its_exit_code_tells(demo, tmp_path):
     arguments = [
         "check",

@@ -171,6 +171,7 @@ def test_depth_is_scaled_from_the_teachers_camera_to_the_pairs(tum, tmp_path):
         assert teacher.fit(prediction, image, truth_m, None) == DepthFit()
 
 
+@pytest.mark.slow
 def test_a_relative_teacher_is_fitted_to_each_images_truth(tiny_depth_anything, exported_once, tum, tmp_path):
     pairs = load_pairs(tum, "train")
     with Teacher(str(tiny_depth_anything), "cpu", 1) as teacher:

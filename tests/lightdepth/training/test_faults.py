@@ -105,6 +105,7 @@ def started(data, tmp_path, monkeypatch, *overrides):
     return tmp_path / "run"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paths", ["relative", "absolute"])
 def test_a_run_resumes_with_the_same_pairs_at_another_place(tum_copy, tmp_path, monkeypatch, paths):
     if paths == "absolute":

@@ -107,6 +107,7 @@ def settings(data, teacher, tmp_path, *overrides):
     return load_config(None, [*TINY, *(f"{key}={value}" for key, value in keys.items()), *overrides])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", [[], ["feature_weight=1"]])
 def test_a_student_learns_from_pairs_and_images_without_depth(tum, teacher_file, tmp_path, overrides):
     config = settings(tum, teacher_file, tmp_path, f"unlabelled={tum}", *overrides)
@@ -122,6 +123,7 @@ def test_a_student_learns_from_pairs_and_images_without_depth(tum, teacher_file,
     assert rows[1]["loss"] < rows[0]["loss"] * 1.5
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_bits_with_a_teacher(tum, teacher_file, tmp_path, monkeypatch):
     config = settings(tum, teacher_file, tmp_path, "feature_weight=1")
     whole = train(config, tmp_path / "whole")
@@ -140,6 +142,7 @@ def test_a_killed_run_resumes_to_the_same_bits_with_a_teacher(tum, teacher_file,
     assert all(torch.equal(tensor, expected[key]) for key, tensor in load_file(resumed.last).items())
 
 
+@pytest.mark.slow
 def test_resuming_with_another_teacher_of_the_same_name_is_refused(tum, teacher_file, tmp_path):
     copy = tmp_path / "teacher.safetensors"
     shutil.copy(teacher_file, copy)

@@ -86,6 +86,7 @@ def cache_of(tmp_path, gb=SMALL_CACHE_GB):
     return (f"shard_cache={tmp_path / 'cache'}", f"shard_cache_gb={gb}")
 
 
+@pytest.mark.slow
 def test_weights_are_those_from_disk_with_a_cache_smaller_than_the_set(s3, packed, from_disk, tmp_path):
     run = train(settings(URL, *cache_of(tmp_path)), tmp_path / "run")
     assert_equal(weights(run.path), from_disk)
@@ -94,6 +95,7 @@ def test_weights_are_those_from_disk_with_a_cache_smaller_than_the_set(s3, packe
     assert sum(count for name, count in s3.asked.items() if name.endswith(".bin")) > 4  # one came again
 
 
+@pytest.mark.slow
 def test_time_outs_and_cut_and_refused_answers_are_tried_again(s3, packed, from_disk, tmp_path):
     s3.faults = {
         "packed.json": ["refuse"],
@@ -133,6 +135,7 @@ def test_a_cache_that_would_fetch_everything_again_and_again_is_refused(s3, pack
         train(settings(URL, *cache_of(tmp_path), "shuffle_shards=2"), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_set_that_was_packed_anew_is_not_resumed(s3, packed, tmp_path, tum_copy, monkeypatch):
     config = settings(URL, *cache_of(tmp_path))
     train(config, tmp_path / "run")

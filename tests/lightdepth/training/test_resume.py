@@ -46,6 +46,7 @@ def test_a_run_killed_in_an_epoch_resumes_to_the_bits_of_an_uninterrupted_one(
     assert without_times(folder.read_metrics()) == without_times(finished[0].read_metrics())
 
 
+@pytest.mark.slow
 def test_dropout_resumes_to_the_same_bits_too(tum, tmp_path, monkeypatch):
     class Noisy(torch.nn.Module):
         def forward(self, x):
@@ -67,6 +68,7 @@ def test_dropout_resumes_to_the_same_bits_too(tum, tmp_path, monkeypatch):
     assert_equal_weights(train(settings(tum), tmp_path / "run", resume=True), whole)
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_a_run_that_resumes(tum, tmp_path):
     """SIGKILL once the first epoch's state is there: no handler runs, nothing is tidied up."""
     script = (

@@ -61,6 +61,7 @@ def test_a_used_folder_is_refused_and_stays_as_it_was(finished, tum):
     assert folder.best.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_the_same_config_gives_the_same_weights(finished, tum, tmp_path):
     assert_equal_weights(train(settings(tum), tmp_path / "again"), finished[0])
 
@@ -71,6 +72,7 @@ def test_other_losses_outputs_and_precisions_train(tum, tmp_path, overrides):
     assert math.isfinite(folder.read_metrics()[0]["loss"])
 
 
+@pytest.mark.slow
 def test_fp16_without_cuda_is_said_and_trained_in_fp32(tum, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("this machine has CUDA, so fp16 is trained in fp16")
@@ -82,6 +84,7 @@ def test_fp16_without_cuda_is_said_and_trained_in_fp32(tum, tmp_path):
     assert_equal_weights(folder, same)
 
 
+@pytest.mark.slow
 def test_without_validation_the_newest_weights_are_the_best(tum, tmp_path):
     config = load_config(None, [*TINY, f"data_root={tum}", "val_fraction=0"])
     folder = train(config, tmp_path / "run")
@@ -156,6 +159,7 @@ def test_an_error_inside_a_worker_is_one_sentence_too(tum_copy, tmp_path):
     assert message.startswith(str(tum_copy))
 
 
+@pytest.mark.slow
 def test_workers_change_nothing_in_the_result(finished, tum, tmp_path):
     assert_equal_weights(train(settings(tum, "num_workers=1"), tmp_path / "run"), finished[0])
 
@@ -177,6 +181,7 @@ def test_processes_that_would_train_alone_are_refused(tum, tmp_path, monkeypatch
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss(tum, tmp_path):
     config = settings(tum, "epochs=8", "zoom_max=1", "color_jitter=0", "flip=false", "learning_rate=3e-3")
     losses = [row["loss"] for row in train(config, tmp_path / "run").read_metrics()]

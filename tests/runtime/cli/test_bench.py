@@ -89,6 +89,7 @@ def test_the_frame_is_named_without_its_folders(tum):
     assert "/" not in name
 
 
+@pytest.mark.slow
 def test_one_run_times_models_and_baselines_on_several_devices(ours, baseline, tmp_path):
     pytest.importorskip("openvino", reason="OpenVINO is not installed")
     path = tmp_path / "bench.json"

@@ -69,6 +69,7 @@ def test_silog_keeps_its_digits_however_far_the_scale_is_off():
     assert sums.metrics().silog == pytest.approx(100 * np.std(np.log(noisy / truth)), rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("averaging", ["per-image", "pooled"])
 def test_the_interval_is_that_of_an_explicit_bootstrap(averaging):
     protocol = get_protocol("none" if averaging == "per-image" else "densedepth")

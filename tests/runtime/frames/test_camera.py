@@ -60,6 +60,7 @@ def wait_until(condition):
     assert condition()
 
 
+@pytest.mark.slow
 def test_a_slow_reader_gets_the_newest_frame_and_never_a_stale_one():
     allow = threading.Semaphore(1)
     with Camera("camera:0", opener=devices(FakeCapture(map(image, range(20)), allow)), reconnect=QUICK) as camera:
@@ -85,6 +86,7 @@ def test_frames_are_rgb_and_stamped_with_the_clock():
     assert before <= frame.stamp_ns <= time.time_ns()
 
 
+@pytest.mark.slow
 def test_a_camera_that_comes_back_goes_on_where_the_size_may_have_changed():
     first, second = FakeCapture([image(1)]), FakeCapture([image(2, (8, 10))], allow=threading.Semaphore(0))
     with Camera("camera:0", opener=devices(first, Absent(), second), reconnect=QUICK) as camera:
