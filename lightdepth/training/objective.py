@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -17,14 +16,6 @@ from .losses import SMALLEST_DEPTH_M, DepthLoss, sigma_loss
 __all__ = ["FeatureStudent", "FromTeacher", "FromTruth", "Objective", "network_of", "trusted"]
 
 DROPPED_SHARE = 0.1  # of a teacher's pixels: those that fit worst (Depth Anything V2, Yang et al. 2024)
-
-
-class Objective(Protocol):
-    """Turns a batch into a loss."""
-
-    def __call__(self, model: nn.Module, batch: Sample) -> Tensor:
-        """Return a scalar to go down."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -78,6 +69,9 @@ class FromTeacher:
         if sigma is not None:
             loss = loss + self.sigma_weight * sigma_loss(sigma, prediction_m, batch.depth_m)
         return loss + self.feature_weight * mismatch
+
+
+Objective = FromTruth | FromTeacher
 
 
 def trusted(prediction_m: Tensor, teacher_m: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 
 import onnx
 
-from lightdepth_runtime.backends.device_buffers import DeviceBuffers
+from lightdepth_runtime.backends.device_buffers import CudaBuffers
 from lightdepth_runtime.backends.tensorrt.backend import TensorRTBackend
 from lightdepth_runtime.backends.tensorrt.engine_file import EngineSidecar, platform_name, sha256_of, write_engine
 from lightdepth_runtime.backends.tensorrt.module import FLAVOUR_NAMES
@@ -59,7 +59,7 @@ def build_and_save(
     onnx_path: Path | str,
     *,
     output: Path | None = None,
-    buffers: DeviceBuffers | None = None,
+    buffers: CudaBuffers | None = None,
     options: BuildOptions | None = None,
     progress: BuildProgress | None = None,
 ) -> SavedEngine:
@@ -114,7 +114,7 @@ def build_and_save(
 
 
 def _test(
-    trt: Any, built: BuiltEngine, model: onnx.ModelProto, spec: ModelSpec, buffers: DeviceBuffers, *, tf32: bool
+    trt: Any, built: BuiltEngine, model: onnx.ModelProto, spec: ModelSpec, buffers: CudaBuffers, *, tf32: bool
 ) -> dict[str, Any]:  # Any: NVIDIA ships no types; JSON values
     """Say how far the engine's metres are from ONNX Runtime's, or why that isn't known."""
     if importlib.util.find_spec("onnxruntime") is None:

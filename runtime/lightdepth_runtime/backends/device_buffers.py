@@ -8,14 +8,14 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..errors import LightDepthError
 
-__all__ = ["CudaBuffers", "DeviceBuffers", "GpuInfo", "address_of", "load_cudart", "open_cuda"]
+__all__ = ["CudaBuffers", "GpuInfo", "address_of", "load_cudart", "open_cuda"]
 
 _MODULES = ("cuda.bindings.runtime", "cuda.cudart")  # the second is the spelling of cuda-python 12.0 to 12.5
 
@@ -28,70 +28,17 @@ class GpuInfo:
     compute_capability: str
 
 
-class DeviceBuffers(Protocol):
-    """What a backend needs of a device. Addresses, streams and graphs are plain integers or opaque handles."""
-
-    def gpu(self) -> GpuInfo:
-        """Describe the device."""
-        ...
-
-    def activate(self) -> None:
-        """Make this the calling thread's device; every thread does so before its other calls."""
-        ...
-
-    def allocate_device(self, size_bytes: int) -> int:
-        """Return the address of new device memory."""
-        ...
-
-    def free_device(self, address: int) -> None:
-        """Free what `allocate_device` returned."""
-        ...
-
-    def allocate_pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:  # Any: of that dtype
-        """Return an array in page-locked host memory, which is freed with the last view of it."""
-        ...
-
-    def create_stream(self) -> Any:  # Any: an opaque handle that int() turns into TensorRT's
-        """Return a new stream."""
-        ...
-
-    def destroy_stream(self, stream: Any) -> None:  # Any: see create_stream
-        """Destroy a stream."""
-        ...
-
-    def copy_to_device(self, device: int, host: int, size_bytes: int, stream: Any) -> None:  # Any: see create_stream
-        """Queue a copy."""
-        ...
-
-    def copy_to_host(self, host: int, device: int, size_bytes: int, stream: Any) -> None:  # Any: see create_stream
-        """Queue a copy."""
-        ...
-
-    def synchronize(self, stream: Any) -> None:  # Any: see create_stream
-        """Wait until the stream is idle."""
-        ...
-
-    def capture(self, stream: Any, work: Callable[[], None]) -> Any:  # Any: see create_stream; an opaque graph
-        """Record the work that a function queues, without running it."""
-        ...
-
-    def launch(self, graph: Any, stream: Any) -> None:  # Any: see capture
-        """Queue a recorded graph."""
-        ...
-
-    def destroy_graph(self, graph: Any) -> None:  # Any: see capture
-        """Free a recorded graph."""
-        ...
-
-
 class CudaBuffers:
-    """DeviceBuffers over `cuda.bindings.runtime` for the GPU of an index; every status is checked."""
+    """Memory and streams of the GPU of an index, over `cuda.bindings.runtime`; every status is checked.
+
+    Addresses, streams and graphs are plain integers or opaque handles.
+    """
 
     def __init__(self, cudart: Any, index: int = 0) -> None:  # Any: cuda-bindings are untyped
         self._cudart, self._index = cudart, index
 
     def activate(self) -> None:
-        """Call cudaSetDevice, which holds for the calling thread alone."""
+        """Call cudaSetDevice, which holds for the calling thread alone: every thread does so before its other calls."""
         self._call("cudaSetDevice", self._index)
 
     def gpu(self) -> GpuInfo:
@@ -116,7 +63,7 @@ class CudaBuffers:
         weakref.finalize(memory, self._cudart.cudaFreeHost, address).atexit = False  # the process frees it by itself
         return np.ctypeslib.as_array(memory).view(dtype).reshape(shape)
 
-    def create_stream(self) -> Any:
+    def create_stream(self) -> Any:  # Any: an opaque handle, here and below, that int() turns into TensorRT's
         """Create a stream that the default one doesn't wait for: its work would end a recording."""
         return self._call("cudaStreamCreateWithFlags", self._cudart.cudaStreamNonBlocking)
 
@@ -139,7 +86,7 @@ class CudaBuffers:
         self._call("cudaStreamSynchronize", stream)
 
     def capture(self, stream: Any, work: Callable[[], None]) -> Any:
-        """Record between cudaStreamBeginCapture and cudaStreamEndCapture; an error inside ends the recording."""
+        """Record what `work` queues (cudaStreamBeginCapture) without running it; an error inside ends the recording."""
         mode = self._cudart.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         self._call("cudaStreamBeginCapture", stream, mode)
         try:

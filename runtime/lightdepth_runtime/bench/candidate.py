@@ -4,48 +4,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..backends import Backend, open_backend
 from ..backends.backend import staged
-from ..backends.baseline import BaselineSpec, baseline_input, is_baseline, open_baseline
+from ..backends.baseline import BaselineBackend, BaselineSpec, baseline_input, is_baseline, open_baseline
 from ..errors import LightDepthError
 from ..estimator import DepthEstimator
 from ..images.preprocess import preprocess, resize_depth
 from ..spec import ModelSpec
 from .peak_memory import measure_fresh_run
 
-__all__ = ["Candidate", "Runnable", "open_candidate"]
-
-
-class Runnable(Protocol):
-    """What is timed: a Backend, or another project's network."""
-
-    name: str
-    device: str
-
-    @property
-    def spec(self) -> ModelSpec | BaselineSpec:
-        """How to feed it."""
-        ...
-
-    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map one normalised batch to its output, and return when that is done."""
-        ...
-
-    def close(self) -> None:
-        """Free what was allocated."""
-        ...
+__all__ = ["Candidate", "open_candidate"]
 
 
 @dataclass(frozen=True)
 class Candidate:
     """A model ready to be timed, with the figures that need no clock."""
 
-    backend: Runnable
+    backend: Backend | BaselineBackend
     size_bytes: int
     peak_memory_bytes: int | None
     cold_start_ms: float | None = None

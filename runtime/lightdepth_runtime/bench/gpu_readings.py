@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Protocol
 
 from ..errors import LightDepthError
 
@@ -47,24 +46,6 @@ class GpuReadings:
     sm_clock_mhz: float | None
     temperature_c: float | None
     throttled_by: list[str]
-
-
-class GpuProbe(Protocol):
-    """A way to ask the GPU."""
-
-    source: str
-
-    def sample(self) -> GpuSample:
-        """Read once."""
-        ...
-
-    def energy_mj(self) -> float | None:
-        """Return a counter of millijoules, where the device has one."""
-        ...
-
-    def close(self) -> None:
-        """Let go."""
-        ...
 
 
 class NvmlProbe:
@@ -179,6 +160,9 @@ def parse_tegrastats(line: str) -> GpuSample:
         float(clocks.group(1)) if clocks else None,
         float(temperature.group(1)) if temperature else None,
     )
+
+
+GpuProbe = NvmlProbe | TegraProbe
 
 
 def open_gpu_probe() -> GpuProbe:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,37 +18,8 @@ QUALITY = "20"  # x264's constant rate factor: smaller is better; 18 to 23 look 
 MPEG4 = "MPEG-4, which browsers don't play (for H.264: pip install av)"
 
 
-class VideoEncoder(Protocol):
-    """Takes pictures one after another."""
-
-    codec: str  # for people
-
-    def write(self, picture: NDArray[np.uint8]) -> None:
-        """Add a picture, BGR (h, w, 3) with even sides."""
-        ...
-
-    def release(self) -> None:
-        """Finish the file; a second call does nothing."""
-        ...
-
-
-def open_encoder(path: Path, fps: float, height: int, width: int) -> VideoEncoder:
-    """Open the best encoder that is installed.
-
-    Raises:
-        LightDepthError: OpenCV can't write MPEG-4 here.
-    """
-    try:
-        import av
-    except ModuleNotFoundError:
-        return _OpenCvEncoder(path, fps, height, width)
-    if "libx264" not in av.codecs_available:
-        return _OpenCvEncoder(path, fps, height, width)
-    return _PyAvEncoder(av, path, fps, height, width)
-
-
 class _PyAvEncoder:
-    """H.264 in MP4, its index at the front, so that a player needs no seek."""
+    """H.264 in MP4, its index at the front, so that a player needs no seek. Pictures are BGR (h, w, 3), sides even."""
 
     codec = "H.264"
 
@@ -98,3 +69,21 @@ class _OpenCvEncoder:
     def release(self) -> None:
         """Finish the file."""
         self._writer.release()
+
+
+VideoEncoder = _PyAvEncoder | _OpenCvEncoder
+
+
+def open_encoder(path: Path, fps: float, height: int, width: int) -> VideoEncoder:
+    """Open the best encoder that is installed.
+
+    Raises:
+        LightDepthError: OpenCV can't write MPEG-4 here.
+    """
+    try:
+        import av
+    except ModuleNotFoundError:
+        return _OpenCvEncoder(path, fps, height, width)
+    if "libx264" not in av.codecs_available:
+        return _OpenCvEncoder(path, fps, height, width)
+    return _PyAvEncoder(av, path, fps, height, width)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext, suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import LightDepthError
-from ..device_buffers import DeviceBuffers, address_of
+from ..device_buffers import CudaBuffers, address_of
 
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["CudaSession", "OpenSession", "OpenShapeError", "open_cuda_session"]
+    # Opens a session on CUDA with options of the provider; raises ONNX Runtime's own errors.
+    OpenSession = Callable[[Mapping[str, str]], onnxruntime.InferenceSession]
+
+__all__ = ["CudaSession", "OpenShapeError", "open_cuda_session"]
 
 PROVIDER = "CUDAExecutionProvider"
 _CLOSED = "This model was closed; load it again."
@@ -27,14 +30,6 @@ _DTYPES = {"tensor(float)": np.dtype(np.float32), "tensor(uint8)": np.dtype(np.u
 
 class OpenShapeError(LightDepthError):
     """A graph whose tensors have sizes that are only known when it runs, so that no buffer can be bound for them."""
-
-
-class OpenSession(Protocol):
-    """Opens a session on CUDA with options of the provider; raises ONNX Runtime's own errors."""
-
-    def __call__(self, provider_options: Mapping[str, str]) -> onnxruntime.InferenceSession:
-        """Open it."""
-        ...
 
 
 class CudaSession:
@@ -58,7 +53,7 @@ class CudaSession:
     def __init__(
         self,
         session: onnxruntime.InferenceSession,
-        buffers: DeviceBuffers,
+        buffers: CudaBuffers,
         stream: Any,  # Any: an opaque handle of `buffers`
         *,
         largest_batch: int,
@@ -210,7 +205,7 @@ class CudaSession:
 
 
 def open_cuda_session(
-    open_session: OpenSession, buffers: DeviceBuffers, *, index: int, largest_batch: int
+    open_session: OpenSession, buffers: CudaBuffers, *, index: int, largest_batch: int
 ) -> tuple[CudaSession, str | None]:
     """Open a session over bound buffers and run it on black frames, so that its graph is recorded.
 
@@ -239,7 +234,7 @@ def open_cuda_session(
 
 
 def _open(
-    open_session: OpenSession, buffers: DeviceBuffers, options: Mapping[str, str], largest_batch: int
+    open_session: OpenSession, buffers: CudaBuffers, options: Mapping[str, str], largest_batch: int
 ) -> CudaSession:
     buffers.activate()
     with _RECORDING, ExitStack() as resources:

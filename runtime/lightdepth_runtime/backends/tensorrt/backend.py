@@ -16,7 +16,7 @@ from ...errors import LightDepthError
 from ...spec import ModelSpec
 from ..backend import sigma_tensor_of
 from ..device import cuda_index
-from ..device_buffers import DeviceBuffers, address_of, open_cuda
+from ..device_buffers import CudaBuffers, address_of, open_cuda
 from .engine_file import EngineMisfitError, check_engine_fits, check_same_network, read_engine_sidecar, read_plan
 from .module import LogLines, collect_log, flavour_of, load_tensorrt
 from .tensors import batch_range, tensors_of
@@ -47,7 +47,7 @@ class TensorRTBackend:
         trt: Any,
         plan: bytes,
         spec: ModelSpec,
-        buffers: DeviceBuffers,
+        buffers: CudaBuffers,
         *,
         cuda_graph: bool = True,
         device: str = "cuda",
