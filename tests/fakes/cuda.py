@@ -83,6 +83,9 @@ class FakeCudart:
         major, minor = self._capability
         return Status.cudaSuccess, types.SimpleNamespace(name=self._name, major=major, minor=minor)
 
+    def cudaDeviceGetPCIBusId(self, length, device):
+        return Status.cudaSuccess, f"0000:{65 - device:02}:00.0".encode().ljust(length, b"\0")
+
     def cudaMalloc(self, size):
         return self._memory("cudaMalloc", size)
 

@@ -9,6 +9,9 @@ class FakeProbe:
     source = "fake"
     closed = False
 
+    def __init__(self, device="cuda"):
+        self.device = device
+
     def sample(self):
         return GpuSample(5.0, 900.0, 55.0, ("SwPowerCap",))
 

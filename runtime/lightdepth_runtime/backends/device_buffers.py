@@ -18,6 +18,7 @@ from ..errors import LightDepthError
 __all__ = ["CudaBuffers", "GpuInfo", "address_of", "load_cudart", "open_cuda"]
 
 _MODULES = ("cuda.bindings.runtime", "cuda.cudart")  # the second is the spelling of cuda-python 12.0 to 12.5
+_BUS_ID_BYTES = 32  # "0000:65:00.0" and the zero behind it need 13
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ class CudaBuffers:
         properties = self._call("cudaGetDeviceProperties", self._index)
         name = properties.name.decode() if isinstance(properties.name, bytes) else str(properties.name)
         return GpuInfo(name.rstrip("\0"), f"sm{properties.major}{properties.minor}")
+
+    def pci_bus_id(self) -> str:
+        """Return the device's address on the bus, by which NVIDIA's other libraries know it."""
+        return self._call("cudaDeviceGetPCIBusId", _BUS_ID_BYTES, self._index).decode().rstrip("\0")
 
     def allocate_device(self, size_bytes: int) -> int:
         """Allocate with cudaMalloc."""
@@ -153,7 +158,8 @@ def open_cuda(cudart: Any = None, index: int = 0) -> CudaBuffers:  # Any: cuda-b
         if label == "cudaErrorInsufficientDriver":
             label += ": no driver, or one older than cuda-bindings"
         raise LightDepthError(
-            f"CUDA finds no GPU here ({label}); look at nvidia-smi, or run an ONNX model with --device cpu."
+            f"CUDA finds no GPU here ({label}); look at nvidia-smi (where it says CUDA 12: pip install "
+            "'cuda-bindings==12.*' 'onnxruntime-gpu<1.27'), or run an ONNX model with --device cpu."
         )
     if index >= count:
         raise LightDepthError(

@@ -21,6 +21,7 @@ BUSY_SHARE = 0.1  # more than this of the CPU in other hands makes the figures d
 PEAK_MEMORY_METHOD = "high-water mark of a fresh process that loads the model and runs it three times"
 
 Progress = Callable[[range], Iterable[int]]
+OpenProbe = Callable[[str], GpuProbe]
 
 
 def bench(
@@ -31,7 +32,7 @@ def bench(
     threads: int | None = None,
     frame_name: str = "frame",
     matmul_gflops: float | None = None,
-    open_probe: Callable[[], GpuProbe] = open_gpu_probe,
+    open_probe: OpenProbe = open_gpu_probe,
     progress: Progress = iter,
 ) -> BenchResult:
     """Time the models on one frame, in turns.
@@ -43,7 +44,8 @@ def bench(
         threads: what the models were opened with, for the record.
         frame_name: what the frame is, for the record.
         matmul_gflops: what the machine reaches in a matrix product with as many threads.
-        open_probe: opens what the GPU's power, clocks and temperature are read with, where a row runs on one.
+        open_probe: opens what the power, clocks and temperature of a GPU ("cuda:1") are read with, for each that a row
+            runs on.
         progress: wraps the rounds.
     """
     schedule = schedule or Schedule()
@@ -79,22 +81,28 @@ def _call(candidate: Candidate, frame: NDArray[np.uint8]) -> Callable[[], object
 
 
 def _read_gpu(
-    candidates: Sequence[Candidate], networks: Sequence[Callable[[], object]], open_probe: Callable[[], GpuProbe]
+    candidates: Sequence[Candidate], networks: Sequence[Callable[[], object]], open_probe: OpenProbe
 ) -> tuple[list[GpuReadings | None], str]:
     """Return the readings of each model that runs on a GPU, and where they come from or why there are none."""
-    on_gpu = [candidate.backend.device != "cpu" for candidate in candidates]
-    none: list[GpuReadings | None] = [None] * len(candidates)
-    if not any(on_gpu):
-        return none, "none: no model ran on a GPU"
-    try:
-        probe = open_probe()
-    except LightDepthError as error:
-        return none, f"none: {error}"
-    try:
-        pairs = zip(networks, on_gpu, strict=True)
-        return [measure_gpu(network, probe) if there else None for network, there in pairs], probe.source
-    finally:
-        probe.close()
+    devices = [candidate.backend.device for candidate in candidates]
+    readings: list[GpuReadings | None] = [None] * len(candidates)
+    sources: dict[str, str] = {}  # by GPU
+    for device in dict.fromkeys(devices):
+        if device == "cpu":
+            continue
+        try:
+            probe = open_probe(device)
+        except LightDepthError as error:
+            sources[device] = f"none: {error}"
+            continue
+        sources[device] = probe.source
+        try:
+            for index, network in enumerate(networks):
+                if devices[index] == device:
+                    readings[index] = measure_gpu(network, probe)
+        finally:
+            probe.close()
+    return readings, "; ".join(dict.fromkeys(sources.values())) or "none: no model ran on a GPU"
 
 
 def _row(

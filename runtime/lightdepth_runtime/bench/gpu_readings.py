@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
+from ..backends.device import cuda_index
+from ..backends.device_buffers import open_cuda
 from ..errors import LightDepthError
 
 __all__ = ["GpuProbe", "GpuReadings", "GpuSample", "NvmlProbe", "TegraProbe", "measure_gpu", "open_gpu_probe"]
@@ -49,15 +51,22 @@ class GpuReadings:
 
 
 class NvmlProbe:
-    """The first GPU through NVIDIA's management library (package nvidia-ml-py, extra `nvml`).
+    """A GPU through NVIDIA's management library (package nvidia-ml-py, extra `nvml`).
+
+    NVML numbers GPUs by their place on the bus and looks past CUDA_VISIBLE_DEVICES; CUDA does neither. So their numbers
+    name different GPUs, and the address on the bus says which is meant.
+
+    Args:
+        nvml: the package; None imports it.
+        bus_id: the GPU's address on the bus; None is the only one here.
 
     Raises:
-        LightDepthError: no package, no driver, or no GPU.
+        LightDepthError: no package, no driver, no GPU, or several and no address.
     """
 
     source = "nvml"
 
-    def __init__(self, nvml: ModuleType | None = None, index: int = 0) -> None:
+    def __init__(self, nvml: ModuleType | None = None, bus_id: str | None = None) -> None:
         if nvml is None:
             try:
                 nvml = importlib.import_module("pynvml")
@@ -68,7 +77,14 @@ class NvmlProbe:
         self._nvml = nvml
         try:
             nvml.nvmlInit()
-            self._gpu = nvml.nvmlDeviceGetHandleByIndex(index)
+            if bus_id is None and (count := nvml.nvmlDeviceGetCount()) > 1:
+                raise LightDepthError(
+                    f"NVML sees {count} GPUs here, and only cuda-bindings tell which of them runs the model; install "
+                    "those of the driver's CUDA: pip install 'cuda-bindings==13.*' (or 12.*)"
+                )
+            self._gpu = (
+                nvml.nvmlDeviceGetHandleByIndex(0) if bus_id is None else nvml.nvmlDeviceGetHandleByPciBusId(bus_id)
+            )
         except nvml.NVMLError as error:
             raise LightDepthError(f"NVML gives no GPU readings here ({error}).") from error
         self._reasons = {
@@ -165,13 +181,22 @@ def parse_tegrastats(line: str) -> GpuSample:
 GpuProbe = NvmlProbe | TegraProbe
 
 
-def open_gpu_probe() -> GpuProbe:
-    """Open what this machine has: a Jetson's tegrastats, else NVML.
+def open_gpu_probe(device: str = "cuda") -> GpuProbe:
+    """Open what this machine has for a GPU: a Jetson's tegrastats, else NVML.
+
+    Args:
+        device: a backend's, "cuda" or "cuda:N".
 
     Raises:
         LightDepthError: neither gives readings; says why.
     """
-    return TegraProbe() if shutil.which("tegrastats") else NvmlProbe()
+    if shutil.which("tegrastats"):
+        return TegraProbe()
+    try:
+        bus_id = open_cuda(index=cuda_index(device) or 0).pci_bus_id()
+    except LightDepthError:  # PyTorch needs no cuda-bindings
+        bus_id = None
+    return NvmlProbe(bus_id=bus_id)
 
 
 def measure_gpu(run: Callable[[], object], probe: GpuProbe, *, seconds: float = 2.0) -> GpuReadings:

@@ -1,3 +1,4 @@
+import enum
 import sys
 import types
 
@@ -43,3 +44,11 @@ def test_the_fake_has_no_name_that_cuda_lacks():
 
 def test_the_gpu_describes_itself():
     assert CudaBuffers(FakeCudart()).gpu() == GpuInfo("Fake GPU", "sm87")
+    assert CudaBuffers(FakeCudart(gpus=2), 1).pci_bus_id() == "0000:64:00.0"
+
+
+def test_a_driver_older_than_the_bindings_says_what_to_install():
+    status = enum.IntEnum("Status", {"cudaErrorInsufficientDriver": 35})(35)
+    cudart = types.SimpleNamespace(cudaGetDeviceCount=lambda: (status, None))
+    with pytest.raises(LightDepthError, match=r"pip install 'cuda-bindings==12\.\*' 'onnxruntime-gpu<1\.27'"):
+        open_cuda(cudart)

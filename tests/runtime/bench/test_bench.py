@@ -152,7 +152,7 @@ def test_models_on_a_gpu_get_its_readings_and_those_on_the_cpu_none(ours, baseli
     monkeypatch.setattr(bench_module, "measure_gpu", partial(measure_gpu, seconds=0.2))
     baseline.backend.device = "cuda"
     probe = FakeProbe()
-    result = bench([baseline, ours], FRAME, QUICK, open_probe=lambda: probe)
+    result = bench([baseline, ours], FRAME, QUICK, open_probe=lambda _: probe)
     on_gpu, on_cpu = result.to_dict()["rows"]
     assert on_cpu["gpu"] is None
     assert (on_gpu["gpu"]["power_w"], on_gpu["gpu"]["throttled_by"]) == (5.0, ["SwPowerCap"])
@@ -164,7 +164,7 @@ def test_models_on_a_gpu_get_its_readings_and_those_on_the_cpu_none(ours, baseli
 
 
 def test_a_gpu_that_tells_nothing_leaves_the_reason(ours):
-    def none():
+    def none(_):
         raise LightDepthError("NVML gives no GPU readings here (no driver).")
 
     ours.backend.device = "cuda"
@@ -173,3 +173,16 @@ def test_a_gpu_that_tells_nothing_leaves_the_reason(ours):
     assert result.settings["gpu_readings"] == "none: NVML gives no GPU readings here (no driver)."
     ours.backend.device = "cpu"
     assert bench([ours], FRAME, QUICK).settings["gpu_readings"] == "none: no model ran on a GPU"
+
+
+def test_each_gpu_is_read_by_a_probe_of_its_own(ours, baseline, monkeypatch):
+    monkeypatch.setattr(bench_module, "measure_gpu", lambda _, probe: probe.device)
+    ours.backend.device, baseline.backend.device = "cuda:1", "cuda"
+    probes = []
+
+    def open_probe(device):
+        probes.append(FakeProbe(device))
+        return probes[-1]
+
+    assert [row.gpu for row in bench([baseline, ours], FRAME, QUICK, open_probe=open_probe).rows] == ["cuda", "cuda:1"]
+    assert all(probe.closed for probe in probes)

@@ -3,6 +3,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from fakes.cuda import FakeCudart, install_cuda
 
 from lightdepth_runtime.bench.gpu_readings import (
     GpuSample,
@@ -39,8 +40,8 @@ class FakeNvml(SimpleNamespace):
     nvmlClocksThrottleReasonGpuIdle, nvmlClocksThrottleReasonSwPowerCap = 1, 4  # noqa: N815
     nvmlClocksThrottleReasonHwThermalSlowdown, nvmlClocksThrottleReasonAll = 64, 2047  # noqa: N815
 
-    def __init__(self, *, has_counter=True, mask=4):
-        super().__init__(log=[], has_counter=has_counter, mask=mask, start=time.perf_counter())
+    def __init__(self, *, has_counter=True, mask=4, gpus=1):
+        super().__init__(gpus=gpus, log=[], has_counter=has_counter, mask=mask, start=time.perf_counter())
 
     def nvmlInit(self):  # noqa: N802  # NVML's own name, as the next ones
         self.log.append("init")
@@ -50,6 +51,12 @@ class FakeNvml(SimpleNamespace):
 
     def nvmlDeviceGetHandleByIndex(self, index):  # noqa: N802
         return f"gpu{index}"
+
+    def nvmlDeviceGetHandleByPciBusId(self, bus_id):  # noqa: N802
+        return f"gpu at {bus_id}"
+
+    def nvmlDeviceGetCount(self):  # noqa: N802
+        return self.gpus
 
     def nvmlDeviceGetPowerUsage(self, gpu):  # noqa: N802
         return 50_000
@@ -117,6 +124,25 @@ def test_no_driver_is_one_sentence():
     nvml.nvmlInit = missing
     with pytest.raises(LightDepthError, match=r"no GPU readings here \(NVML Shared Library Not Found\)"):
         NvmlProbe(nvml)
+
+
+def test_the_gpu_that_runs_the_model_is_read_whatever_number_nvml_gives_it(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(gpus=2))
+    install_cuda(monkeypatch, FakeCudart(gpus=2))
+    assert open_gpu_probe("cuda:1")._gpu == "gpu at 0000:64:00.0"
+    assert open_gpu_probe("cuda")._gpu == "gpu at 0000:65:00.0"
+
+
+def test_without_cuda_bindings_only_a_single_gpu_is_read(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    for name in ("cuda.bindings.runtime", "cuda.cudart"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml())
+    assert open_gpu_probe("cuda")._gpu == "gpu0"
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(gpus=2))
+    with pytest.raises(LightDepthError, match=r"NVML sees 2 GPUs here, .*pip install 'cuda-bindings==13"):
+        open_gpu_probe("cuda")
 
 
 def test_a_missing_package_names_what_to_install(monkeypatch):
