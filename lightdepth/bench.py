@@ -49,8 +49,8 @@ def bench_models(
         against: a baseline; it becomes the first row, which ratios compare with. Where a model is FP16, the baseline
             stands there in FP16 too: ratios compare within a precision.
         frame_name: what the frame is, for the record.
-        options: devices, threads and rounds. Each model gets a row on each device, an engine one; on a GPU "torch" is
-            two, FP32 and FP16.
+        options: devices, threads and rounds. Each model gets a row on each device, an engine one on each GPU that
+            is named; on a GPU "torch" is two, FP32 and FP16.
         say: receives a line about each model that is exported for the run.
 
     Raises:

@@ -40,7 +40,11 @@ class FakeEngine:
         smallest, largest = self._batches
         return [(size, *self._shapes[name]) for size in (smallest, smallest, largest)]
 
-    def create_execution_context(self):
+    def create_runtime_config(self):
+        return types.SimpleNamespace(dynamic_shapes_kernel_specialization_strategy="LAZY")
+
+    def create_execution_context(self, runtime_config=None):
+        self.started_with = runtime_config
         return None if self._trt._no_context else FakeContext(self._trt)
 
 
@@ -97,6 +101,8 @@ def fake_tensorrt(cudart, *, batches=(1, 1), flavour="tensorrt", version="10.3.0
         trt._logger.log(severity, message)
 
     trt.__version__, trt.float32, trt.uint8, trt.ILogger, trt.Runtime = version, "float32", "uint8", ILogger, Runtime
+    if flavour == "tensorrt_rtx":
+        trt.DynamicShapesKernelSpecializationStrategy = types.SimpleNamespace(EAGER="EAGER")
     trt._cudart, trt._tell, trt._failing_frames, trt._no_context = cudart, tell, 0, False
     trt._outputs = outputs
     trt._session = onnxruntime.InferenceSession(network or network_bytes(), providers=["CPUExecutionProvider"])

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backends.device import cuda_index
 from ..images.decode import read_image
 from ..progress import track
 from .bench import bench
@@ -35,8 +36,9 @@ class BenchOptions:
 
 
 def plan_rows(models: Sequence[Path], devices: Sequence[str]) -> list[tuple[Path, str]]:
-    """Return each row's file and device: every model on every device; an engine once, on the GPU it was built for."""
-    return [(model, device) for model in models for device in (["auto"] if model.suffix == ".engine" else devices)]
+    """Return each row's file and device: every model on every device, an engine on the GPUs among them, or on one."""
+    gpus = [device for device in devices if cuda_index(device) is not None] or ["auto"]
+    return [(model, device) for model in models for device in (gpus if model.suffix == ".engine" else devices)]
 
 
 def run_bench(

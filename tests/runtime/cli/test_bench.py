@@ -102,7 +102,8 @@ def test_one_run_times_models_and_baselines_on_several_devices(ours, baseline, t
     assert "ours onnxruntime cpu / ours openvino cpu: latency" in answer.output
 
 
-def test_an_engine_is_one_row_whatever_the_devices():
+def test_an_engine_runs_on_the_gpus_that_are_named_and_without_one_on_the_first():
     onnx_path, engine = Path("m.onnx"), Path("m.engine")
-    rows = plan_rows([onnx_path, engine], ["cpu", "cuda"])
-    assert rows == [(onnx_path, "cpu"), (onnx_path, "cuda"), (engine, "auto")]
+    rows = plan_rows([onnx_path, engine], ["cpu", "cuda:1"])
+    assert rows == [(onnx_path, "cpu"), (onnx_path, "cuda:1"), (engine, "cuda:1")]
+    assert plan_rows([engine], ["cpu", "openvino"]) == [(engine, "auto")]

@@ -77,7 +77,7 @@ class TensorRTBackend:
             self._tensors = tensors_of(spec)
             self._batches = batch_range(trt, self._loaded.engine, spec)
             self.largest_batch = self._batches[1]
-            loaded.context = self._loaded.engine.create_execution_context()
+            loaded.context = _start(trt, loaded.engine, open_batch=self._batches[0] != self._batches[1])
             resources.callback(setattr, loaded, "context", None)
             if self._loaded.context is None:
                 raise LightDepthError(f"TensorRT can't start the engine of {spec.name}: {log.reason()}.")
@@ -212,6 +212,19 @@ class TensorRTBackend:
                 f"{batch.shape}; preprocess with lightdepth_runtime.images.preprocess, or build it with --batch "
                 "MIN,OPT,MAX."
             )
+
+
+def _start(trt: Any, engine: Any, *, open_batch: bool) -> Any:  # Any: NVIDIA ships no types
+    """Return a context of the engine, None where it can't be had.
+
+    TensorRT-RTX runs a new size with makeshift kernels while those for that size are being compiled. A frame that is
+    recorded meanwhile would keep the makeshift ones for good, so here the others are compiled first.
+    """
+    if flavour_of(trt) != "tensorrt_rtx" or not open_batch:
+        return engine.create_execution_context()
+    runtime_config = engine.create_runtime_config()
+    runtime_config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
+    return engine.create_execution_context(runtime_config)
 
 
 def open_engine(

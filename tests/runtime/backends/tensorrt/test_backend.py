@@ -1,5 +1,7 @@
 """The TensorRT backend on a fake device."""
 
+from contextlib import closing
+
 import numpy as np
 import pytest
 from fakes.cuda import FakeCudart
@@ -236,3 +238,14 @@ def test_a_backend_that_is_dropped_without_closing_frees_its_memory(cudart, cuda
     assert cudart._live
     del backend
     assert not cudart._live
+
+
+@pytest.mark.parametrize(("flavour", "eager"), [("tensorrt", False), ("tensorrt_rtx", True)])
+def test_kernels_of_an_open_batch_are_compiled_before_a_frame_is_recorded(cudart, flavour, eager):
+    trt = fake_tensorrt(cudart, flavour=flavour, batches=(1, 4))
+    with closing(TensorRTBackend(trt, PLAN, SPEC, CudaBuffers(cudart))) as backend:
+        config = backend._loaded.engine.started_with
+        assert (config is not None and config.dynamic_shapes_kernel_specialization_strategy == "EAGER") == eager
+    fixed = fake_tensorrt(cudart, flavour=flavour)
+    with closing(TensorRTBackend(fixed, PLAN, SPEC, CudaBuffers(cudart))) as backend:
+        assert backend._loaded.engine.started_with is None
