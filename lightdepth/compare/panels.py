@@ -132,10 +132,8 @@ def estimated_panel(
     estimator: DepthEstimator, image: NDArray[np.uint8], truth_m: NDArray[np.float32], name: str = ""
 ) -> Panel:
     """Estimate depth of an image, and sigma where the model has it, and build the row that `error_panel` does."""
-    if estimator.spec.sigma_tensor is None:
-        return error_panel(image, truth_m, estimator(image), name)
-    predicted = estimator.predict(image)
-    return error_panel(image, truth_m, predicted.depth_m, name, sigma=predicted.sigma)
+    depth_m, sigma = estimator.depth_and_sigma(image)
+    return error_panel(image, truth_m, depth_m, name, sigma=sigma)
 
 
 def photo_title(name: str) -> str:

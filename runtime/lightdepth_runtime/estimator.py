@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backends import Backend, open_backend
-from .backends.backend import sigma_tensor_of
+from .backends.backend import depth_and_sigma, sigma_tensor_of
 from .closing import Closing
 from .errors import LightDepthError
 from .images.preprocess import ChannelOrder, FrameBuffers, ImageLike, check_frame, copy_rgb, preprocess, resize_depth
@@ -120,14 +120,7 @@ class DepthEstimator(Closing):
                 a focal length for a model that doesn't know its own; a closed model; points outside the image, without
                 a positive distance, or that agree with nothing.
         """
-        _check_resolution(resolution)
-        frame = check_frame(image, channel_order)
-        height, width = frame.shape[:2]
-        factor = 1.0 if focal_px is None else self.depth_factor(focal_px, height, width)
-        with self._lock:
-            depth_m = self._backend.run(self._input(frame, channel_order))
-        depth_m = self._finish(_plane(depth_m), height, width, factor, resolution)
-        return depth_m if points is None else _corrected(depth_m, points, height, width)
+        return self._estimate(image, channel_order, focal_px, resolution, points, with_sigma=False)[0]
 
     def predict(
         self,
@@ -145,16 +138,43 @@ class DepthEstimator(Closing):
         Raises:
             LightDepthError: also for a model without sigma (`spec.sigma_tensor` is None).
         """
-        _check_resolution(resolution)
         sigma_tensor_of(self.spec)
+        depth_m, sigma = self._estimate(image, channel_order, focal_px, resolution, points)
+        assert sigma is not None, "a model with the tensor gives it"
+        return DepthPrediction(depth_m, sigma)
+
+    def depth_and_sigma(
+        self,
+        image: ImageLike,
+        *,
+        channel_order: ChannelOrder = "rgb",
+        focal_px: float | None = None,
+        resolution: Resolution = "image",
+    ) -> tuple[Plane, Plane | None]:
+        """Estimate depth as a call does, and sigma as `predict` does; None of a model without sigma."""
+        return self._estimate(image, channel_order, focal_px, resolution)
+
+    def _estimate(
+        self,
+        image: ImageLike,
+        channel_order: ChannelOrder,
+        focal_px: float | None,
+        resolution: Resolution,
+        points: "PointsLike | None" = None,
+        *,
+        with_sigma: bool = True,
+    ) -> tuple[Plane, Plane | None]:
+        _check_resolution(resolution)
         frame = check_frame(image, channel_order)
         height, width = frame.shape[:2]
         factor = 1.0 if focal_px is None else self.depth_factor(focal_px, height, width)
         with self._lock:
-            depth_m, sigma = self._backend.run_both(self._input(frame, channel_order))
-        sigma = self._finish_sigma(_plane(sigma), height, width, resolution)
+            batch = self._input(frame, channel_order)
+            depth_m, sigma = depth_and_sigma(self._backend, batch) if with_sigma else (self._backend.run(batch), None)
+        if sigma is not None:
+            sigma = self._finish_sigma(_plane(sigma), height, width, resolution)
         depth_m = self._finish(_plane(depth_m), height, width, factor, resolution)
-        return DepthPrediction(depth_m if points is None else _corrected(depth_m, points, height, width), sigma)
+        return depth_m if points is None else _corrected(depth_m, points, height, width), sigma
 
     def _input(self, frame: NDArray[np.uint8], channel_order: ChannelOrder) -> NDArray[np.float32]:
         """Turn a frame (H, W, C) into what the model takes; the array is the next frame's too."""

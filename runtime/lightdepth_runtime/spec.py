@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import LightDepthError
-from .frames.sensor_view import published_view, values_seen
+from .sensor_view import published_view, values_seen
 
 __all__ = [
     "SCHEMA",

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lightdepth_runtime.backends import Backend
+from lightdepth_runtime.backends.backend import depth_and_sigma
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.evaluation.metrics import DepthMetrics, NoValidDepthError, image_metrics, mean_metrics
@@ -54,9 +55,8 @@ def check_parity(
     def prepare(frame: Frame) -> NDArray[np.float32]:
         return preprocess(frame.image, reference.spec)[None]  # (H, W, 3) -> (1, 3, h, w)
 
-    comparisons = [_Comparison(step, backend, _squeezed(backend), protocol) for step, backend in candidates.items()]
-    _compare(_squeezed(reference), prepare, comparisons, progress(frames), pool)
-    return [comparison.result(f"{reference.name} on {reference.device}") for comparison in comparisons]
+    measured = _compare(reference, candidates, _squeezed, prepare, progress(frames), protocol, pool)
+    return _steps(reference, candidates, measured)
 
 
 def check_frame_parity(
@@ -88,95 +88,20 @@ def check_frame_parity(
         return frame.resized(*size)
 
     fitting = (fit(frame) for frame in progress(frames))
-    comparisons = [
-        _Comparison(step, backend, _estimated(backend), protocol, embedded=True) for step, backend in candidates.items()
-    ]
-    _compare(_estimated(reference), lambda frame: frame.image, comparisons, fitting, pool)
-    return [comparison.result(f"{reference.name} on {reference.device}") for comparison in comparisons]
+    measured = _compare(reference, candidates, _estimated, lambda frame: frame.image, fitting, protocol, pool)
+    return _steps(reference, candidates, measured, embedded=True)
 
 
 def _squeezed(backend: Backend) -> Runner:
     def run(batch: NDArray[np.generic]) -> Answer:
-        values = batch.astype(np.float32, copy=False)
-        if backend.spec.sigma_tensor is None:
-            return backend.run(values)[0, 0], None  # (1, 1, h, w) -> (h, w)
-        depth_m, sigma = backend.run_both(values)
-        return depth_m[0, 0], sigma[0, 0]
+        depth_m, sigma = depth_and_sigma(backend, batch.astype(np.float32, copy=False))
+        return depth_m[0, 0], None if sigma is None else sigma[0, 0]  # (1, 1, h, w) -> (h, w)
 
     return run
 
 
 def _estimated(backend: Backend) -> Runner:
-    estimator = DepthEstimator(backend)
-
-    def run(image: NDArray[np.generic]) -> Answer:
-        if backend.spec.sigma_tensor is None:
-            return estimator(image), None
-        prediction = estimator.predict(image)
-        return prediction.depth_m, prediction.sigma
-
-    return run
-
-
-@dataclass
-class _Comparison:
-    """What accumulates over the frames for one candidate."""
-
-    step: str
-    backend: Backend
-    run: Runner
-    protocol: Protocol
-    embedded: bool = False
-    images: int = 0
-    largest_m: float = 0.0
-    sum_m: float = 0.0
-    sum_relative: float = 0.0
-    pixels: int = 0
-    not_finite: int = 0
-    sum_sigma: float = 0.0  # of sigma's relative changes
-    with_truth: int = 0
-    left_out: int = 0
-    metrics: list[DepthMetrics] = field(default_factory=list)
-    reference_metrics: list[DepthMetrics] = field(default_factory=list)
-
-    def add(self, measured: "_Measured") -> None:
-        """Add one frame."""
-        self.images += 1
-        self.largest_m = max(self.largest_m, measured.largest_m)
-        self.sum_m += measured.sum_m
-        self.sum_relative += measured.sum_relative
-        self.pixels += measured.pixels
-        self.not_finite += measured.not_finite
-        self.sum_sigma += measured.sum_sigma
-        self.with_truth += measured.has_truth
-        if measured.reference_metrics is not None:
-            self.reference_metrics.append(measured.reference_metrics)
-        elif measured.has_truth:  # without a valid pixel; the outputs are compared all the same
-            self.left_out += 1
-        if measured.metrics is not None:
-            self.metrics.append(measured.metrics)
-
-    def result(self, reference: str) -> StepParity:
-        """Return the means."""
-        pixels = max(1, self.pixels)
-        with_truth = self.with_truth == self.images and self.left_out < self.images
-        compared = with_truth and len(self.metrics) == len(self.reference_metrics)
-        return StepParity(
-            self.step,
-            self.backend.spec.precision,
-            reference,
-            f"{self.backend.name} on {self.backend.device}",
-            self.images,
-            self.largest_m,
-            self.sum_m / pixels,
-            self.sum_relative / pixels,
-            self.not_finite,
-            mean_metrics(self.reference_metrics) if with_truth else None,
-            mean_metrics(self.metrics) if compared else None,
-            self.embedded,
-            sigma_change=self.sum_sigma / pixels if self.backend.spec.sigma_tensor else None,
-            left_out=self.left_out,
-        )
+    return DepthEstimator(backend).depth_and_sigma
 
 
 @dataclass(frozen=True)
@@ -191,7 +116,7 @@ class _Answered:
 
 @dataclass(frozen=True)
 class _Measured:
-    """What one frame says of one candidate; see `_Comparison`."""
+    """What one frame says of one candidate: sums over its pixels; `sum_sigma` is of sigma's relative changes."""
 
     largest_m: float
     sum_m: float
@@ -205,33 +130,67 @@ class _Measured:
 
 
 def _compare(
-    reference: Runner,
+    reference: Backend,
+    candidates: Mapping[str, Backend],
+    runner_of: Callable[[Backend], Runner],
     prepare: Callable[[Frame], NDArray[np.generic]],
-    comparisons: list[_Comparison],
     frames: Iterable[Frame],
+    protocol: Protocol,
     pool: Workers | None,
-) -> None:
-    """Run every frame once through the reference and once through each candidate; workers measure."""
+) -> list[list[_Measured]]:
+    """Run every frame once through the reference and once through each candidate; return what each frame says of each.
+
+    Workers measure.
+    """
+    expect, runs = runner_of(reference), [runner_of(backend) for backend in candidates.values()]
 
     def answer() -> Iterator[_Answered]:
         for frame in frames:
             prepared = prepare(frame)
-            expected = reference(prepared)
+            expected = expect(prepared)
             if not all(np.isfinite(values).all() for values in expected if values is not None):
                 raise LightDepthError(
                     f"{frame.name}: the checkpoint itself gives NaN or infinite depth; train it again before exporting."
                 )
-            answers = [_own(comparison.run(prepared)) for comparison in comparisons]
-            yield _Answered(frame.name, frame.depth_m, _own(expected), answers)
+            yield _Answered(frame.name, frame.depth_m, _own(expected), [_own(run(prepared)) for run in runs])
 
-    protocol = comparisons[0].protocol
-    images = 0
-    for measured in (pool or Workers(1)).map(partial(_measure, protocol), answer(), name=lambda item: item.name):
-        images += 1
-        for comparison, one in zip(comparisons, measured, strict=True):
-            comparison.add(one)
-    if images == 0:
+    measured = list((pool or Workers(1)).map(partial(_measure, protocol), answer(), name=lambda item: item.name))
+    if not measured:
         raise LightDepthError("Parity is measured on real images and got none; give --data a folder of pairs.")
+    return measured
+
+
+def _steps(
+    reference: Backend, candidates: Mapping[str, Backend], measured: list[list[_Measured]], *, embedded: bool = False
+) -> list[StepParity]:
+    """Return each candidate's means over the frames."""
+    steps = []
+    for (step, backend), frames in zip(candidates.items(), zip(*measured, strict=True), strict=True):
+        pixels = max(1, sum(one.pixels for one in frames))
+        expected = [one.reference_metrics for one in frames if one.reference_metrics is not None]
+        metrics = [one.metrics for one in frames if one.metrics is not None]
+        # Frames without a valid pixel are left out of the metrics; their outputs are compared all the same.
+        left_out = sum(one.has_truth for one in frames) - len(expected)
+        with_truth = bool(expected) and all(one.has_truth for one in frames)
+        steps.append(
+            StepParity(
+                step,
+                backend.spec.precision,
+                f"{reference.name} on {reference.device}",
+                f"{backend.name} on {backend.device}",
+                len(frames),
+                max(one.largest_m for one in frames),
+                sum(one.sum_m for one in frames) / pixels,
+                sum(one.sum_relative for one in frames) / pixels,
+                sum(one.not_finite for one in frames),
+                mean_metrics(expected) if with_truth else None,
+                mean_metrics(metrics) if with_truth and len(metrics) == len(expected) else None,
+                embedded,
+                sigma_change=sum(one.sum_sigma for one in frames) / pixels if backend.spec.sigma_tensor else None,
+                left_out=left_out,
+            )
+        )
+    return steps
 
 
 def _own(answer: Answer) -> Answer:

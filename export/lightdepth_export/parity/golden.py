@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lightdepth_runtime.atomic import make_folder, write_text
 from lightdepth_runtime.backends import Backend
+from lightdepth_runtime.backends.backend import depth_and_sigma
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images.preprocess import preprocess, resize_depth
 from lightdepth_runtime.spec import ModelSpec
@@ -40,7 +41,7 @@ def write_golden(folder: Path, frame: Frame, backend: Backend, tolerances_m: dic
     parent = make_folder(folder.absolute().parent)
     spec = backend.spec
     network_input = preprocess(frame.image, spec)[None]  # (H, W, 3) -> (1, 3, h, w)
-    depth, sigma = _run(backend, network_input)  # (1, 1, h, w) each
+    depth, sigma = depth_and_sigma(backend, network_input)  # (1, 1, h, w) each
     calibrated = spec.calibration.apply(depth[0, 0].copy()) if spec.calibration else depth[0, 0]
     arrays = {
         "frame": np.ascontiguousarray(frame.image),
@@ -73,13 +74,6 @@ def check_golden_folder(folder: Path) -> None:
     """Refuse a folder whose files are not a golden example's: it would be replaced whole."""
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "spec.json").is_file())):
         raise LightDepthError(f"{folder} holds other files; give --golden a new or empty folder.")
-
-
-def _run(
-    backend: Backend, network_input: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Return depth, and sigma where the model has it."""
-    return (backend.run(network_input), None) if backend.spec.sigma_tensor is None else backend.run_both(network_input)
 
 
 def _little_endian(array: NDArray[np.generic]) -> NDArray[np.generic]:

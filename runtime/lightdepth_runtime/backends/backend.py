@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from ..spec import ModelSpec
 
-__all__ = ["Backend", "sigma_tensor_of", "staged"]
+__all__ = ["Backend", "depth_and_sigma", "sigma_tensor_of", "staged"]
 
 
 class Backend(Protocol):
@@ -56,6 +56,13 @@ def sigma_tensor_of(spec: ModelSpec) -> str:
             "out what needs sigma."
         )
     return spec.sigma_tensor
+
+
+def depth_and_sigma(
+    backend: Backend, batch: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Return what `run` returns, and sigma of a model that has it."""
+    return (backend.run(batch), None) if backend.spec.sigma_tensor is None else backend.run_both(batch)
 
 
 def staged(backend: Backend, batch: NDArray[Any]) -> NDArray[Any]:  # Any: float32, or a frame's uint8

@@ -176,11 +176,8 @@ def groups_of_pairs(
         if not len(valid):
             continue
         chosen = valid[spread_indices(len(valid), MOST_PIXELS)]
-        if spec.sigma_tensor is None:
-            parts = [estimator(frame.image), frame.depth_m]
-        else:
-            predicted = estimator.predict(frame.image)
-            parts = [predicted.depth_m, frame.depth_m, predicted.sigma]
+        depth_m, sigma = estimator.depth_and_sigma(frame.image)
+        parts = [depth_m, frame.depth_m, *([] if sigma is None else [sigma])]
         factor = 1.0 if focal_px is None else estimator.depth_factor(focal_px, *frame.depth_m.shape)
         samples = np.stack([part.flat[chosen] for part in parts]).astype(np.float64)  # (2 or 3, N)
         samples[1] /= factor  # as in groups_of_points

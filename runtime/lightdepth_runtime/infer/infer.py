@@ -10,18 +10,16 @@ from numpy.typing import NDArray
 from ..atomic import make_folder
 from ..errors import LightDepthError
 from ..estimator import DepthEstimator
-from ..floor import CameraMount
 from ..frames.frame import Frame, FrameSink, ImageJob, SigmaSink
 from ..images.decode import read_image
 from ..scale import FloorScale, correction_from_height
-from ..sigma import MAX_SIGMA
-from ..sinks.colorize import Colormap, DepthRange
+from ..sinks.colorize import DepthRange
 from ..sinks.open import IMAGE_SAVE, DepthFiles, Style, open_sinks
 from ..sinks.video import VideoSink
 from ..spec import Intrinsics
 from ..steady import SteadyDepth
 from .inputs import plan_jobs
-from .lens import Lens
+from .lens import NO_LENS, Lens
 from .outcome import Outcome
 
 __all__ = ["estimate_frame", "infer_files", "infer_stream", "plan_jobs"]
@@ -37,12 +35,9 @@ def infer_files(
     output: Path,
     *,
     save: Iterable[str] = IMAGE_SAVE,
-    colormap: Colormap = "plasma",
-    scale: DepthRange | None = None,
-    mount: CameraMount | None = None,
-    max_sigma: float = MAX_SIGMA,
+    style: Style | None = None,
     scale_from_floor: bool = False,
-    lens: Lens | None = None,
+    lens: Lens = NO_LENS,
     say: Callable[[str], None] = lambda _: None,
     notice: Notice = lambda _known, _name: None,
     progress: Callable[[Sequence[ImageJob]], Iterable[ImageJob]] = iter,
@@ -54,11 +49,8 @@ def infer_files(
         jobs: images and the names of their outputs, from `plan_jobs`.
         output: the folder to write into.
         save: which of `SAVE_KINDS` and `SPAN_KINDS`.
-        colormap: of the colour picture.
-        scale: one range in metres for all colour pictures; without it each has its own.
-        mount: the camera over the floor; obstacles are drawn, and saved as `scan`.
-        max_sigma: pixels of a larger sigma give no points, and no depth in recordings; of a model with sigma.
-        scale_from_floor: correct each image's scale by the floor under the mounted camera; one without a floor fails.
+        style: how depth is drawn, and what of it is written; by default within the model's range.
+        scale_from_floor: correct each image's scale by the floor under the style's camera; one without a floor fails.
         lens: the camera, as far as the user knows it.
         say: told of each image that failed, as it happens, where there are several.
         notice: told of each image's camera, or None, and name; `lens.FocalNotice` is one.
@@ -71,15 +63,14 @@ def infer_files(
         LightDepthError: the folder can't be written or an input would be overwritten (before the first image), or at
             the end that images failed; the others are written.
     """
-    limits = DepthRange(estimator.spec.min_depth_m, estimator.spec.max_depth_m)
-    style = Style(colormap, limits, scale, mount, max_sigma)
+    style = style or Style(limits=DepthRange(estimator.spec.min_depth_m, estimator.spec.max_depth_m))
     DepthFiles(output, frozenset(save), style).check_inputs(jobs)
     make_folder(output)
 
     told: set[int] = set()
 
     def camera_of(job: ImageJob, image: NDArray[np.uint8]) -> Intrinsics | None:
-        found = (lens or Lens()).of_photograph(job.path, image)
+        found = lens.of_photograph(job.path, image)
         if found is None:
             return None
         camera, focal_mm = found
@@ -98,9 +89,10 @@ def infer_files(
                 image = read_image(job.path)
                 frame = Frame(image, round(number / IMAGE_FPS * 1e9), job.stem, camera_of(job, image))
                 wanted = _wants_sigma(sinks)
-                depth_m, sigma = _estimate(estimator, frame, lens, str(job.path), notice=notice, sigma=wanted)
+                depth_m, sigma = estimate_frame(estimator, frame, lens, str(job.path), notice=notice, sigma=wanted)
                 if scale_from_floor:
-                    _correct_by_floor(depth_m, frame, lens, estimator, mount)
+                    assert style.mount is not None, "the plan asks for the mount first"
+                    correction_from_height(depth_m, _camera(frame, lens, estimator), style.mount).apply(depth_m)
             except LightDepthError as error:
                 outcome.left_out(str(job.path), error)
                 if len(jobs) > 1:
@@ -118,7 +110,7 @@ def infer_stream(
     source: Iterable[Frame],
     sinks: Sequence[FrameSink],
     *,
-    lens: Lens | None = None,
+    lens: Lens = NO_LENS,
     steady: bool = False,
     floor: FloorScale | None = None,
     say: Callable[[str], None] = lambda _: None,
@@ -166,7 +158,7 @@ def infer_stream(
             outcome.frames += 1
             try:
                 wanted = _wants_sigma(sinks)
-                depth_m, sigma = _estimate(estimator, frame, lens, steady=smoothing, notice=notice, sigma=wanted)
+                depth_m, sigma = estimate_frame(estimator, frame, lens, steady=smoothing, notice=notice, sigma=wanted)
                 if floor is not None and (note := floor.apply(depth_m, _camera(frame, lens, estimator))) not in noted:
                     noted.add(note)
                     say(f"{frame.name}: {note} Until then the last floor's scale is kept.")
@@ -186,43 +178,32 @@ def infer_stream(
 def estimate_frame(
     estimator: DepthEstimator,
     frame: Frame,
-    lens: Lens | None = None,
+    lens: Lens = NO_LENS,
     shown: str | None = None,
     *,
     steady: SteadyDepth | None = None,
     notice: Notice = lambda _known, _name: None,
-) -> NDArray[np.float32]:
+    sigma: bool = False,
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """Return a frame's depth, its scale corrected where both cameras are known: the frame's and the training's.
+
+    With it comes the model's sigma where it is wanted and the model has it.
 
     Raises:
         LightDepthError: the estimator's, a camera of another shape than the frame, or depth that is not finite; `shown`
             names the frame in it, and to `notice`.
     """
-    return _estimate(estimator, frame, lens, shown, steady=steady, notice=notice)[0]
-
-
-def _estimate(
-    estimator: DepthEstimator,
-    frame: Frame,
-    lens: Lens | None,
-    shown: str | None = None,
-    *,
-    steady: SteadyDepth | None = None,
-    notice: Notice,
-    sigma: bool = False,
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Return what `estimate_frame` does, and the model's sigma where it is wanted and the model has it."""
-    known = (lens or Lens()).known(frame)
+    known = lens.known(frame)
     notice(known, shown or frame.name)
     focal_px = known.fx if known and estimator.spec.intrinsics else None
     if steady is not None:
         depth_m = steady(frame.image, frame.stamp_ns, focal_px=focal_px)
         return depth_m, steady.sigma if sigma else None
-    if sigma and estimator.spec.sigma_tensor is not None:
-        predicted = estimator.predict(frame.image, focal_px=focal_px)
-        depth_m, sigmas = predicted.depth_m, predicted.sigma
+    sigmas = None
+    if sigma:
+        depth_m, sigmas = estimator.depth_and_sigma(frame.image, focal_px=focal_px)
     else:
-        depth_m, sigmas = estimator(frame.image, focal_px=focal_px), None
+        depth_m = estimator(frame.image, focal_px=focal_px)
     if not np.isfinite(depth_m).all():
         raise LightDepthError(
             f"{shown or frame.name}: the model's depth has NaN or infinite values; export the model again in FP32."
@@ -230,31 +211,19 @@ def _estimate(
     return depth_m, sigmas
 
 
-def _camera(frame: Frame, lens: Lens | None, estimator: DepthEstimator) -> Intrinsics:
+def _camera(frame: Frame, lens: Lens, estimator: DepthEstimator) -> Intrinsics:
     """Return the camera of a frame, or the one that the model takes it for.
 
     Raises:
         LightDepthError: neither is known.
     """
-    camera = (lens or Lens()).camera(frame, estimator.spec)
+    camera = lens.camera(frame, estimator.spec)
     if camera is None:
         raise LightDepthError(
             f"The floor of {frame.name} needs the camera, which neither the input nor the model tells; "
             "give --focal-px or --fov."
         )
     return camera
-
-
-def _correct_by_floor(
-    depth_m: NDArray[np.float32],
-    frame: Frame,
-    lens: Lens | None,
-    estimator: DepthEstimator,
-    mount: CameraMount | None,
-) -> None:
-    """Correct one image's depth (H, W) in place."""
-    assert mount is not None, "the plan asks for the mount first"
-    correction_from_height(depth_m, _camera(frame, lens, estimator), mount).apply(depth_m)
 
 
 def _wants_sigma(sinks: Sequence[FrameSink]) -> bool:
@@ -267,10 +236,10 @@ def _give(
     depth_m: NDArray[np.float32],
     sigma: NDArray[np.float32] | None,
     estimator: DepthEstimator,
-    lens: Lens | None,
+    lens: Lens,
     outcome: Outcome,
 ) -> None:
-    camera = (lens or Lens()).camera(frame, estimator.spec)
+    camera = lens.camera(frame, estimator.spec)
     for sink in sinks:
         if isinstance(sink, SigmaSink):
             outcome.wrote(sink.write(frame, depth_m, camera, sigma))

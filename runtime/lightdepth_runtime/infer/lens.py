@@ -13,7 +13,7 @@ from ..images.decode import read_bytes
 from ..images.exif import focal_35mm, focal_px_of_35mm
 from ..spec import Intrinsics, ModelSpec
 
-__all__ = ["FocalNotice", "Lens"]
+__all__ = ["NO_LENS", "FocalNotice", "Lens"]
 
 SAME_SHAPE = 0.01  # of the aspect ratio: sizes are whole pixels
 
@@ -79,6 +79,9 @@ class Lens:
             height, width = frame.image.shape[:2]
             return spec.intrinsics.scaled_to(width, height)
         return known
+
+
+NO_LENS = Lens()
 
 
 class FocalNotice:

@@ -1,6 +1,6 @@
 """ROS images and recordings, without ROS: messages to arrays and back, ROS 1 and ROS 2 recordings in, ROS 2 out."""
 
-from ..frames.sensor_view import CameraMisfitError
+from ..sensor_view import CameraMisfitError
 from .answer import AnswerOptions, RobotAnswer, make_answer
 from .handler import DepthHandler
 from .image_camera import camera_of, is_calibrated, is_rectified

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..estimator import DepthEstimator
-from ..frames.sensor_view import CameraMisfitError
 from ..scale import DepthCorrection, FloorScale, ScaleTracker
+from ..sensor_view import CameraMisfitError
 from ..spec import Intrinsics
 from ..steady import SteadyDepth
 from .answer import AnswerOptions, RobotAnswer, make_answer
@@ -141,10 +141,7 @@ class DepthHandler:
         if self._steady is not None:
             depth_m = self._steady(image, stamp, focal_px=focal_px)
             return depth_m, self._steady.sigma
-        if self._estimator.spec.sigma_tensor is None:
-            return self._estimator(image, focal_px=focal_px), None
-        predicted = self._estimator.predict(image, focal_px=focal_px)
-        return predicted.depth_m, predicted.sigma
+        return self._estimator.depth_and_sigma(image, focal_px=focal_px)
 
     def _correct(
         self, depth_m: NDArray[np.float32], image: NDArray[np.uint8], stamp: int, camera: Intrinsics | None

@@ -6,16 +6,10 @@ import math
 import re
 from typing import Any
 
-from ..frames.sensor_view import matrix, published_view, values_seen, view_of
+from ..sensor_view import matrix, values_seen, view_of
 from ..spec import Intrinsics
 
-__all__ = [
-    "camera_of",
-    "info_topics",
-    "is_calibrated",
-    "is_rectified",
-    "published_camera",
-]
+__all__ = ["camera_of", "info_topics", "is_calibrated", "is_rectified"]
 
 _RECTIFIED = re.compile(r"(?:^|[/_])rect(?:ified)?(?:[/_]|$)")
 _TRANSPORTS = ("/compressed", "/compressedDepth", "/zstd", "/theora", "/ffmpeg")
@@ -64,12 +58,3 @@ def camera_of(
     """
     view = view_of(message, width, height)
     return Intrinsics(*values_seen(message, view, width, height, rectified=rectified))
-
-
-def published_camera(message: Any, *, rectified: bool = False) -> Intrinsics:  # Any: as above
-    """Return the camera of images as the message says they are published: cut to its roi, then binned.
-
-    Raises:
-        CameraMisfitError: the CameraInfo has no size, or a roi outside it.
-    """
-    return Intrinsics(*values_seen(message, *published_view(message), rectified=rectified))

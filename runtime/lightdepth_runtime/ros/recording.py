@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..closing import Closing
 from ..errors import LightDepthError
 from ..pairs.depth_unit import DepthUnit, parse_depth_unit
-from ..spec import Intrinsics
-from .image_camera import info_topics, is_calibrated, is_rectified, published_camera
+from .image_camera import info_topics, is_calibrated
 from .messages.image import NANOSECONDS, stamp_ns
 
 if TYPE_CHECKING:
@@ -163,14 +162,6 @@ class Recording(Closing):
             if is_calibrated(message):
                 return message
         return None
-
-    def intrinsics(self, topic: str) -> Intrinsics | None:
-        """Return the first camera of an image topic, for images as its CameraInfo says they are published.
-
-        None without a calibrated CameraInfo. `images_with_info` and `camera_of` tell each image's own.
-        """
-        message = self.camera_info(topic)
-        return None if message is None else published_camera(message, rectified=is_rectified(topic))
 
     def depth_unit(self, topic: str) -> DepthUnit | None:
         """Return the unit that librealsense recorded for a depth topic, None where it didn't.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..atomic import PendingOutput
 from ..floor import CameraMount
 from ..frames.frame import Frame
-from ..frames.sensor_view import CameraMisfitError
+from ..sensor_view import CameraMisfitError
 from ..sigma import MAX_SIGMA
 from ..spec import Intrinsics
 from .answer import AnswerOptions, make_answer

@@ -9,7 +9,7 @@ from typing import Any
 from ..closing import Closing
 from ..errors import LightDepthError
 from ..frames.frame import Frame
-from ..frames.sensor_view import CameraMisfitError
+from ..sensor_view import CameraMisfitError
 from ..spec import Intrinsics
 from .clock import header_clock_runs
 from .image_camera import camera_of, is_rectified

@@ -64,14 +64,9 @@ class SteadyDepth:
             LightDepthError: as a call of the estimator, or depth that is not positive and finite.
         """
         frame = check_frame(image)
-        sigma = None
-        if self.estimator.spec.sigma_tensor is None:
-            depth_m = self.estimator(frame, channel_order=channel_order, focal_px=focal_px, resolution="model")
-        else:
-            predicted = self.estimator.predict(
-                frame, channel_order=channel_order, focal_px=focal_px, resolution="model"
-            )
-            depth_m, sigma = predicted.depth_m, predicted.sigma
+        depth_m, sigma = self.estimator.depth_and_sigma(
+            frame, channel_order=channel_order, focal_px=focal_px, resolution="model"
+        )
         steady_m = self._filter.update(frame, depth_m, stamp_ns, sigma)
         self._sigma, self._shape = sigma, (frame.shape[0], frame.shape[1])
         return resize_depth(steady_m, *self._shape)

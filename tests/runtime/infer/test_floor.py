@@ -8,7 +8,7 @@ from lightdepth_runtime.infer.inputs import plan_jobs
 from lightdepth_runtime.infer.lens import Lens
 from lightdepth_runtime.infer.plan import plan_inputs, run_plan
 from lightdepth_runtime.scale import FloorScale
-from lightdepth_runtime.sinks.open import encode_png
+from lightdepth_runtime.sinks.open import Style, encode_png
 
 MOUNT = CameraMount(0.5, 15.0)
 IMAGE = np.zeros((120, 160, 3), np.uint8)
@@ -25,6 +25,9 @@ class _Says:
 
     def __call__(self, image, *, focal_px=None):
         return next(self._depths_m).copy()
+
+    def depth_and_sigma(self, image, *, focal_px=None):
+        return self(image), None
 
 
 class _Kept:
@@ -57,7 +60,7 @@ def test_an_image_without_a_floor_fails_and_one_with_it_is_corrected(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(encode_png(IMAGE))
     jobs, lens = plan_jobs([path], tmp_path / "out"), Lens(focal_px=CAMERA.fx)
-    options = {"save": ["npy"], "mount": MOUNT, "scale_from_floor": True, "lens": lens}
+    options = {"save": ["npy"], "style": Style(mount=MOUNT), "scale_from_floor": True, "lens": lens}
     with pytest.raises(LightDepthError, match="No floor"):
         infer_files(_Says(room_m(MOUNT, 2.0, floor=False)), jobs, tmp_path / "out", **options)
     infer_files(_Says(ROOM_M / np.float32(1.4)), jobs, tmp_path / "out", **options)

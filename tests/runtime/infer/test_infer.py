@@ -102,9 +102,11 @@ def test_an_input_is_never_written_over(estimator, photos):
 
 def test_a_common_scale_makes_equal_depth_equal_colour(estimator, photos, tmp_path):
     from lightdepth_runtime.sinks.colorize import DepthRange, colorize
+    from lightdepth_runtime.sinks.open import Style
 
     scale = DepthRange(0.5, 9.0)
-    written = infer_files(estimator, plan_jobs([photos]), tmp_path / "out", save={"png", "npy"}, scale=scale).paths
+    style = Style(scale=scale)
+    written = infer_files(estimator, plan_jobs([photos]), tmp_path / "out", save={"png", "npy"}, style=style).paths
     for picture, array in zip(written[::2], written[1::2], strict=True):
         depth_m = np.load(array)
         shown = cv2.imread(str(picture))[: depth_m.shape[0], : depth_m.shape[1], ::-1]

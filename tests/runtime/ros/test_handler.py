@@ -255,3 +255,6 @@ class _Says:
 
     def __call__(self, image, *, focal_px=None):
         return self._depth_m.copy()
+
+    def depth_and_sigma(self, image, *, focal_px=None):
+        return self(image), None

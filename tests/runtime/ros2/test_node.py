@@ -96,6 +96,9 @@ def test_the_scan_measures_the_room(node_module):
         def __call__(self, image, *, focal_px=None):
             return depth_m.copy()
 
+        def depth_and_sigma(self, image, *, focal_px=None):
+            return self(image), None
+
     node = _started(node_module, Says(), camera_height=0.4, camera_tilt=10.0, steady=False)
     node.subscribed["camera_info"].callback(_info())
     node.subscribed["image"].callback(_image())

@@ -169,8 +169,8 @@ def test_a_known_focal_length_corrects_depth_where_the_model_knows_its_own(frame
     with_own = DepthEstimator(FakeBackend(spec))
     from lightdepth_runtime.infer.infer import estimate_frame
 
-    plain = estimate_frame(with_own, frames[0])
-    longer = estimate_frame(with_own, frames[0], Lens(focal_px=250.0))
+    plain, _ = estimate_frame(with_own, frames[0])
+    longer, _ = estimate_frame(with_own, frames[0], Lens(focal_px=250.0))
     np.testing.assert_allclose(longer, plain * CAMERA.depth_factor(250.0, 120, 160), rtol=1e-6)
 
 

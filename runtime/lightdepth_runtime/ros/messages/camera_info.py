@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...frames.sensor_view import view_of
+from ...sensor_view import view_of
 from ...spec import Intrinsics
 
 __all__ = ["CameraFields", "Roi"]
@@ -84,7 +84,7 @@ class CameraFields:
         return Intrinsics(fx, fy, cx, cy, self.width, self.height)
 
     def resized(self, height: int, width: int) -> CameraFields:
-        """Return the camera of an image of another size; `frames.sensor_view.view_of` finds what it shows.
+        """Return the camera of an image of another size; `sensor_view.view_of` finds what it shows.
 
         The result has neither a region of interest nor binning: it is the image's own camera.
 

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import LightDepthError
+from .errors import LightDepthError
 
 __all__ = ["CameraMisfitError", "View", "matrix", "published_view", "values_seen", "view_of"]
 
