@@ -41,6 +41,7 @@ HOLDERS = {"self", "_loaded", "loaded"}  # `self._loaded.context` is a context a
 # What not every TensorRT has, and what is reached with TensorRT-RTX alone.
 RTX_ONLY = {
     "ComputeCapability",
+    "DynamicShapesKernelSpecializationStrategy",
     "DynamicShapesKernelSpecializationStrategy.EAGER",
     "IBuilderConfig.num_compute_capabilities",
     "IBuilderConfig.set_compute_capability",
