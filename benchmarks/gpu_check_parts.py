@@ -241,10 +241,16 @@ def precision(setting: Setting) -> Values:
     return {"steps": {step.step: step.to_dict() for step in steps}, "frames": len(frames)}
 
 
+def gpu_test_files(root: Path) -> list[Path]:
+    """Return the files of the tests that need a GPU; the others would be imported too, with all that they need."""
+    return sorted((root / "tests").rglob("test_gpu.py"))
+
+
 def tests(_: Setting) -> Values:
     """Run the tests that need a GPU."""
     root = Path(__file__).parent.parent
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "-rs", str(root / "tests")]
+    options = ["-q", "-m", "gpu", "-p", "no:cacheprovider", "-rs"]
+    command = [sys.executable, "-m", "pytest", *options, *map(str, gpu_test_files(root))]
     said = ""
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
         assert run.stdout is not None, "opened with a pipe"

@@ -48,6 +48,13 @@ def test_an_extra_brings_one_onnx_runtime_and_no_extra_none(distribution, extra,
     assert packages(distribution, extra) & ONNX_RUNTIMES == brought
 
 
+@pytest.mark.parametrize(("extra", "brought"), [("dev", "onnxruntime"), ("dev-gpu", "onnxruntime-gpu")])
+def test_the_tests_can_be_run_with_either_onnx_runtime(extra, brought):
+    found = packages("lightdepth", extra)
+    assert found & ONNX_RUNTIMES == {brought}
+    assert {"pytest", "hypothesis", "moto", "nvidia-ml-py", "tensorrt-rtx"} <= found
+
+
 @pytest.mark.parametrize("distribution", PROJECTS)
 def test_siblings_are_pinned_to_the_same_version(distribution):
     every = [one for extra in EVERY_EXTRA[distribution] for one in requirements(distribution, extra)]

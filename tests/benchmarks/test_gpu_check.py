@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).parents[2] / "benchmarks" / "gpu_check.py"
+ROOT = Path(__file__).parents[2]
+PROGRAM = ROOT / "benchmarks" / "gpu_check.py"
 
 
 def check(folder, *arguments):
@@ -46,3 +47,9 @@ def test_an_unknown_part_is_a_wrong_argument(tmp_path):
     run = subprocess.run([sys.executable, PROGRAM, "--part", "games"], capture_output=True, text=True, check=False)
     assert run.returncode == 2
     assert "'games' is none of environment" in run.stderr
+
+
+def test_every_test_that_needs_a_gpu_is_in_a_file_that_the_check_runs():
+    """The check imports no other file, since packages that only those need may be missing on the machine."""
+    marked = [path for path in ROOT.joinpath("tests").rglob("test_*.py") if "pytest.mark." + "gpu" in path.read_text()]
+    assert {path.name for path in marked} == {"test_gpu.py"}

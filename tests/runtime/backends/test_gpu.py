@@ -25,12 +25,16 @@ TOLERANCE = {"fp32": 1e-2, "fp16": 2e-2}
 
 @pytest.fixture(scope="module", autouse=True)
 def gpu():
-    import onnxruntime
-
     try:
         open_cuda()
     except LightDepthError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def cuda_provider():
+    import onnxruntime
+
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         pytest.skip("this onnxruntime has no CUDA: pip install onnxruntime-gpu")
 
@@ -47,7 +51,7 @@ def network():
 
 
 @pytest.fixture(scope="module")
-def folder(network, tmp_path_factory):
+def folder(network, cuda_provider, tmp_path_factory):
     folder = tmp_path_factory.mktemp("onnx")
     fp32 = trace_onnx(network, SPEC)
     onnx.save_model(fp32, folder / "fp32.onnx")
