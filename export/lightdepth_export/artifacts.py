@@ -236,7 +236,12 @@ def _build_engine(
         return reason, []
     if not (options.engine or options.fp16):
         return f"No engine was asked for; to build one, run: python -m lightdepth_export.engine {path.name}", []
-    saved = engine_here(path, options=build)
+    try:
+        saved = engine_here(path, options=build)
+    except LightDepthError as error:
+        if options.engine:
+            raise
+        return f"No engine was built, and none was asked for: {error}", []
     backend = open_backend(saved.path)
     try:
         candidate = {f"engine-{backend.spec.precision}": backend}

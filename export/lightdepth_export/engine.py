@@ -78,10 +78,7 @@ def engine_here(
         LightDepthError: TensorRT or a GPU is missing, the build failed, a convolution has another precision, or the
             engine's depth isn't ONNX Runtime's.
     """
-    flavour = flavour or choose_flavour()
-    if reason := can_build_here(onnx_path, flavour):
-        raise LightDepthError(reason)
-    trt, buffers = load_tensorrt(flavour), open_cuda()
+    trt, buffers = load_tensorrt(flavour or choose_flavour()), open_cuda()
     return build_and_save(trt, onnx_path, output=output, buffers=buffers, options=options, progress=progress)
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lightdepth.checkpoints.backend import TorchBackend
+from lightdepth_export import artifacts
 from lightdepth_export.artifacts import ExportOptions, export_model
 from lightdepth_export.onnx.metadata import read_spec
 from lightdepth_export.parity.gate import ParityThresholds
@@ -127,6 +128,21 @@ def test_an_engine_that_cannot_be_built_fails_before_any_work(tiny, reference, i
     with pytest.raises(LightDepthError, match=r"python -m lightdepth_export\.engine m\.fp16\.onnx"):
         export_model(tiny, reference, tmp_path / "m.onnx", images, options=replace(FP16, engine=True))
     assert names_in(tmp_path) == []
+
+
+def test_an_engine_that_fails_costs_the_models_only_where_it_was_asked_for(
+    tiny, reference, images, tmp_path, monkeypatch
+):
+    def refuse(path, options):
+        raise LightDepthError("TensorRT-RTX doesn't know this GPU.")
+
+    monkeypatch.setattr(artifacts, "can_build_here", lambda *_: None)
+    monkeypatch.setattr(artifacts, "engine_here", refuse)
+    result = export_model(tiny, reference, tmp_path / "m.onnx", images, options=FP16)
+    assert result.engine_note.endswith("none was asked for: TensorRT-RTX doesn't know this GPU.")
+    assert names_in(tmp_path) == ["m.fp16.onnx", "m.onnx", "m.parity.json"]
+    with pytest.raises(LightDepthError, match="doesn't know this GPU"):
+        export_model(tiny, reference, tmp_path / "n.onnx", images, options=replace(FP16, engine=True))
 
 
 def test_an_engine_for_named_gpus_stands_beside_the_models(tiny, reference, images, tmp_path):

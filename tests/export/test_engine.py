@@ -85,10 +85,15 @@ def test_tensorrt_and_a_gpu_are_enough(monkeypatch):
     assert engine.can_build_here() is None
 
 
-def test_asking_for_an_engine_here_fails_where_none_can_be_built(monkeypatch, model):
+def test_asking_for_an_engine_here_says_what_to_install(monkeypatch, model, capsys):
     no_tensorrt(monkeypatch)
-    with pytest.raises(LightDepthError, match="on the target, run"):
+    with pytest.raises(LightDepthError, match="apt install python3-libnvinfer"):
         engine.engine_here(model)
+    monkeypatch.setitem(sys.modules, "tensorrt", types.ModuleType("tensorrt"))
+    for name in ("cuda.bindings.runtime", "cuda.cudart"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert engine.main([str(model)]) == 1
+    assert "pip install cuda-bindings (version 12 on JetPack 6" in capsys.readouterr().err
     assert not model.with_suffix(".engine").exists()
 
 
