@@ -59,6 +59,9 @@ def _open(path: Path, chosen: Mapping[str, str], provider_options: Mapping[str, 
     onnxruntime.preload_dlls()
     providers = [("CUDAExecutionProvider", {**provider_options, **chosen})]
     try:
-        return onnxruntime.InferenceSession(str(path), None, providers=providers, enable_fallback=0)
+        session = onnxruntime.InferenceSession(str(path), None, providers=providers, enable_fallback=0)
     except Exception as error:  # onnxruntime raises its own classes, which it doesn't export by name
         raise LightDepthError(str(error).splitlines()[0]) from error
+    if session.get_providers()[0] != "CUDAExecutionProvider":
+        raise LightDepthError("ONNX Runtime fell back to the CPU")
+    return session

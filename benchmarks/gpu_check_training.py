@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import numpy as np
 
 from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.backends.device_buffers import open_cuda
+from lightdepth_runtime.bench.machine import usable_cores
 from lightdepth_runtime.errors import LightDepthError
 
 PAIRS = 64  # written to disk; an epoch passes over them several times
@@ -53,7 +53,7 @@ def _train(model: str, data: Path, output: Path, batch: int, passes: int, smoke:
     from lightdepth.training.train import train
 
     size = {"image_height": 64, "image_width": 96} if smoke else {}
-    workers = 0 if smoke else max(2, (os.cpu_count() or 4) - 2)
+    workers = 0 if smoke else max(2, usable_cores() - 2)
     settings: dict[str, Any] = {
         "model": model,
         "encoder_weights": "none",

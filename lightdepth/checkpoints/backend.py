@@ -18,7 +18,7 @@ from lightdepth_runtime.spec import ModelSpec
 from .checkpoint import load_checkpoint
 from .recorded import RecordedNetwork
 
-__all__ = ["HALF_DEVICE", "TorchBackend", "open_checkpoint"]
+__all__ = ["HALF_DEVICE", "TorchBackend", "first_sentence", "open_checkpoint"]
 
 BATCH_ON_GPU = 8
 HALF_DEVICE = "cuda-fp16"  # the first GPU, computing in FP16
@@ -73,12 +73,18 @@ class TorchBackend:
         with self._lock, torch.inference_mode():
             if self._model is None:
                 raise LightDepthError("This model was closed; load it again.")
-            graph = self._record(self._model, len(batch))
-            if graph is not None:
-                return graph.run(batch, outputs)
-            output = self._model(torch.from_numpy(batch).to(self._device, self._dtype))
-            both = (output,) if isinstance(output, torch.Tensor) else output
-            return [tensor.float().cpu().contiguous().numpy() for tensor in both[:outputs]]
+            try:
+                graph = self._record(self._model, len(batch))
+                if graph is not None:
+                    return graph.run(batch, outputs)
+                output = self._model(torch.from_numpy(batch).to(self._device, self._dtype))
+                both = (output,) if isinstance(output, torch.Tensor) else output
+                return [tensor.float().cpu().contiguous().numpy() for tensor in both[:outputs]]
+            except torch.OutOfMemoryError as error:
+                raise LightDepthError(
+                    f"The GPU's memory doesn't hold {len(batch)} images of {self.spec.name} ({first_sentence(error)}); "
+                    "free some (nvidia-smi says who has it), or choose --device cpu."
+                ) from error
 
     def _record(self, model: nn.Module, size: int) -> RecordedNetwork | None:
         """Return the recording of a batch size, made when it first comes, or None where there is none."""
@@ -90,8 +96,9 @@ class TorchBackend:
                 self._graphs[size] = RecordedNetwork(model, shape, self._device, self._dtype)
             except RuntimeError as error:
                 self._graphs = None
-                reason = (str(error).splitlines() or [type(error).__name__])[0][:150]
-                self.device_reason += f", without a CUDA graph, since PyTorch can't record one ({reason})"
+                self.device_reason += (
+                    f", without a CUDA graph, since PyTorch can't record one ({first_sentence(error)})"
+                )
                 return None
         return self._graphs[size]
 
@@ -105,6 +112,11 @@ class TorchBackend:
         """Give the network's memory back."""
         with self._lock:
             self._model, self._graphs = None, None
+
+
+def first_sentence(error: RuntimeError) -> str:
+    """Return the beginning of what PyTorch says, for the middle of a sentence."""
+    return (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0][:150]
 
 
 def open_checkpoint(path: Path, device: str, threads: int | None) -> TorchBackend:

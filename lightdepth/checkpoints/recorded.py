@@ -37,7 +37,8 @@ class RecordedNetwork:
                     self._outputs = _forward(model, self._input, dtype)
             torch.cuda.current_stream().wait_stream(stream)
             self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph):
+            # Not PyTorch's "global", which ends the recording where any thread of the program takes memory meanwhile.
+            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
                 self._outputs = _forward(model, self._input, dtype)
         self._results = [torch.empty(output.shape, pin_memory=True) for output in self._outputs]
 

@@ -19,7 +19,7 @@ from lightdepth_runtime.evaluation.unit_suspects import warn_of_unit
 from lightdepth_runtime.pairs import PairSet
 from lightdepth_runtime.spec import SIZE_DIVISOR
 
-from ..checkpoints.backend import TorchBackend
+from ..checkpoints.backend import TorchBackend, first_sentence
 from ..checkpoints.checkpoint import build_model, save_checkpoint, without_weights
 from ..config import TrainConfig
 from ..data.loader import build_loader
@@ -237,7 +237,15 @@ class _Training:
         if self.config.freeze_batchnorm:
             freeze_statistics(self.model)
         self.sampler.epoch = epoch
-        trained = self.stepper.train_epoch(self.loader, f"Epoch {epoch + 1}/{self.config.epochs}")
+        try:
+            trained = self.stepper.train_epoch(self.loader, f"Epoch {epoch + 1}/{self.config.epochs}")
+        except torch.OutOfMemoryError as error:
+            config = self.config
+            raise LightDepthError(
+                f"The GPU's memory is too small for batch_size {config.batch_size} at {config.image_width}x"
+                f"{config.image_height} ({first_sentence(error)}); take a smaller batch_size, with accumulate for the "
+                "same effective batch."
+            ) from error
         images_per_s = trained.images / (time.monotonic() - started)
         self.progress.epoch += 1
         self.kept = cast(LightDepth, self.average.kept())

@@ -139,3 +139,13 @@ def test_other_pairs_at_another_place_are_refused(tum_copy, tmp_path, monkeypatc
     assert load_config(run / "config.yaml").data_root == str(tum_copy)
     record = json.loads((run / "run.json").read_text())
     assert record["training"]["pairs"] == len([line for line in lines if line and not line.startswith("#")])
+
+
+def test_a_gpu_that_is_too_small_for_the_batch_is_one_sentence_with_the_settings(tum, tmp_path, monkeypatch):
+    def too_much(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of")
+
+    monkeypatch.setattr(train_module.Stepper, "train_epoch", too_much)
+    words = r"too small for batch_size 2 at \d+x\d+ \(CUDA out of memory\); take a smaller batch_size"
+    with pytest.raises(LightDepthError, match=words):
+        train(settings(tum, "batch_size=2"), tmp_path / "run")
