@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import logging
 import tempfile
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from lightdepth_export.onnx.trace import run_exporter
 from lightdepth_runtime.atomic import atomic_path
 from lightdepth_runtime.backends.baseline import BASELINE_KEY, BaselineBackend, BaselineSpec, open_baseline
 from lightdepth_runtime.closing import Closing
@@ -29,8 +28,6 @@ from .depth_anything import (
 from .names import DEPTH_ANYTHING_SMALL, HUB_REPOSITORIES
 
 __all__ = ["Baseline", "check_baseline_name", "export_baseline"]
-
-OPSET = 18  # as LightDepth's own export
 
 
 class Baseline(Closing):
@@ -140,26 +137,4 @@ def _trace(model: DepthAnything, spec: BaselineSpec) -> onnx.ModelProto:
     network: nn.Module = copy.deepcopy(model.network)
     if spec.precision == "fp16":
         network = _HalfNetwork(network)
-    exporter = logging.getLogger("torch.onnx")
-    level = exporter.level
-    try:
-        exporter.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the exporter's notes on its own internals
-            program = torch.onnx.export(
-                network,
-                (example,),
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=[spec.input_name],
-                output_names=[spec.output_name],
-                external_data=False,
-                verbose=False,
-            )
-    except Exception as error:  # torch.export raises dozens of classes
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise LightDepthError(f"PyTorch can't export {model.name} to ONNX ({reason}).") from error
-    finally:
-        exporter.setLevel(level)
-    assert program is not None, "torch.onnx.export returns a program when dynamo=True"
-    return program.model_proto
+    return run_exporter(network, example, spec.input_name, [spec.output_name], name=model.name)

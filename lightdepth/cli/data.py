@@ -31,17 +31,20 @@ def check_command(
     json: Json = None,
 ) -> None:
     """Check RGB-D data before training; exit code 1 if something must be repaired first."""
-    from ..prepare.check import check_and_write
+    from lightdepth_runtime.atomic import write_json
+    from lightdepth_runtime.progress import track
 
-    report = check_and_write(
-        data,
-        json_path=json,
-        sheet_path=sheet,
-        most=most,
-        unit=depth_scale,
-        max_depth_m=max_depth,
-        workers=workers,
-    )
+    from ..prepare.check import check_data
+    from ..prepare.sheet import draw_sheet
+    from ..processes import join_processes
+
+    options = {"most": most, "unit": depth_scale, "max_depth_m": max_depth, "workers": workers}
+    with join_processes() as processes:
+        report = check_data(data, **options, processes=processes, progress=track)
+        if json:
+            write_json(json, report.to_dict())
+        if sheet:
+            draw_sheet(data, [split.split for split in report.splits], sheet, depth_scale)
     print("\n".join(report.lines()))
     print("No errors." if report.usable else "Not fit to train on: repair the errors above.")
     raise typer.Exit(0 if report.usable else 1)

@@ -8,21 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from lightdepth_runtime import __version__
-from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import DepthUnit, PairSet, load_pairs, splits_of
 from lightdepth_runtime.parallel import Workers, worker_count
 from lightdepth_runtime.processes import OneProcess, Processes
-from lightdepth_runtime.progress import track
 
-from ..processes import join_processes
 from .facts import PairFacts, UnreadablePair, look_at
 from .finding import Finding
 from .judge import judge_split, judge_together, judge_unit
-from .sheet import draw_sheet
 from .split_facts import SplitFacts, summarise
 
-__all__ = ["DataReport", "check_and_write", "check_data"]
+__all__ = ["DataReport", "check_data"]
 
 SCHEMA = "lightdepth.data_check/1"
 Track = Callable[[Iterable[PairFacts | UnreadablePair], str, int], Iterable[PairFacts | UnreadablePair]]
@@ -122,37 +118,3 @@ def _look(
     with Workers(worker_count(workers, len(share))) as pool:
         looks = pool.map(look_at, share, name=lambda pair: pair.name)
         return list(progress(looks, f"Checking {pairs.split}", len(share)))
-
-
-def check_and_write(
-    root: Path,
-    *,
-    json_path: Path | None,
-    sheet_path: Path | None,
-    most: int | None,
-    unit: DepthUnit | None = None,
-    max_depth_m: float = 10.0,
-    workers: int | None = None,
-) -> DataReport:
-    """Check a data set with a progress bar and write what was asked for: the JSON, the contact sheet.
-
-    Several processes of a launcher share the work; the main one alone returns.
-
-    Raises:
-        LightDepthError: no split can be listed, or a file can't be written.
-    """
-    with join_processes() as processes:
-        report = check_data(
-            root,
-            most=most,
-            unit=unit,
-            max_depth_m=max_depth_m,
-            workers=workers,
-            processes=processes,
-            progress=track,
-        )
-        if json_path:
-            write_json(json_path, report.to_dict())
-        if sheet_path:
-            draw_sheet(root, [split.split for split in report.splits], sheet_path, unit)
-    return report

@@ -12,16 +12,15 @@ from pathlib import Path
 
 from lightdepth_runtime.atomic import write_text
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.pairs.depth_unit import NAMED_UNITS, DepthUnit
+from lightdepth_runtime.pairs.depth_unit import NAMED_UNITS
 from lightdepth_runtime.pairs.lists.comments import IN_MILLIMETRES, describe_camera, read_comments
 from lightdepth_runtime.pairs.lists.files import Told
 from lightdepth_runtime.parallel import Workers, worker_count
-from lightdepth_runtime.ros.clock import Clock
 from lightdepth_runtime.spec import Intrinsics
 
 from .bags.scene import WHOLE, Extraction, Say, Scene, Track, extract_scene, scene_name
 
-__all__ = ["ExtractedPairs", "extract_pairs", "extract_recordings"]
+__all__ = ["ExtractedPairs", "extract_recordings"]
 
 LIST_NAME = "train.txt"
 
@@ -35,43 +34,6 @@ class ExtractedPairs:
     intrinsics: Intrinsics | None
 
 
-def extract_pairs(
-    bag: Path,
-    color_topic: str,
-    depth_topic: str,
-    output: Path,
-    *,
-    max_gap_s: float = 0.02,
-    clock: Clock = "auto",
-    unit: DepthUnit | None = None,
-    say: Say = lambda _: None,
-    progress: Track = lambda pairs, _label, _total: pairs,
-) -> ExtractedPairs:
-    """Write the pairs of a recording into `output/RECORDING/`, and add them to the pair list `output/train.txt`.
-
-    Each colour image gets the depth of the nearest stamp, each depth image is used once. Colour is kept as recorded
-    where it is JPEG, else written as PNG; depth as 16-bit PNG in millimetres, beyond 65.535 m 0. A pair whose depth has
-    no reading is left out. The list carries the unit, and the camera of the colour images, each recording its own. It
-    appears, and grows, only when all images are written.
-
-    Args:
-        bag: the recording.
-        color_topic: colour images, raw or compressed.
-        depth_topic: depth registered to them.
-        output: the folder.
-        max_gap_s: as in `Extraction`.
-        clock: as in `Extraction`.
-        unit: as in `Extraction`.
-        say: told what is worth knowing.
-        progress: wraps the pairs to show progress.
-
-    Raises:
-        LightDepthError: a damaged recording, a missing topic, depth of another shape than colour or without a reading,
-            no two stamps near enough, a camera that changes, or a scene of this name that is there already.
-    """
-    return _extract_one(bag, Extraction(color_topic, depth_topic, max_gap_s, clock, unit), output, say, progress)
-
-
 def extract_recordings(
     bags: Sequence[Path],
     settings: Extraction,
@@ -81,10 +43,15 @@ def extract_recordings(
     say: Say = lambda _: None,
     progress: Track = lambda items, _label, _total: items,
 ) -> ExtractedPairs:
-    """Do what `extract_pairs` does with each of several recordings; the list has them in their order.
+    """Write the pairs of recordings into `output/RECORDING/`, and list them in their order in `output/train.txt`.
 
-    A recording that can't be used doesn't keep the others from it. One that is in the list already stays as it is: an
-    interrupted call can be repeated. After an interrupt the list has all recordings that were whole.
+    Each colour image gets the depth of the nearest stamp, each depth image is used once. Colour is kept as recorded
+    where it is JPEG, else written as PNG; depth as 16-bit PNG in millimetres, beyond 65.535 m 0. A pair whose depth has
+    no reading is left out. The list carries the unit, and the camera of the colour images, each recording its own. It
+    grows only when all images of a recording are written.
+
+    Of several, one that can't be used doesn't keep the others from it, and one that is in the list already stays as it
+    is: an interrupted call can be repeated. After an interrupt the list has all recordings that were whole.
 
     Args:
         bags: the recordings.
@@ -95,11 +62,17 @@ def extract_recordings(
         progress: wraps the recordings to show progress; where there is only one, its pairs.
 
     Raises:
-        LightDepthError: two recordings of one name, a folder that is there and not in the list, or recordings that
-            can't be used.
+        LightDepthError: a damaged recording, a missing topic, depth of another shape than colour or without a reading,
+            no two stamps near enough, a camera that changes, two recordings of one name, or a folder that is there and
+            (of several) not in the list.
     """
     if len(bags) == 1:
-        return _extract_one(bags[0], settings, output, say, progress)
+        _check_new(output / scene_name(bags[0]))
+        scene = extract_scene(settings, output, bags[0], say=say, progress=progress)
+        try:
+            return _reveal(scene, output, say)
+        finally:
+            shutil.rmtree(scene.hidden, ignore_errors=True)
     waiting = _choose(bags, output, say)
     done: list[ExtractedPairs] = []
     faults: list[str] = []
@@ -124,15 +97,6 @@ def extract_recordings(
         )
     camera = done[-1].intrinsics if done else None
     return ExtractedPairs(sum(one.pairs for one in done), output / LIST_NAME, camera)
-
-
-def _extract_one(bag: Path, settings: Extraction, output: Path, say: Say, progress: Track) -> ExtractedPairs:
-    _check_new(output / scene_name(bag))
-    scene = extract_scene(settings, output, bag, say=say, progress=progress)
-    try:
-        return _reveal(scene, output, say)
-    finally:
-        shutil.rmtree(scene.hidden, ignore_errors=True)
 
 
 def _check_new(folder: Path) -> None:

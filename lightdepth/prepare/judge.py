@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from lightdepth_runtime.evaluation.unit_suspects import open_witness, suspect_unit
+from lightdepth_runtime.evaluation.unit_suspects import find_suspect
 from lightdepth_runtime.pairs import PairSet
 
 from .duplicates import find_duplicates
@@ -86,12 +86,7 @@ def judge_split(pairs: PairSet, facts: Sequence[PairFacts], split: SplitFacts) -
 
 def judge_unit(pairs: PairSet, max_depth_m: float) -> list[Finding]:
     """Ask the values, and the shipped model, whether the unit is right."""
-    witness = open_witness()
-    try:
-        suspect = suspect_unit(pairs, witness, max_depth_m=max_depth_m)
-    finally:
-        if witness is not None:
-            witness.close()
+    suspect = find_suspect(pairs, max_depth_m=max_depth_m)
     if suspect is None:
         return []
     return [Finding("error" if suspect.certain else "warning", "units", f"{pairs.split}: {suspect.describe()}")]

@@ -29,7 +29,7 @@ from lightdepth_runtime.spec import Intrinsics
 
 from ..teacher.teacher import OwnTeacher, Teacher
 
-__all__ = ["PseudoLabels", "label_image", "write_pseudo_labels"]
+__all__ = ["PseudoLabels", "agreed_depth", "write_pseudo_labels"]
 
 SCHEMA = "lightdepth.pseudo_labels/1"
 LIST_NAME = "train.txt"
@@ -65,7 +65,7 @@ def write_pseudo_labels(
         teacher: a metric model.
         images: files and folders.
         output: a folder, created.
-        most_disagreement: see `label_image`.
+        most_disagreement: see `agreed_depth`.
         focal_px: the images' focal length in pixels; depth is scaled to it, and the list says it.
         workers: processes that read and write, and each ask a teacher of its own where there is `teacher.own`; else
             this one asks for all. None for as many as the cores and the number of images ask for.
@@ -118,29 +118,18 @@ def _write_list(output: Path, focal_px: float | None, written: Sequence[_Labelle
     return PseudoLabels(output / LIST_NAME, len(rows), len(shares), float(np.mean(shares)) if shares else 0.0)
 
 
-def label_image(
-    teacher: Teacher, image: NDArray[np.uint8], *, most_disagreement: float = 0.1, focal_px: float | None = None
-) -> NDArray[np.float32]:
-    """Return a metric teacher's depth (H, W) of an image (H, W, 3) in metres, 0 where it isn't sure.
-
-    Depth is the mean of the frame's and its mirror image's. Where the two differ by more than `most_disagreement`, as
-    |ln(a / b)|, or where depth is beyond what 16-bit millimetres hold, nothing is labelled.
-
-    Raises:
-        LightDepthError: a focal length, and a teacher that doesn't know its own.
-    """
-    factor = _factor(teacher, focal_px, image.shape[:2])
-    return _agreed(teacher(image), teacher(_mirror(image)), image.shape[:2], factor, most_disagreement)
-
-
-def _agreed(
+def agreed_depth(
     seen: NDArray[np.float32],
     mirrored: NDArray[np.float32],
     size: tuple[int, int],
     factor: float,
     most_disagreement: float,
 ) -> NDArray[np.float32]:
-    """Return the mean (H, W) of an image's and its mirror image's depth (h, w), 0 where they differ."""
+    """Return the mean (H, W) of an image's depth and its mirror image's (h, w), times `factor`, 0 where it isn't sure.
+
+    That is where the two differ by more than `most_disagreement`, as |ln(a / b)|, and where depth is beyond what 16-bit
+    millimetres hold.
+    """
     seen, mirrored = resize_depth(seen, *size), resize_depth(mirrored, *size)[:, ::-1]
     with np.errstate(divide="ignore", invalid="ignore"):
         disagreement = np.abs(np.log(seen / mirrored))  # NaN and infinity are no agreement
@@ -225,7 +214,7 @@ def _write(output: Path, most_disagreement: float, seen: _Labelled) -> _Labelled
     if seen.predicted is None:
         return seen
     first, mirrored, factor = seen.predicted
-    depth_m = _agreed(first, mirrored, seen.size, factor, most_disagreement)
+    depth_m = agreed_depth(first, mirrored, seen.size, factor, most_disagreement)
     done = replace(seen, predicted=None, share=float((depth_m > 0).mean()))
     try:
         write_bytes(output / _depth_name(seen.job), encode_png(depth_as_mm(depth_m)))

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import onnx
 
@@ -25,7 +26,7 @@ except ImportError as error:
         "Tracing a network needs PyTorch and onnxscript; install them with: pip install torch onnxscript"
     ) from error
 
-__all__ = ["OPSET", "export_onnx", "trace_onnx"]
+__all__ = ["OPSET", "export_onnx", "run_exporter", "trace_onnx"]
 
 OPSET = 18  # parsed by TensorRT 10.3 (JetPack 6) to 11 and by TensorRT-RTX; Resize-18 is the last form they share
 DYNAMIC_BATCH_EXAMPLE = 2  # torch.export takes a size of 1 for a constant
@@ -57,6 +58,25 @@ def trace_onnx(model: nn.Module, spec: ModelSpec, *, dynamic_batch: bool = False
     network = copy.deepcopy(model).cpu().float().eval()
     batch = DYNAMIC_BATCH_EXAMPLE if dynamic_batch else 1
     example = torch.zeros(batch, 3, spec.input_height, spec.input_width)
+    names = [spec.output_name, *([spec.sigma_tensor] if spec.sigma_tensor else [])]
+    shapes = ({0: torch.export.Dim("batch")},) if dynamic_batch else None
+    return _clean(run_exporter(network, example, spec.input_name, names, dynamic_shapes=shapes), spec)
+
+
+def run_exporter(
+    network: nn.Module,
+    example: torch.Tensor,
+    input_name: str,
+    output_names: list[str],
+    *,
+    dynamic_shapes: tuple[Any, ...] | None = None,  # Any: as torch.onnx takes them
+    name: str = "this network",
+) -> onnx.ModelProto:
+    """Return what PyTorch's exporter makes of a network, its notes kept off the terminal.
+
+    Raises:
+        LightDepthError: it can't trace the network, which the error calls `name`.
+    """
     with _quiet():
         try:
             program = torch.onnx.export(
@@ -64,19 +84,19 @@ def trace_onnx(model: nn.Module, spec: ModelSpec, *, dynamic_batch: bool = False
                 (example,),
                 dynamo=True,
                 opset_version=OPSET,
-                input_names=[spec.input_name],
-                output_names=[spec.output_name, *([spec.sigma_tensor] if spec.sigma_tensor else [])],
-                dynamic_shapes=({0: torch.export.Dim("batch")},) if dynamic_batch else None,
+                input_names=[input_name],
+                output_names=output_names,
+                dynamic_shapes=dynamic_shapes,
                 external_data=False,
                 verbose=False,
             )
         except Exception as error:  # torch.export raises dozens of classes
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             raise LightDepthError(
-                f"PyTorch can't export this network to ONNX ({reason}); use layers that torch.onnx supports."
+                f"PyTorch can't export {name} to ONNX ({reason}); use layers that torch.onnx supports."
             ) from error
     assert program is not None, "torch.onnx.export returns a program when dynamo=True"
-    return _clean(program.model_proto, spec)
+    return program.model_proto
 
 
 def _clean(traced: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:

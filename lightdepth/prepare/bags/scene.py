@@ -69,7 +69,7 @@ def extract_scene(
     say: Say,
     progress: Track = lambda pairs, _label, _total: pairs,
 ) -> Scene:
-    """Write the images of a recording into a hidden folder; errors are those of `extract_pairs`."""
+    """Write the images of a recording into a hidden folder; errors are those of `extract_recordings`."""
     if settings.color_topic == settings.depth_topic:
         raise LightDepthError(f"Colour and depth are both {settings.color_topic}; name two topics.")
     name = scene_name(bag)

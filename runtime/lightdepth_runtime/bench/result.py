@@ -70,15 +70,7 @@ class BenchResult:
 
     def to_dict(self) -> dict[str, Any]:  # Any: a JSON object
         """Return schema `lightdepth.bench/1`."""
-        return {
-            "schema": SCHEMA,
-            "lightdepth_version": __version__,
-            "machine": self.machine,
-            "settings": self.settings,
-            "rows": [asdict(row) for row in self.rows],
-            "ratios": {name: asdict(ratio) for name, ratio in self.ratios.items()},
-            "warnings": list(self.warnings),
-        }
+        return {"schema": SCHEMA, "lightdepth_version": __version__, **asdict(self)}
 
 
 def unique_labels(rows: Sequence[BenchRow]) -> list[str]:

@@ -1,6 +1,6 @@
 """Is a model's sigma worth something? Whether it finds the errors, and whether they are as large as it says."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +32,6 @@ class Confidence:
     coverage_68: float
     coverage_95: float
     pixels: int
-
-    def to_dict(self) -> dict[str, float]:
-        """Return the figures by name."""
-        return asdict(self)
 
 
 class ConfidenceSums:

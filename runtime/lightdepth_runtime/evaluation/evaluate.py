@@ -1,7 +1,7 @@
 """Score a predictor on RGB-D pairs under one protocol."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ class EvalResult:
             **({"focal_unknown": self.focal_unknown} if self.protocol.focal else {}),
             **self.metrics.to_dict(),
             **self.scores.to_dict(),
-            **({"confidence": self.confidence.to_dict()} if self.confidence else {}),
+            **({"confidence": asdict(self.confidence)} if self.confidence else {}),
         }
 
 

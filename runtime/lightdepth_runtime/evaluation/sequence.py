@@ -62,18 +62,8 @@ class SequenceResult:
 
     def to_dict(self) -> dict[str, Any]:  # Any: a JSON object
         """Return schema `lightdepth.sequence/1`."""
-        return {
-            "schema": SCHEMA,
-            "lightdepth_version": __version__,
-            "model": self.model,
-            "protocol": self.protocol.to_dict(),
-            "data": self.data,
-            "frames": self.frames,
-            "transitions": self.transitions,
-            "plain": asdict(self.plain),
-            "steady": asdict(self.steady),
-            "resets": self.resets,
-        }
+        values = {**asdict(self), "protocol": self.protocol.to_dict()}
+        return {"schema": SCHEMA, "lightdepth_version": __version__, **values}
 
 
 def flicker(

@@ -17,7 +17,7 @@ from ..pairs.depth_unit import MILLIMETRES_PER_METRE, NAMED_UNITS
 from ..pairs.file_pair import FilePair
 from .prediction import Predictor
 
-__all__ = ["KNOWN_MISTAKES", "UnitSuspect", "nearest_mistake", "open_witness", "suspect_unit", "warn_of_unit"]
+__all__ = ["KNOWN_MISTAKES", "UnitSuspect", "find_suspect", "nearest_mistake", "suspect_unit", "warn_of_unit"]
 
 # By what factor depth is too large where it is read in the wrong unit: RealSense's 0.25, 0.125 and 0.1 mm, TUM's
 # 0.2 mm, bytes of 10 m / 255 and their inverse, KITTI's 1/256 m, centimetres, metres for millimetres.
@@ -109,22 +109,19 @@ def nearest_mistake(ratio: float, *, within: float = math.inf) -> float | None:
     return None if best == 1.0 or abs(math.log(ratio / best)) > math.log(within) else best
 
 
-def open_witness() -> DepthEstimator | None:
-    """Open the shipped model, or return None where it can't run."""
+def find_suspect(pairs: PairSet, *, max_depth_m: float = 10.0) -> UnitSuspect | None:
+    """Do what `suspect_unit` does, with the shipped model where it can run."""
     try:
-        return DepthEstimator.load(device="cpu")
+        witness = DepthEstimator.load(device="cpu")
     except LightDepthError:
-        return None
+        return suspect_unit(pairs, None, max_depth_m=max_depth_m)
+    with witness:
+        return suspect_unit(pairs, witness, max_depth_m=max_depth_m)
 
 
 def warn_of_unit(pairs: PairSet, say: Callable[[str], object], *, max_depth_m: float = 10.0) -> None:
     """Say in one line that the unit of depth looks wrong, where it does."""
-    witness = open_witness()
-    try:
-        suspect = suspect_unit(pairs, witness, max_depth_m=max_depth_m)
-    finally:
-        if witness is not None:
-            witness.close()
+    suspect = find_suspect(pairs, max_depth_m=max_depth_m)
     if suspect is not None:
         say(f"Warning: {suspect.describe()}")
 

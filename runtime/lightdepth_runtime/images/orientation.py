@@ -19,6 +19,7 @@ AVIF_START = b"ftyp"  # at byte 4 of every file in ISO's base media format; the 
 _AVIF_BRANDS = (b"avif", b"avis")
 _ORIENTATION_TAG = 0x0112
 _ENTRY_BYTES = 12  # of a TIFF directory: tag, type, count, value
+_LONG_TYPES = (4, 13)  # LONG and IFD, of 32 bits; what is read here is else SHORT, of 16
 # EXIF's orientation of AVIF's quarter turns against the clock, without a mirror, with one that exchanges top and bottom
 # (axis 0), and with one that exchanges left and right (axis 1); ISO/IEC 23008-12, 6.5.10 and 6.5.12.
 _OF_TURNS = {None: (1, 8, 3, 6), 0: (4, 5, 2, 7), 1: (2, 7, 4, 5)}
@@ -79,14 +80,17 @@ def _box_value(content: bytes, kind: bytes, end: int) -> int | None:
     return content[start + 8] if start >= 0 and start + 8 < len(content) else None
 
 
-def tiff_tags(block: bytes) -> dict[int, int]:
-    """Return the tags of the first directory of a TIFF block, with each one's 16-bit value (TIFF 6.0, section 2)."""
+def tiff_tags(block: bytes, directory: int | None = None) -> dict[int, int]:
+    """Return the tags of a directory of a TIFF block, by default the first, each with its number (TIFF 6.0, section 2).
+
+    What isn't one number stands elsewhere; then the first bytes of its address are the value.
+    """
     if block[:4] not in (b"II*\0", b"MM\0*"):
         return {}
 
     def number(start: int, size: int) -> int:
         return int.from_bytes(block[start : start + size], "little" if block[:1] == b"I" else "big")
 
-    directory = number(4, 4)
+    directory = number(4, 4) if directory is None else directory
     entries = range(directory + 2, directory + 2 + number(directory, 2) * _ENTRY_BYTES, _ENTRY_BYTES)
-    return {number(entry, 2): number(entry + 8, 2) for entry in entries}
+    return {number(at, 2): number(at + 8, 4 if number(at + 2, 2) in _LONG_TYPES else 2) for at in entries}

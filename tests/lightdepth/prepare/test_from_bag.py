@@ -5,7 +5,8 @@ import pytest
 
 from lightdepth.config import load_config
 from lightdepth.prepare.bags import pair_writer
-from lightdepth.prepare.from_bag import extract_pairs
+from lightdepth.prepare.bags.scene import Extraction
+from lightdepth.prepare.from_bag import extract_recordings
 from lightdepth.training.inputs import load_training_data
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import load_pairs
@@ -13,6 +14,10 @@ from lightdepth_runtime.pairs.folders.matching import match_stamps
 from lightdepth_runtime.spec import Intrinsics
 
 COLOR, DEPTH = "/camera/color/image_raw", "/camera/depth/image_raw"
+
+
+def extract_pairs(bag, color, depth, output, say=lambda _: None, **options):
+    return extract_recordings([bag], Extraction(color, depth, **options), output, say=say)
 
 
 @pytest.mark.parametrize("storage", ["mcap", "ros1"])

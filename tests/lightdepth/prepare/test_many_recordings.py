@@ -3,7 +3,7 @@
 import pytest
 
 from lightdepth.prepare.bags.scene import Extraction
-from lightdepth.prepare.from_bag import extract_pairs, extract_recordings
+from lightdepth.prepare.from_bag import extract_recordings
 from lightdepth_runtime.errors import LightDepthError
 
 SETTINGS = Extraction("/camera/color/image_raw", "/camera/depth/image_raw")
@@ -21,7 +21,7 @@ def files(folder):
 
 def test_workers_write_what_one_recording_after_another_does(bags, tmp_path):
     for bag in bags:
-        extract_pairs(bag, SETTINGS.color_topic, SETTINGS.depth_topic, tmp_path / "each")
+        extract_recordings([bag], SETTINGS, tmp_path / "each")
     said = {}
     for workers in (1, 2):
         said[workers] = []

@@ -19,10 +19,15 @@ from fakes.bags import (
     write_messages,
 )
 
-from lightdepth.prepare.from_bag import extract_pairs
+from lightdepth.prepare.bags.scene import Extraction
+from lightdepth.prepare.from_bag import extract_recordings
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import load_pairs, parse_depth_unit
 from lightdepth_runtime.spec import Intrinsics
+
+
+def extract_pairs(bag, color, depth, output, say=lambda _: None, **options):
+    return extract_recordings([bag], Extraction(color, depth, **options), output, say=say)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lightdepth.cli.app import app
-from lightdepth.prepare.pseudo_label import label_image, write_pseudo_labels
+from lightdepth.prepare.pseudo_label import agreed_depth, write_pseudo_labels
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.pairs import load_pairs
@@ -64,14 +64,18 @@ def test_a_teacher_that_takes_batches_gets_images_with_their_mirror_images(photo
         assert path.read_bytes() == (tmp_path / "many" / path.name).read_bytes()
 
 
+def agreed(teacher, image, most_disagreement):
+    return agreed_depth(teacher(image), teacher(image[:, ::-1]), image.shape[:2], 1.0, most_disagreement)
+
+
 def test_pixels_of_which_the_mirror_image_says_otherwise_are_left_out():
     image = np.full((48, 101, 3), 64, np.uint8)
-    depth_m = label_image(Ramp(bias=0.1), image, most_disagreement=0.101)
+    depth_m = agreed(Ramp(bias=0.1), image, 0.101)
     # The two differ by 0.2 |x|, x from -1 to 1: the middle half agrees to 0.101.
     columns = np.abs(np.linspace(-1, 1, 101))
     assert np.array_equal(depth_m[0] > 0, columns <= 0.505)
     np.testing.assert_allclose(depth_m[0, 50], 2.0, rtol=1e-6)
-    assert (label_image(Ramp(bias=0.1), image, most_disagreement=0.3) > 0).all()
+    assert (agreed(Ramp(bias=0.1), image, 0.3) > 0).all()
 
 
 def test_depth_that_is_no_number_or_beyond_millimetres_is_left_out():
@@ -81,7 +85,7 @@ def test_depth_that_is_no_number_or_beyond_millimetres_is_left_out():
             depth_m[0], depth_m[1], depth_m[2], depth_m[3] = np.nan, np.inf, 0, 70
             return depth_m
 
-    depth_m = label_image(Odd(), np.zeros((8, 8, 3), np.uint8))
+    depth_m = agreed(Odd(), np.zeros((8, 8, 3), np.uint8), 0.1)
     assert (depth_m[:4] == 0).all()
     assert (depth_m[4:] == 2).all()
 
