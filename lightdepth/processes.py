@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.processes import OneProcess, Processes, share_bounds
+from lightdepth_runtime.processes import OneProcess, Processes, launcher_number, share_bounds
 
 __all__ = ["join_processes"]
 
@@ -48,20 +48,21 @@ def join_processes(device: str = "auto") -> Iterator[Processes]:
     "cuda" become one GPU for each.
 
     Raises:
-        LightDepthError: only a part of what a launcher sets is there; the processes don't come together; one of them
-            fails, dies, or sees other data.
+        LightDepthError: what a launcher sets is there in part, or is nonsense; the processes don't come together; one
+            of them fails, dies, or sees other data.
     """
-    count = int(os.environ.get("WORLD_SIZE") or 1)
+    count = launcher_number("WORLD_SIZE")
     if count == 1:
         yield OneProcess()
         return
     missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
     if missing:
         raise LightDepthError(
-            f"WORLD_SIZE says {count} processes, but {' and '.join(missing)} is not set; start the command with "
-            "torchrun, or unset WORLD_SIZE."
+            f"WORLD_SIZE says {count} processes, but the launcher didn't set {', '.join(missing)}; start the command "
+            "with torchrun, or unset WORLD_SIZE."
         )
-    number = int(os.environ["RANK"])
+    number = launcher_number("RANK", least=0, most=count - 1)
+    launcher_number("MASTER_PORT", most=65535)  # else each waits ten minutes for the others
     if device in ("auto", "cuda"):
         _take_gpu()
     if number == 0:
@@ -81,7 +82,7 @@ def _take_gpu() -> None:
     told = os.environ.get("CUDA_VISIBLE_DEVICES")
     gpus = told.split(",") if told is not None else [str(index) for index in range(torch.cuda.device_count())]
     if len(gpus) > 1:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[int(os.environ.get("LOCAL_RANK") or 0) % len(gpus)]
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[launcher_number("LOCAL_RANK", default=0, least=0) % len(gpus)]
 
 
 class _Ended(BaseException):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DataLoaderConfiguration
@@ -11,6 +9,7 @@ from timm.layers.norm_act import convert_sync_batchnorm
 from torch import nn
 
 from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.processes import launcher_number
 
 from ..config import TrainConfig
 from .inputs import Say
@@ -42,7 +41,7 @@ def check_processes(accelerator: Accelerator) -> None:
     Raises:
         LightDepthError: the launcher started more processes than train together.
     """
-    started = int(os.environ.get("WORLD_SIZE") or 1)
+    started = launcher_number("WORLD_SIZE")
     if started == accelerator.num_processes:
         return
     fix = "unset WORLD_SIZE" if started < accelerator.num_processes else "set ACCELERATE_USE_CPU=true for CPUs"

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from .errors import LightDepthError
+from .processes import launcher_number
 
 __all__ = ["Workers", "in_batches", "open_once", "worker_count"]
 
@@ -37,7 +38,7 @@ def worker_count(asked: int | None, items: int, *, fewest: int = FEWEST_ITEMS) -
 
     if asked is not None:
         return asked
-    return max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE") or 1)) if items >= fewest else 1
+    return max(1, usable_cores() // launcher_number("LOCAL_WORLD_SIZE")) if items >= fewest else 1
 
 
 def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TypeVar
 
 from .errors import LightDepthError
 
-__all__ = ["Join", "OneProcess", "Processes", "refuse_launcher", "share_bounds", "work_alone"]
+__all__ = ["Join", "OneProcess", "Processes", "launcher_number", "refuse_launcher", "share_bounds", "work_alone"]
 
 Item = TypeVar("Item")
 Part = TypeVar("Part")
@@ -62,14 +63,31 @@ class OneProcess:
 Join = Callable[[str], AbstractContextManager[Processes]]
 
 
+def launcher_number(name: str, *, default: int = 1, least: int = 1, most: int | None = None) -> int:
+    """Return a number that a launcher sets in the environment, or the default where it is not set.
+
+    Raises:
+        LightDepthError: it is no whole number, or none of these.
+    """
+    text = os.environ.get(name) or str(default)
+    number = int(text) if re.fullmatch(r"\s*\d{1,9}\s*", text) else -1
+    if number < least or (most is not None and number > most):
+        bound = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise LightDepthError(
+            f"{name} is {text!r}, and a launcher sets it to a whole number {bound}; start the command with torchrun, "
+            f"or unset {name}."
+        )
+    return number
+
+
 def refuse_launcher() -> None:
     """Refuse a launcher: its processes would each do the whole work, and write the same files.
 
     Raises:
         LightDepthError: WORLD_SIZE is set to more than 1.
     """
-    count = os.environ.get("WORLD_SIZE") or "1"
-    if count != "1":
+    count = launcher_number("WORLD_SIZE")
+    if count > 1:
         raise LightDepthError(
             f"WORLD_SIZE says {count} processes, and this command works in one; start it without a launcher, or unset "
             "WORLD_SIZE. `lightdepth` works in several with train, eval, pseudo-label, data check and data pack."

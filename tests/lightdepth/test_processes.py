@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from lightdepth.cli.app import app
 from lightdepth.processes import join_processes
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.processes import share_bounds, work_alone
+from lightdepth_runtime.processes import refuse_launcher, share_bounds, work_alone
 
 # Runs a command; the process of the rank given kills itself where it would write its second file.
 SCRIPT = """
@@ -129,8 +129,24 @@ def test_a_launcher_that_sets_only_a_part_is_refused(monkeypatch):
     monkeypatch.setenv("RANK", "0")
     monkeypatch.delenv("MASTER_ADDR", raising=False)
     monkeypatch.delenv("MASTER_PORT", raising=False)
-    with pytest.raises(LightDepthError, match=r"2 processes.*MASTER_ADDR and MASTER_PORT.*torchrun"), join_processes():
+    with pytest.raises(LightDepthError, match=r"2 processes.*MASTER_ADDR, MASTER_PORT.*torchrun"), join_processes():
         pass
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("WORLD_SIZE", "two"), ("WORLD_SIZE", "0"), ("WORLD_SIZE", "2.5"), ("RANK", "-1"), ("RANK", "2"), ("RANK", "a"),
+     ("MASTER_PORT", "0"), ("MASTER_PORT", "http")],
+)  # fmt: skip
+def test_nonsense_of_a_launcher_is_refused_at_once(monkeypatch, name, value):
+    told = {"WORLD_SIZE": "2", "RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500", name: value}
+    for key, text in told.items():
+        monkeypatch.setenv(key, text)
+    with pytest.raises(LightDepthError, match=f"{name} is '{value}'.*a whole number"), join_processes():
+        pass
+    if name == "WORLD_SIZE":
+        with pytest.raises(LightDepthError, match="a whole number"):
+            refuse_launcher()
 
 
 def test_a_command_that_works_alone_refuses_a_launcher(monkeypatch):
