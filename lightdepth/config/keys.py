@@ -158,7 +158,7 @@ class TrainConfig(BaseModel):
     """Processes that read and augment. 0: none."""
     num_threads: Count | None = None
     """PyTorch's CPU threads. null: its own choice."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seed of weights, order, augmentation and validation split."""
 
     @model_validator(mode="before")
@@ -193,10 +193,7 @@ class TrainConfig(BaseModel):
         """Return the camera that `intrinsics` [fx, fy, cx, cy, width, height] describes."""
         from lightdepth_runtime.spec import Intrinsics  # here, as below: help pages need the keys, but no NumPy
 
-        if self.intrinsics is None:
-            return None
-        fx, fy, cx, cy, width, height = self.intrinsics
-        return Intrinsics(fx, fy, cx, cy, int(width), int(height))
+        return None if self.intrinsics is None else Intrinsics.from_numbers(self.intrinsics)
 
     def cache(self) -> ShardCache:
         """Return the cache of shards that come from a URL."""

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
@@ -48,8 +48,23 @@ class Intrinsics:
 
     def __post_init__(self) -> None:
         values = (self.fx, self.fy, self.width, self.height)
-        if not all(math.isfinite(v) and v > 0 for v in values):
+        if not all(math.isfinite(v) and v > 0 for v in values) or not math.isfinite(self.cx + self.cy):
             raise LightDepthError(f"Intrinsics need positive focal lengths and sizes in pixels, got {self}.")
+
+    @classmethod
+    def from_numbers(cls, values: Sequence[float]) -> "Intrinsics":
+        """Return the camera that a user writes as fx, fy, cx, cy, width and height.
+
+        Raises:
+            LightDepthError: other than six numbers, or none of a camera.
+        """
+        if len(values) != 6 or any(not float(size).is_integer() for size in values[4:]):
+            raise LightDepthError(
+                "A camera is six numbers, fx fy cx cy width height, the last two whole; got "
+                f"{' '.join(f'{value:g}' for value in values)}."
+            )
+        fx, fy, cx, cy, width, height = values
+        return cls(fx, fy, cx, cy, int(width), int(height))
 
     @classmethod
     def from_field_of_view(cls, horizontal_deg: float, width: int, height: int) -> "Intrinsics":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ...errors import LightDepthError
 from ...spec import Intrinsics
-from ..depth_unit import parse_depth_unit
+from ..depth_unit import DepthUnit, parse_depth_unit
 from .files import Told
 
 __all__ = ["DEPTH_MARK", "INTRINSICS_MARK", "IN_MILLIMETRES", "describe_camera", "read_comments"]
@@ -27,17 +27,24 @@ _OTHER_WORDS = {
 _LIKENESS = 0.8
 
 
-def read_comments(lines: Sequence[str], path: Path, told: Told) -> list[Told]:
-    """Return for each line what is told up to it; `told` is what is known before the first.
+def read_comments(lines: Sequence[str], path: Path, told: Told, unit: DepthUnit | None = None) -> list[Told]:
+    """Return for each line what is told up to it.
+
+    Args:
+        lines: of the list.
+        path: of the list, for errors.
+        told: what is known before the first line.
+        unit: of all depth, over what the comments say.
 
     Raises:
         LightDepthError: a comment that tells something else than six numbers or a unit, or that nearly is one of both.
     """
-    states = []
+    states, told = [], Told(unit or told.unit, told.camera)
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if text.startswith("#") and (found := _TELLS.match(text)):
             told = _read(text, *found.groups(), place=f"{path}, line {number}", told=told)
+            told = Told(unit or told.unit, told.camera)
         states.append(told)
     return states
 
@@ -69,8 +76,9 @@ def _read(text: str, word: str, value: str, *, place: str, told: Told) -> Told:
 
 def _camera(text: str, value: str, place: str) -> Intrinsics:
     try:
-        fx, fy, cx, cy, width, height = map(float, value.replace(",", " ").split())
-        return Intrinsics(fx, fy, cx, cy, int(width), int(height))
+        return Intrinsics.from_numbers([float(word) for word in value.replace(",", " ").split()])
+    except LightDepthError as error:
+        raise LightDepthError(f"{place}: {error}") from error
     except ValueError as error:
         raise LightDepthError(
             f"{place}: `{INTRINSICS_MARK}` needs six numbers, fx fy cx cy width height; got {text[:80]!r}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +17,9 @@ from .rows import Row
 __all__ = ["Told", "check_files", "exists", "find_pairs", "spellings"]
 
 
+LONGEST_NAME = 300  # of a missing file, in an error
+
+
 @dataclass(frozen=True)
 class Told:
     """What a list says of a row's pair beside its files."""
@@ -26,24 +29,31 @@ class Told:
 
 
 def find_pairs(
-    rows: Iterable[Row], folder: Path, listing: Path, told: Callable[[Row], Told], *, missing_ok: bool = False
+    rows: Iterable[Row], folder: Path, listing: Path, told: Sequence[Told], *, missing_ok: bool = False
 ) -> list[FilePair]:
     """Return the pairs of a list's rows, whose paths are relative to `folder` or absolute; the scene is the folder.
 
-    Backslashes may stand for slashes. A leading slash may stand for the folder itself, as in BTS's lists.
+    Backslashes may stand for slashes. A leading slash may stand for the folder itself, as in BTS's lists. `told` is
+    what is known at each line (`comments.read_comments`).
 
     Raises:
-        LightDepthError: files are missing, and `missing_ok` is not set: the first is named, the rest counted.
+        LightDepthError: files are missing, and `missing_ok` is not set: the first is named, the rest counted; or what
+            is known changes below the last row.
     """
-    pairs, missing, base = [], [], str(folder)
+    pairs, missing, base, known = [], [], str(folder), Told()
     for row in rows:
         color, depth = _find(row.color, base), _find(row.depth, base)
         missing += [folder / word for word, found in ((row.color, color), (row.depth, depth)) if found is None]
-        name, known = color or spellings(row.color)[0], told(row)
+        name, known = color or spellings(row.color)[0], told[row.line - 1]
         color_file, depth_file = os.path.join(base, name), os.path.join(base, depth or spellings(row.depth)[0])
         pairs.append(FilePair(name, _scene(os.path.dirname(name)), color_file, depth_file, known.unit, known.camera))
     if missing and not missing_ok:
         raise _missing(missing, 2 * len(pairs), folder, listing)
+    if known != told[-1]:
+        raise LightDepthError(
+            f"{listing}: a comment that tells camera or unit stands below the last pair, and tells nothing there; put "
+            "it above the pairs that it belongs to."
+        )
     return pairs
 
 
@@ -88,11 +98,20 @@ def _find(written: str, folder: str) -> str | None:
 def _missing(missing: Sequence[Path], files: int, folder: Path, listing: Path) -> LightDepthError:
     first = missing[0]
     more = f" (and {len(missing) - 1} more of {files} files)" if len(missing) > 1 else ""
-    similar = [path.name for path in _beside(first) if path.name.lower() == first.name.lower()]
+    similar = [
+        path.name for path in _beside(first) if path.name.lower() == first.name.lower() and path.name != first.name
+    ]
     hint = f"There is {similar[0]}: capital letters count." if similar else "Restore the files or remove their rows."
+    fault = "is a folder" if os.path.isdir(first) else "doesn't exist"
     return LightDepthError(
-        f"{listing} names {first}, which doesn't exist{more}. Paths are relative to {folder}. {hint}"
+        f"{listing} names {_excerpt(first)}, which {fault}{more}. Paths are relative to {folder}. {hint}"
     )
+
+
+def _excerpt(path: Path) -> str:
+    """Return a path as it is, but for what no terminal should get: zero bytes, thousands of letters."""
+    text = str(path)
+    return text if text.isprintable() and len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]!r}..."
 
 
 def _beside(path: Path) -> list[Path]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from ..depth_unit import DENSEDEPTH, DepthUnit
 from ..labelled_mat import NYU_INTRINSICS
-from ..pair import PairSet
+from ..pair import PairSet, common_camera
+from .comments import read_comments
 from .files import Told, exists, find_pairs, spellings
 from .rows import COLUMNS, parse_rows, read_lines
 
@@ -26,20 +27,22 @@ def find_csv(folder: Path, split: str) -> Path | None:
 def load_kaggle(csv_path: Path, split: str, *, missing_ok: bool = False, unit: DepthUnit | None = None) -> PairSet:
     """List the pairs of one csv.
 
-    Without a `unit` bit depth tells it: 8-bit files are 255 = 10 m, 16-bit files millimetres.
+    Comments tell camera and unit as in a pair list. Without one, and without a `unit`, bit depth tells the unit: 8-bit
+    files are 255 = 10 m, 16-bit files millimetres.
 
     Raises:
-        LightDepthError: an unreadable or empty csv, a row without two columns, or missing files.
+        LightDepthError: an unreadable or empty csv, a row without two columns, a faulty comment, or missing files.
     """
-    rows = list(parse_rows(read_lines(csv_path), csv_path, COLUMNS))
+    lines = read_lines(csv_path)
+    rows = list(parse_rows(lines, csv_path, COLUMNS))
     base, strip = _find_base(csv_path, rows[0].color)
     if strip:
         rows = [replace(row, color=_without_level(row.color), depth=_without_level(row.depth)) for row in rows]
     camera = NYU_INTRINSICS if csv_path.name.startswith(_NYU) else None
-    told = Told(unit or DENSEDEPTH, camera)
-    pairs = find_pairs(rows, base, csv_path, lambda _: told, missing_ok=missing_ok)
+    told = read_comments(lines, csv_path, Told(DENSEDEPTH, camera), unit)
+    pairs = find_pairs(rows, base, csv_path, told, missing_ok=missing_ok)
     pairs = [replace(pair, scene=Path(pair.scene).name) for pair in pairs]
-    return PairSet("kaggle", csv_path.parent, split, pairs, camera)
+    return PairSet("kaggle", csv_path.parent, split, pairs, common_camera(pairs))
 
 
 def _find_base(csv_path: Path, first: str) -> tuple[Path, bool]:

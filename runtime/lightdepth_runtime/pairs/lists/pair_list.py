@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...errors import LightDepthError
 from ..depth_unit import DepthUnit
 from ..pair import PairSet, common_camera
 from .comments import read_comments
 from .files import Told, find_pairs
-from .rows import WORDS, Row, parse_rows, read_lines
+from .rows import WORDS, parse_rows, read_lines
 
 __all__ = ["load_pair_list"]
 
@@ -32,19 +31,6 @@ def load_pair_list(path: Path, split: str, *, missing_ok: bool = False, unit: De
         LightDepthError: unreadable or empty file, a line without two paths, a faulty comment, or missing files.
     """
     lines = read_lines(path)
-    states = read_comments(lines, path, Told())
-    last = 0  # line of a pair
-
-    def told(row: Row) -> Told:
-        nonlocal last
-        last = row.line
-        state = states[last - 1]
-        return Told(unit or state.unit, state.camera)
-
+    told = read_comments(lines, path, Told(), unit)
     pairs = find_pairs(parse_rows(lines, path, WORDS), path.parent, path, told, missing_ok=missing_ok)
-    if states[-1] != states[last - 1]:
-        raise LightDepthError(
-            f"{path}: a comment that tells camera or unit stands below the last pair, and tells nothing there; put it "
-            "above the pairs that it belongs to."
-        )
     return PairSet("pair list", path.parent, split, pairs, common_camera(pairs))

@@ -70,3 +70,33 @@ def test_a_camera_below_all_pairs_is_refused(tum_copy):
 def test_a_camera_is_written_as_it_is_read(tmp_path):
     camera = Intrinsics(518.858, 519.47, 325.582, 253.736, 640, 480)
     assert read_comments([describe_camera(camera)], tmp_path, Told())[0].camera == camera
+
+
+@pytest.mark.parametrize(
+    "numbers", ["500 500 320 240 inf 480", "500 500 320 240 640.5 480", "0 0 0 0 0 0", "1 1 nan 1 2 2"]
+)
+def test_six_numbers_that_are_no_camera_name_their_line(tmp_path, numbers):
+    with pytest.raises(LightDepthError, match=r"list.txt, line 1: "):
+        read_comments([f"# intrinsics: {numbers}"], tmp_path / "list.txt", Told())
+
+
+def test_a_csv_has_the_same_comments(tum_copy):
+    rows = [row for row in (tum_copy / "train.txt").read_text().splitlines() if row and not row.startswith("#")]
+    path = tum_copy / "own.csv"
+    path.write_text("\n".join([CAMERA, "# depth: 5000 per metre", *(row.replace(" ", ",") for row in rows)]))
+    pairs = load_pairs(path, "train")
+    assert pairs.intrinsics == read_comments([CAMERA], path, Told())[0].camera
+    plain = load_pairs(tum_copy, "train").pairs[0].read().depth_m
+    assert pairs.pairs[0].read().depth_m.max() == pytest.approx(plain.max() / 5)
+    path.write_text("\n".join([*(row.replace(" ", ",") for row in rows), "# depth: furlongs"]))
+    with pytest.raises(LightDepthError, match=f"line {len(rows) + 1}"):
+        load_pairs(path, "train")
+
+
+def test_a_folder_and_an_endless_name_in_a_list_are_told_as_such(tum_copy):
+    (tum_copy / "a.d").mkdir()
+    with pytest.raises(LightDepthError, match=r"a\.d, which is a folder"):
+        load_pairs(write(tum_copy, "a.d b.png"), "train")
+    with pytest.raises(LightDepthError, match="doesn't exist") as caught:
+        load_pairs(write(tum_copy, f"{'a' * 100_000}.jpg b.png"), "train")
+    assert len(str(caught.value)) < 1000
