@@ -1,6 +1,7 @@
 """What the real onnxruntime-gpu does with our files, on a machine without a GPU: placement, recording, calls a frame.
 
     pip install onnxruntime-gpu nvidia-cuda-runtime            # in an environment of its own; gcc and binutils too
+    pip install "onnxruntime-gpu<1.27" nvidia-cuda-runtime-cu12                          # the same for CUDA 12
     python benchmarks/stub_gpu.py m.onnx m.fp16.frame.onnx --json stub_gpu.json
 
 CUDA, cuBLAS and cuDNN are libraries that compute nothing, built here from `stub_gpu/` and from the names that ONNX
@@ -81,7 +82,9 @@ def build(folder: Path) -> None:
     wanted = re.findall(r" U (\w+)", _run("nm", "-D", "--undefined-only", str(library)))
     cudnn = {name.decode() for name in re.findall(rb"\0(cudnn[A-Z]\w+)(?=\0)", library.read_bytes())}
     major = next(re.findall(r"\d+", name)[0] for name in needed if name.startswith("libcudart"))
-    headers = [f"-I{path}/nvidia/cu{major}/include" for path in sys.path] + ["-I/usr/local/cuda/include"]
+    wheels = (f"cu{major}", "cuda_runtime")  # where CUDA 13's and CUDA 12's wheels have them
+    headers = [f"-I{path}/nvidia/{wheel}/include" for path in sys.path for wheel in wheels]
+    headers.append("-I/usr/local/cuda/include")
     for name in sorted([*needed, "libcudnn.so.9"], key=lambda name: "cudart" not in name):  # which the others call
         stem = name.removeprefix("lib").split(".so")[0]
         source = (SOURCES / f"{stem}.c").read_text() if (SOURCES / f"{stem}.c").is_file() else ""

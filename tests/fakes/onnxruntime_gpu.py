@@ -91,8 +91,9 @@ def _array(element_type, shape, address):
     return np.frombuffer((ctypes.c_uint8 * size).from_address(address), element_type).reshape(shape)
 
 
-def fake_gpu_sessions(monkeypatch, cudart, **behaviour):
+def fake_gpu_sessions(monkeypatch, cudart, *, version="1.31.0", **behaviour):
     """Let onnxruntime open sessions on the fake GPU."""
+    monkeypatch.setattr(onnxruntime, "__version__", version)
 
     def open_session(path, sess_options=None, providers=None, *, enable_fallback):
         assert enable_fallback == 0, "ONNX Runtime's own fallback prints why, and runs on the CPU"

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     # Opens a session on CUDA with options of the provider; raises ONNX Runtime's own errors.
     OpenSession = Callable[[Mapping[str, str]], onnxruntime.InferenceSession]
 
-__all__ = ["CudaSession", "OpenShapeError", "open_cuda_session"]
+__all__ = ["CudaSession", "OpenShapeError", "open_cuda_session", "records_rightly"]
 
 PROVIDER = "CUDAExecutionProvider"
 _CLOSED = "This model was closed; load it again."
 # ONNX Runtime records in CUDA's global mode: memory that any thread allocates or frees meanwhile breaks the recording.
 _RECORDING = threading.RLock()
+# Earlier ones record, for each Concat of unequal inputs, a copy from host memory that they give to other work at once:
+# the next recording of the session overwrites it, and depth is wrong from then on (microsoft/onnxruntime#32121).
+_FIRST_TO_RECORD_RIGHTLY = (1, 31)
 _DTYPES = {"tensor(float)": np.dtype(np.float32), "tensor(uint8)": np.dtype(np.uint8)}
 
 
@@ -223,6 +226,10 @@ def open_cuda_session(
         LightDepthError: the network can't be opened, fails on this GPU, or isn't all on it.
     """
     options = {"device_id": str(index)}
+    if not records_rightly():
+        first = ".".join(map(str, _FIRST_TO_RECORD_RIGHTLY))
+        reason = f"without a CUDA graph, which ONNX Runtime before {first} records wrongly"
+        return _open(open_session, buffers, options, largest_batch), reason
     try:
         return _open(open_session, buffers, {**options, "enable_cuda_graph": "1"}, largest_batch), None
     except OpenShapeError:
@@ -231,6 +238,13 @@ def open_cuda_session(
         words = str(error.__cause__ or error).splitlines()[0][:200]
         reason = f"without a CUDA graph, since ONNX Runtime can't record one ({words})"
     return _open(open_session, buffers, options, largest_batch), reason
+
+
+def records_rightly() -> bool:
+    """Tell whether a recording of the installed ONNX Runtime gives right depth at each frame."""
+    import onnxruntime
+
+    return tuple(int(part) for part in onnxruntime.__version__.split(".")[:2]) >= _FIRST_TO_RECORD_RIGHTLY
 
 
 def _open(

@@ -114,6 +114,19 @@ def test_a_graph_is_recorded_on_the_gpu_that_is_named(cudart, tmp_path):
     backend.close()
 
 
+@pytest.mark.parametrize(("version", "recorded"), [("1.30.0", False), ("1.31.0", True), ("1.32.0.dev2", True)])
+def test_versions_that_record_wrong_depth_record_nothing_and_it_is_said(
+    cudart, tmp_path, monkeypatch, version, recorded
+):
+    fake_gpu_sessions(monkeypatch, cudart, version=version)
+    backend = open_backend(write(tmp_path), "cuda")
+    assert f"session CUDAExecutionProvider {GRAPH if recorded else NO_GRAPH}" in cudart._calls
+    words = "as asked for, without a CUDA graph, which ONNX Runtime before 1.31 records wrongly"
+    assert backend.device_reason == ("as asked for" if recorded else words)
+    np.testing.assert_allclose(backend.run(images()), expected(images()), rtol=1e-5, atol=1e-5)
+    backend.close()
+
+
 def test_where_no_graph_can_be_recorded_the_model_runs_without_and_says_why(cudart, tmp_path, monkeypatch):
     fake_gpu_sessions(monkeypatch, cudart, recordable=False)
     backend = open_backend(write(tmp_path), "cuda")
