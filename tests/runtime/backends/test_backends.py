@@ -166,7 +166,9 @@ def test_the_suffix_may_be_in_capitals(exported, tmp_path):
     reason="this onnxruntime has CUDA",
 )
 def test_cuda_where_there_is_none_is_an_error_rather_than_the_cpu(exported, recwarn):
-    assert "ONNX Runtime can't use cuda here" in refusal(exported / "one.onnx", "cuda")
+    sentence = refusal(exported / "one.onnx", "cuda")
+    assert "ONNX Runtime can't use cuda here" in sentence
+    assert "pip uninstall -y onnxruntime && pip install onnxruntime-gpu" in sentence
     assert not recwarn.list
 
 

@@ -70,7 +70,8 @@ def open_session(path: Path, device: str, threads: int | None) -> OpenedSession:
         raise LightDepthError(f"An ONNX model runs on auto, cpu, cuda, cuda:N or openvino, not {device!r}.")
     provider = _CPU_PROVIDER if index is None else CUDA_PROVIDER
     if provider not in onnxruntime.get_available_providers():
-        raise _provider_missing(device, "this onnxruntime was built without it")
+        fix = "install the other build: pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
+        raise _provider_missing(device, "this onnxruntime was built without it", fix)
     if index is None:
         return OpenedSession(_open_session(path, provider, threads, {}), device, reason)
     _preload_libraries(onnxruntime)
@@ -83,7 +84,8 @@ def _open_on_gpu(path: Path, device: str, index: int, threads: int | None, reaso
     def open_checked(provider_options: Mapping[str, str]) -> onnxruntime.InferenceSession:
         session = _open_session(path, CUDA_PROVIDER, threads, provider_options)
         if session.get_providers()[0] != CUDA_PROVIDER:
-            raise _provider_missing(device, f"it fell back to {session.get_providers()[0]}")
+            fix = "give it the CUDA libraries that it misses: pip install 'onnxruntime-gpu[cuda,cudnn]'"
+            raise _provider_missing(device, f"it fell back to {session.get_providers()[0]}", fix)
         return session
 
     try:
@@ -190,10 +192,9 @@ def _too_new(path: Path, needed: OnnxVersions, version: str, reason: str) -> Lig
     )
 
 
-def _provider_missing(device: str, reason: str) -> LightDepthError:
+def _provider_missing(device: str, reason: str, fix: str) -> LightDepthError:
     return LightDepthError(
-        f"ONNX Runtime can't use {device} here ({reason}); install lightdepth-runtime[gpu] and the CUDA libraries, "
-        "or choose --device cpu."
+        f"ONNX Runtime can't use {device} here ({reason}); {fix} (docs/gpu.md), or choose --device cpu."
     )
 
 

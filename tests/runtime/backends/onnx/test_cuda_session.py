@@ -166,7 +166,7 @@ def test_a_graph_with_open_sizes_runs_unbound_and_says_so(cudart, tmp_path):
 
 def test_a_provider_that_fell_back_to_the_cpu_is_an_error(cudart, tmp_path, monkeypatch):
     fake_gpu_sessions(monkeypatch, cudart, falls_back=True)
-    with pytest.raises(LightDepthError, match=r"can't use cuda here .*fell back to CPUExecutionProvider"):
+    with pytest.raises(LightDepthError, match=r"can't use cuda here .*fell back .*'onnxruntime-gpu\[cuda,cudnn\]'"):
         open_backend(write(tmp_path), "cuda")
 
 
