@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -66,7 +67,8 @@ def pack_command(
     from ..processes import join_processes
 
     with join_processes() as processes:
-        packed = pack_data(data, output, unit=depth_scale, workers=workers, processes=processes, progress=track)
+        options = {"unit": depth_scale, "workers": workers, "processes": processes}
+        packed = pack_data(data, output, **options, progress=track, say=_warn)
     print(f"{packed.line()}; train on them with --data {output}")
 
 
@@ -77,11 +79,14 @@ def list_command(
     depth_scale: DepthScale = None,
 ) -> None:
     """Write the pair list that other commands would use, with its cameras and units."""
+    from lightdepth_runtime.evaluation.unit_suspects import warn_of_unit
+
     from ..prepare.write_list import write_pair_list
 
     pairs = write_pair_list(data, output, split, unit=depth_scale)
     for note in pairs.notes:
         print(note)
+    warn_of_unit(pairs, _warn)
     print(f"Wrote {len(pairs)} pairs to {output}; train on them with --data {output}")
 
 
@@ -187,6 +192,10 @@ def pseudo_label_command(
         )
     kept = f", {labels.kept_share:.0%} of their pixels" if labels.written else ""
     print(f"Labelled {labels.written} images{kept}; {labels.images} pairs in {labels.list_path}")
+
+
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 data_app = make_app("Prepare RGB-D data for training.", is_root=False)

@@ -105,7 +105,7 @@ def check_data(
         looked[pairs.split] = good
         splits.append(summarise(pairs, good))
         findings += judge_split(pairs, good, splits[-1])
-        findings += judge_unit(pairs, max_depth_m)
+        findings += judge_unit(pairs, splits[-1], max_depth_m)
     findings += judge_together(splits, looked)
     return DataReport(root.resolve().name, splits, findings)
 

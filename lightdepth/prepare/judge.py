@@ -46,10 +46,7 @@ def judge_split(pairs: PairSet, facts: Sequence[PairFacts], split: SplitFacts) -
         if names:
             report(level, check, f"{len(names)} {'pair' if len(names) == 1 else 'pairs'} {message}", names)
 
-    low_m, high_m = PLAUSIBLE_MEDIAN_M
     median_m = split.median_m
-    if not low_m <= median_m <= high_m:
-        report("error", "units", f"a median depth of {median_m:.3g} m is no room's; the depth files' unit is not mm")
     report_pairs("error", "no_depth", "without a single reading", lambda fact: fact.median_m == 0)
     report_pairs(
         "error",
@@ -84,12 +81,18 @@ def judge_split(pairs: PairSet, facts: Sequence[PairFacts], split: SplitFacts) -
     return found
 
 
-def judge_unit(pairs: PairSet, max_depth_m: float) -> list[Finding]:
+def judge_unit(pairs: PairSet, split: SplitFacts, max_depth_m: float) -> list[Finding]:
     """Ask the values, and the shipped model, whether the unit is right."""
+    low_m, high_m = PLAUSIBLE_MEDIAN_M
     suspect = find_suspect(pairs, max_depth_m=max_depth_m)
-    if suspect is None:
-        return []
-    return [Finding("error" if suspect.certain else "warning", "units", f"{pairs.split}: {suspect.describe()}")]
+    if suspect is not None and suspect.certain:
+        return [Finding("error", "units", f"{pairs.split}: {suspect.describe()}")]
+    if not low_m <= split.median_m <= high_m:
+        message = (
+            f"a median depth of {split.median_m:.3g} m is no room's; declare the depth files' unit by --depth-scale"
+        )
+        return [Finding("error", "units", f"{pairs.split}: {message}")]
+    return [] if suspect is None else [Finding("warning", "units", f"{pairs.split}: {suspect.describe()}")]
 
 
 def _judge_alignment(name: str, facts: Sequence[PairFacts]) -> list[Finding]:
@@ -123,7 +126,10 @@ def _judge_alignment(name: str, facts: Sequence[PairFacts]) -> list[Finding]:
 def _judge_camera(pairs: PairSet, split: SplitFacts) -> list[Finding]:
     camera = pairs.intrinsics
     if camera is None:
-        message = f"{split.split}: no focal length is known; set `intrinsics` in config.yaml, checkpoints then carry it"
+        message = (
+            f"{split.split}: no focal length is known; give it in intrinsics.txt beside color/ and depth/, in a pair "
+            "list's `# intrinsics:` or as the config's `intrinsics`, and checkpoints carry it"
+        )
         return [Finding("note", "intrinsics", message)]
     size = f"{camera.width}x{camera.height}"
     low, high = PLAUSIBLE_FOCAL

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightdepth_runtime.atomic import atomic_path, make_folder, sha256_of_file, write_json
+from lightdepth_runtime.evaluation.unit_suspects import warn_of_unit
 from lightdepth_runtime.pairs import MissingSplitError, Pair, PairSet, load_pairs, splits_of
 from lightdepth_runtime.pairs.depth_unit import DepthUnit
 from lightdepth_runtime.pairs.file_pair import FilePair
@@ -40,9 +41,9 @@ class Packed:
 
     def line(self) -> str:
         """Say it in one line."""
+        kept = f"; {self.kept_shards} of the shards were there already and are whole" if self.kept_shards else ""
         return (
-            f"{self.pairs} pairs in {self.shards} shard{'s' * (self.shards != 1)}, {self.size_bytes / 1e9:.2f} GB "
-            f"({self.kept_shards} of them there before, and whole)"
+            f"{self.pairs} pairs in {self.shards} shard{'s' * (self.shards != 1)}, {self.size_bytes / 1e9:.2f} GB{kept}"
         )
 
 
@@ -54,6 +55,7 @@ def pack_data(
     workers: int | None = 1,
     processes: Processes | None = None,
     progress: Track = lambda shards, _label, _total: shards,
+    say: Callable[[str], object] = lambda _: None,
 ) -> Packed:
     """Write a packed copy of all splits; what an earlier call finished, and is whole, is kept.
 
@@ -64,6 +66,7 @@ def pack_data(
         workers: processes that each write a shard; None for as many as the cores and the number of pairs ask for.
         processes: share the shards with this one; the main one alone returns.
         progress: wraps what comes of each shard to show progress.
+        say: told where the unit of depth looks wrong, since it is packed with the pairs.
 
     Raises:
         LightDepthError: no data, a pair that can't be read, or a folder that can't be written.
@@ -72,6 +75,8 @@ def pack_data(
     sets = _load_splits(root, unit)
     shards = [shard for pairs in sets for shard in _divide(pairs)]
     processes = processes or OneProcess()
+    for pairs in sets if processes.number == 0 else ():
+        warn_of_unit(pairs, say)
     share = processes.share(shards, "shards", name=lambda shard: f"{shard[0]} {shard[1].pairs[0].name}")
     count = min(len(share), worker_count(workers, sum(len(part) for _, part in share)))
     with Workers(count) as pool:

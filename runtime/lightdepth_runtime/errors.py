@@ -2,8 +2,9 @@
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
-__all__ = ["LightDepthError", "nearest"]
+__all__ = ["LightDepthError", "nearest", "nearest_path"]
 
 
 class LightDepthError(Exception):
@@ -14,3 +15,13 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """Return ` (did you mean 'x'?)` for an error's text, or an empty string where no known word is close."""
     matches = difflib.get_close_matches(word, list(known), n=1)
     return f" (did you mean {matches[0]!r}?)" if matches else ""
+
+
+def nearest_path(path: Path) -> str:
+    """Return the same for a path that isn't there, out of what lies in its folder, as a path that can be copied."""
+    try:
+        names = [found.name for found in path.parent.iterdir()]
+    except OSError:
+        return ""
+    matches = difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
+    return f" (did you mean {str(path.parent / matches[0])!r}?)" if matches else ""

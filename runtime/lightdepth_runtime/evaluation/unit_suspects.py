@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,7 @@ class UnitSuspect:
     unit: str | None
     per_metre: float
     certain: bool
+    is_packed: bool = False  # decoded already: another unit is declared by packing it anew
 
     def describe(self) -> str:
         """Say it in one line, with the way out."""
@@ -49,6 +51,7 @@ class UnitSuspect:
         other = ", or sunrgbd if its bits are rotated" if right == 8000 else ""
         taken = f"declared as {self.unit}" if self.unit else f"taken as {_NAMES.get(self.per_metre, self.per_metre)}"
         mend = "Declare another --depth-scale" if self.unit else "Declare the unit with --depth-scale"
+        mend = "Pack it again with `lightdepth data pack` and --depth-scale" if self.is_packed else mend
         keep = "" if self.unit else f", or --depth-scale {_NAMES.get(self.per_metre, self.per_metre)} if it is right"
         return f"Depth, {taken}, looks {size}: {' and '.join(self.reasons)}. {mend} {right:g}{name}{other}{keep}."
 
@@ -78,15 +81,17 @@ def suspect_unit(pairs: PairSet, witness: Predictor | None, *, max_depth_m: floa
     unit = next(iter(units)) if len(units) == 1 else None
     is_declared = None not in units
     per_metre = parse_depth_unit(unit).per_metre if unit else _stored_per_metre(pairs)
+    is_packed = pairs.packaging.startswith("packed")
+    suspect = partial(UnitSuspect, unit=unit, per_metre=per_metre, is_packed=is_packed)
     multiple, ratio = sample.multiple, sample.ratio
     seen = f"the shipped model sees {1 / ratio:.2g} times that" if ratio else ""
     if multiple and ratio and abs(math.log(ratio / multiple)) < abs(math.log(ratio)):
         reasons = (f"all values are multiples of {multiple}", seen)
-        return UnitSuspect(float(multiple), reasons, unit, per_metre, certain=True)
+        return suspect(float(multiple), reasons, certain=True)
     if multiple and ratio is None and not is_declared and sample.median_m / multiple > _PLAUSIBLE_MEDIAN_M:
         reasons = (f"all values are multiples of {multiple}", f"their median would be {sample.median_m:.2g} m")
         certain = sample.beyond > _MOST_BEYOND
-        return UnitSuspect(float(multiple), reasons, unit, per_metre, certain=certain)
+        return suspect(float(multiple), reasons, certain=certain)
     mistake = nearest_mistake(ratio) if ratio else None
     is_beyond = sample.beyond > _MOST_BEYOND
     beyond = f"{sample.beyond:.0%} of the readings are beyond {max_depth_m:g} m"
@@ -94,9 +99,9 @@ def suspect_unit(pairs: PairSet, witness: Predictor | None, *, max_depth_m: floa
     is_street = max_depth_m > _WITNESS_RANGE_M or (is_declared and sample.median_m > _WITNESS_RANGE_M)
     if mistake and not (mistake > 1 and is_street):
         reasons = (seen, beyond) if is_beyond else (seen,)
-        return UnitSuspect(mistake, reasons, unit, per_metre, certain=not is_declared)
+        return suspect(mistake, reasons, certain=not is_declared)
     if is_beyond and not is_declared:
-        return UnitSuspect(5.0, (beyond,), unit, per_metre, certain=True)
+        return suspect(5.0, (beyond,), certain=True)
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import LightDepthError
+from ..errors import LightDepthError, nearest_path
 from .depth_unit import DepthUnit
 from .folders.find import find_recordings, what_is_there
 from .labelled_mat import MAT_NAME, load_labelled_mat
@@ -63,7 +63,7 @@ def load_pairs(
         load = load_kaggle if path.suffix.lower() == ".csv" else load_pair_list
         return load(path, split, missing_ok=missing_ok, unit=unit)
     if not path.is_dir() and not url_of(path):
-        raise LightDepthError(f"No data at {path}: no such file or folder.")
+        raise LightDepthError(f"No data at {path}{nearest_path(path)}; name a folder of RGB-D pairs or a pair list.")
     if url_of(path) or (path / PACKED_NAME).is_file():
         _check_open(unit, path)
         return load_packed(path, split, cache=cache)
@@ -132,6 +132,6 @@ def _check_open(unit: DepthUnit | None, path: Path) -> None:
     """Refuse a unit for depth that is in metres already or carries its own."""
     if unit is not None:
         raise LightDepthError(
-            f"{path} says itself what its depth is in, so --depth-scale {unit.name} would be wrong twice. Leave it "
-            "out; packed data is packed again with another one."
+            f"{path} says itself what unit its depth has; leave --depth-scale {unit.name} out. If packed data has the "
+            "wrong unit, pack it again: `lightdepth data pack DIR --depth-scale UNITS`."
         )

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import zeros
 
 from lightdepth.export import DEMO_DATA
-from lightdepth_runtime import DepthEstimator
+from lightdepth_runtime import DepthEstimator, load_pairs
 
 SMALL = ("image_height=64", "image_width=96", "encoder_weights=none", "precision=fp32", "epochs=1", "num_workers=0")
 
@@ -161,3 +161,12 @@ def test_the_whole_line_on_the_demo_pairs(run, tmp_path):
     inferred = run("infer", "--model", "m.onnx", color, "--output", "out")
     assert inferred[0] == 0, inferred[2]
     assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+@pytest.mark.parametrize("command", ["pack", "list"])
+def test_what_writes_pairs_warns_of_a_unit_that_looks_wrong(run, tum_copy, command):
+    for pair in (pair for split in ("train", "test") for pair in load_pairs(tum_copy, split).pairs):
+        assert cv2.imwrite(str(pair.depth_path), pair.read_stored()[1].astype(np.uint16) * 5)
+    for unit, is_said in (([], True), (["--depth-scale", "tum"], False)):
+        code, _, err = run("data", command, tum_copy, "-o", f"{command}{len(unit)}", *unit)
+        assert (code, "Declare the unit with --depth-scale 5000 (tum)" in err) == (0, is_said), err

@@ -48,5 +48,5 @@ def test_packing_anew_in_another_unit_writes_anew(sequence, tmp_path):
     again = pack_data(sequence, tmp_path / "packed", unit=parse_depth_unit("1000"))
     assert again.kept_shards == 0
     assert described(load_pairs(tmp_path / "packed", "train"))[0][:2] == (5.0, "1000")
-    with pytest.raises(LightDepthError, match="packed data is packed again"):
+    with pytest.raises(LightDepthError, match="packed data has the wrong unit, pack it again"):
         load_pairs(tmp_path / "packed", "train", unit=parse_depth_unit("tum"))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -33,6 +35,13 @@ def test_a_unit_that_is_not_declared_is_found_out(tum_copy, unit):
     suspect = suspect_unit(load_pairs(tum_copy, "train"), witness)
     assert (suspect.factor, suspect.certain) == (factor, True)
     assert f"--depth-scale {1000 * factor:g}" in suspect.describe()
+
+
+def test_packed_depth_of_a_wrong_unit_is_to_be_packed_again(tum_copy):
+    witness = rewrite(tum_copy, lambda mm: mm * 5)
+    pairs = load_pairs(tum_copy, "train")
+    suspect = suspect_unit(replace(pairs, packaging=f"packed {pairs.packaging}"), witness)
+    assert "Pack it again with `lightdepth data pack` and --depth-scale 5000 (tum)" in suspect.describe()
 
 
 @pytest.mark.parametrize("unit", UNITS)
