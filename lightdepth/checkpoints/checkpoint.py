@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lightdepth_runtime.atomic import atomic_path
-from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.errors import LightDepthError, nearest_path
 from lightdepth_runtime.spec import SPEC_KEY, ModelSpec
 
 from ..config import TrainConfig, check_config
@@ -100,7 +100,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
             network.
     """
     if not path.is_file():
-        raise LightDepthError(f"No checkpoint at {path}.")
+        raise LightDepthError(
+            f"No checkpoint at {path}{nearest_path(path)}; name a run's folder or a .safetensors file."
+        )
+    if path.suffix == ".onnx":
+        raise LightDepthError(
+            f"{path} is exported already, and a checkpoint is needed here; name the run's folder or the .safetensors "
+            "file that it came from."
+        )
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}

@@ -22,7 +22,7 @@ SCHEMA = "lightdepth.runs/1"
 SHORT = 9  # digits of a commit or a fingerprint
 COLUMNS = (
     Column("run", is_words=True),
-    *map(Column, ("epochs", "best", "RMSE, m", "AbsRel", "delta1", "loss", "hours")),
+    *map(Column, ("epochs", "best", "RMSE, m", "AbsRel", "delta1", "loss", "time")),
     Column("commit", is_words=True, is_extra=True),
     Column("data", is_words=True, is_extra=True),
 )
@@ -115,7 +115,13 @@ def _row(run: RunSummary) -> list[Cell | str]:
         f"{run.finished_epochs}/{run.epochs}",
         number(run.best_epoch, "d"),
         *(number(score, ".3f") for score in (run.best_rmse_m, run.best_abs_rel, run.best_delta1, run.loss)),
-        number(run.hours, ".1f"),
+        Cell(_duration(run.hours), run.hours),
         run.commit or "-",
         run.data or "-",
     ]
+
+
+def _duration(hours: float) -> str:
+    """Say how long a run took: minutes below an hour, a tenth of one below ten."""
+    minutes = hours * 60
+    return f"{hours:.1f} h" if hours >= 1 else f"{minutes:.{0 if minutes >= 10 else 1}f} min"

@@ -115,22 +115,24 @@ def make_folder(path: Path | str) -> Path:
 def result_folder(path: Path | str | None, name: str) -> Generator[Path, None, None]:
     """Yield a folder for results: `path`, or without one a new `output/NAME-N`, with the smallest N that is free.
 
-    A numbered folder is created at once, so that two runs never share one, and removed again if it stays empty.
+    A numbered folder is created at once, so that two runs never share one. A folder that is new and stays empty is
+    removed again.
 
     Raises:
         LightDepthError: the folder can't be written.
     """
-    if path is not None:
-        yield Path(path)
-        return
-    parent = make_folder("output")
-    folders = (parent / f"{name}-{number}" for number in count(1))
-    folder = next(folder for folder in folders if _is_created(folder))
+    if path is None:
+        parent = make_folder("output")
+        folders = (parent / f"{name}-{number}" for number in count(1))
+        folder, is_new = next(folder for folder in folders if _is_created(folder)), True
+    else:
+        folder, is_new = Path(path), not Path(path).exists()
     try:
         yield folder
     finally:
-        with suppress(OSError):  # not empty, which is what it is for
-            folder.rmdir()
+        if is_new:
+            with suppress(OSError):  # not empty, which is what it is for, or never made
+                folder.rmdir()
 
 
 def _is_created(folder: Path) -> bool:

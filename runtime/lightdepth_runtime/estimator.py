@@ -49,8 +49,9 @@ class DepthEstimator(Closing):
         depth_m = estimator(image)  # uint8 RGB (H, W, 3) -> float32 (H, W) metres
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, *, path: Path | None = None) -> None:
         self._backend = backend
+        self._path = path
         self._lock = threading.Lock()
         spec = backend.spec
         self._batch = _empty_input(backend)
@@ -63,14 +64,17 @@ class DepthEstimator(Closing):
         See `lightdepth_runtime.models.find_model`, and `lightdepth_runtime.backends.open_backend` for the other
         arguments and errors; `device_reason` says why "auto" chose what it chose.
         """
-        return cls(open_backend(find_model(path), device, threads))
+        found = find_model(path)
+        is_shipped = found.parent == SHIPPED_MODEL.parent
+        return cls(open_backend(found, device, threads), path=None if is_shipped else Path(path or found))
 
     def __repr__(self) -> str:
         return f"<DepthEstimator {self.describe()}, {self.spec.input_width}x{self.spec.input_height}>"
 
     def describe(self) -> str:
-        """Return the model's name, precision, backend and device in a few words."""
-        return f"{self.spec.name} ({self.spec.precision}, {self._backend.name} {self._backend.device})"
+        """Return the model's name, the file or run that was opened, precision, backend and device in a few words."""
+        where = f"{self._path}, " if self._path else ""  # a run fine-tuned from lite0 is called lite0 too
+        return f"{self.spec.name} ({where}{self.spec.precision}, {self._backend.name} {self._backend.device})"
 
     @property
     def spec(self) -> ModelSpec:

@@ -1,6 +1,7 @@
 """The three lines that robotics code embeds."""
 
 import math
+import shutil
 import threading
 import tracemalloc
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from lightdepth_runtime import DepthEstimator, Intrinsics, LightDepthError, Mode
 from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.images.decode import read_image
 from lightdepth_runtime.models import find as find_module
+from lightdepth_runtime.models.find import SHIPPED_MODEL
 from lightdepth_runtime.spec import DepthCalibration
 
 TRAINED_AT = Intrinsics(518.858, 519.470, 325.582, 253.736, 640, 480)
@@ -222,3 +224,10 @@ def test_files_and_pil_images_give_the_depth_of_their_arrays(tum):
 def test_the_repr_says_which_model_runs_where():
     text = repr(DepthEstimator(FakeBackend()))
     assert all(word in text for word in ("DepthEstimator", "fake", "fp32", f"{FakeBackend().spec.input_width}x"))
+
+
+def test_a_file_of_ones_own_is_named_with_the_model_that_it_is_of(tmp_path):
+    copy = shutil.copy(SHIPPED_MODEL, tmp_path / "room.onnx")
+    with DepthEstimator.load(copy) as own, DepthEstimator.load("lite0") as shipped:
+        assert own.describe().startswith(f"lite0 ({copy}, fp32")
+        assert shipped.describe().startswith("lite0 (fp32")

@@ -19,3 +19,11 @@ def test_a_folder_that_is_named_is_taken_as_it_is(tmp_path):
     with result_folder(tmp_path / "mine", "infer") as folder:
         assert folder == tmp_path / "mine"
     assert not folder.exists()
+
+
+def test_a_named_folder_that_is_new_and_stays_empty_is_removed(tmp_path):
+    (tmp_path / "there").mkdir()
+    for name in ("new", "there"):
+        with result_folder(tmp_path / name, "infer") as folder:
+            folder.mkdir(exist_ok=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]

@@ -38,6 +38,14 @@ class _PlainTypes:
 class Command(_PlainTypes, TyperCommand):
     """A command."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # Any: as above
+        """Parse the arguments; an error's text is ours, without the words that pydantic puts before it."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
 
 class OneProcessCommand(Command):
     """A command that can't share its work with processes of a launcher."""

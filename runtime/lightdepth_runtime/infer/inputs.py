@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..errors import LightDepthError
+from ..errors import LightDepthError, nearest_path
 from ..frames.frame import ImageJob
 from ..images.decode import IMAGE_SUFFIXES
 from ..images.stored import is_depth_picture, is_heic
@@ -59,7 +59,7 @@ def _images_of(item: Path, skipped: Path | None, left_out: Counter[str]) -> list
     if item.is_file():
         return [item]
     if not item.is_dir():
-        raise LightDepthError(f"No image or folder at {item}.")
+        raise LightDepthError(f"No image or folder at {item}{nearest_path(item)}; name one that exists.")
     found, here, seen = [], Counter[str](), set[tuple[int, int]]()
     _is_new(item, seen)
     for name, folders, files in os.walk(item, followlinks=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..errors import LightDepthError, nearest
+from ..errors import LightDepthError, nearest, nearest_path
 
 __all__ = ["BEST", "SHIPPED_MODEL", "find_model", "shipped_models"]
 
@@ -45,8 +45,7 @@ def find_model(model: Path | str | None = None, *, also: Iterable[str] = ()) -> 
         raise LightDepthError(
             f"The folder {path} holds no {BEST}; name a training run that has finished an epoch, or a model file."
         )
-    known = [*names, *(found.name for found in path.parent.iterdir())] if path.parent.is_dir() else names
+    hint = nearest(str(model), names) or nearest_path(path)
     raise LightDepthError(
-        f"No model at {path}{nearest(path.name, known)}; name a file, a training run's folder, or one of "
-        f"{', '.join(names)}."
+        f"No model at {path}{hint}; name a file, a training run's folder, or one of {', '.join(names)}."
     )

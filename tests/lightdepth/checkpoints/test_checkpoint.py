@@ -100,6 +100,11 @@ def test_a_missing_file_is_named(tmp_path):
     assert "No checkpoint at" in refusal(tmp_path / "gone.safetensors")
 
 
+def test_an_exported_file_is_no_checkpoint_and_the_run_is_asked_for(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(b"")
+    assert "is exported already" in refusal(tmp_path / "m.onnx")
+
+
 @pytest.mark.parametrize("content", [b"", b"hello", b"\xff" * 100])
 def test_what_is_not_a_checkpoint_is_refused(tmp_path, content):
     (tmp_path / "m.safetensors").write_bytes(content)

@@ -5,7 +5,7 @@ import pytest
 from lightdepth.config import load_config
 from lightdepth.runs.folder import RunFolder
 from lightdepth.runs.record import fingerprint, read_record, record_run
-from lightdepth.runs.table import compare_runs
+from lightdepth.runs.table import _duration, compare_runs
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import load_pairs
 
@@ -28,13 +28,17 @@ def test_runs_are_listed_best_first_with_the_settings_in_which_they_differ(tum, 
     runs, settings = compare_runs([tmp_path], tmp_path / "runs.json")
     b, a, c = ([cell.text for cell in row] for row in runs.cells())
     assert [b[0], a[0], c[0]] == ["b", "a", "c"]
-    assert a[1:8] == ["3/5", "2", "0.700", "0.100", "0.900", "0.500", "1.5"]
+    assert a[1:8] == ["3/5", "2", "0.700", "0.100", "0.900", "0.500", "1.5 h"]
     assert "tum, 4 pairs" in a[-1]
     shown = {"b": "epochs=5, loss=l1", "a": "epochs=5, loss=silog", "c": "epochs=25, loss=silog"}
     assert dict(settings.rows) == shown
     values = json.loads((tmp_path / "runs.json").read_text())
     assert values["schema"] == "lightdepth.runs/1"
     assert [run["best_rmse_m"] for run in values["runs"]] == [0.6, 0.7, None]
+
+
+def test_a_short_run_took_minutes():
+    assert [_duration(seconds / 3600) for seconds in (30, 660, 7200)] == ["0.5 min", "11 min", "2.0 h"]
 
 
 def test_equal_runs_are_said_to_be_equal(tum, tmp_path):

@@ -84,6 +84,12 @@ def test_a_wrong_protocol_names_the_nearest(run):
     assert "did you mean 'eigen'?" in " ".join(words)
 
 
+def test_a_wrong_choice_is_answered_in_our_words(run):
+    err = run("eval", "--data", ".", "--align", "mean")[2]
+    assert "'mean' is not one of" in err
+    assert "Value error" not in err
+
+
 def test_errors_are_one_line_and_exit_code_1(run, tmp_path, tum, model):
     for arguments in (
         ["infer", tmp_path / "none.png"],

@@ -31,6 +31,9 @@ def test_a_model_that_is_not_there_names_the_nearest(tmp_path):
     for wrong, right in (("lite", "'lite0'"), ("kichen.onnx", "'kitchen.onnx'"), ("resnet", "'resnet18'")):
         with pytest.raises(LightDepthError, match=f"did you mean {right}"):
             find_model(wrong, also=["resnet18"])
+    (tmp_path / "runs" / "room").mkdir(parents=True)
+    with pytest.raises(LightDepthError, match="did you mean 'runs/room'"):
+        find_model("runs/roo")
     (tmp_path / "data").mkdir()
     with pytest.raises(LightDepthError, match=r"data holds no best\.safetensors"):
         find_model("data")
