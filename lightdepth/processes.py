@@ -234,7 +234,9 @@ class _Other(_Connected):
 
     def _end(self, kind: type[BaseException] | None, error: BaseException | None) -> None:
         with suppress(RuntimeError):  # the main process is gone
-            if isinstance(error, Exception):
+            if isinstance(error, KeyboardInterrupt):
+                self._wait_for_reason()  # that the main one was interrupted too
+            if error is not None and kind is not SystemExit and self._reason is None:
                 _send(0, _FAULT, self._describe_fault(error).encode())
                 self._watchers[0].join(FAREWELL_S)  # the main process prints it before a launcher ends all
             _send(0, _END)
@@ -243,13 +245,13 @@ class _Other(_Connected):
             print(f"Error: {self._reason}", file=sys.stderr)
         raise SystemExit(1 if kind not in (None, SystemExit) else 0)
 
-    def _describe_fault(self, error: Exception) -> str:
+    def _describe_fault(self, error: BaseException) -> str:
         if isinstance(error, LightDepthError):
             return str(error)
-        return (
-            f"unexpected {error!r} in process {self.number + 1} of {self.count} (rank {self.number}); run the command "
-            "without a launcher and with --debug for the traceback, and report it."
-        )
+        me = f"process {self.number + 1} of {self.count} (rank {self.number})"
+        if not isinstance(error, Exception):  # SIGTERM or SIGINT, for this process alone
+            return f"Something ended {me}. Run the same command again; files that are whole are kept."
+        return f"unexpected {error!r} in {me}; run it without a launcher and with --debug to see where, and report it."
 
     def _watch(self, other: int) -> None:
         try:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -13,34 +14,34 @@ from lightdepth.processes import join_processes
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.processes import refuse_launcher, share_bounds, work_alone
 
-# Runs a command; the process of the rank given kills itself where it would write its second file.
+# Runs a command; the process of the rank given sends itself the signal given where it would write its second file.
 SCRIPT = """
-import os, signal, sys
+import os, sys
 from lightdepth.cli import app
 from lightdepth.prepare import pack, pseudo_label
 
 pack.PAIRS_PER_SHARD = 1  # several shards of few pairs
-victim = int(sys.argv[1])
+victim, signal_number = int(sys.argv[1]), int(sys.argv[2])
 if victim == int(os.environ.get("RANK", 0)):
     def kill_at_second(function, calls=[]):
         def call(*arguments):
             calls.append(arguments)
             if len(calls) == 2:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), signal_number)
             return function(*arguments)
         return call
     pack._write_shard = kill_at_second(pack._write_shard)
     pseudo_label.write_bytes = kill_at_second(pseudo_label.write_bytes)
-del sys.argv[1]
+del sys.argv[1:3]
 app.main()
 """
 
 
-def run(folder, command, *, processes=1, victim=-1):
+def run(folder, command, *, processes=1, victim=-1, by=signal.SIGKILL):
     """Run a command in a folder, under torchrun where there are several processes."""
     (folder / "command.py").write_text(SCRIPT)
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)] * (processes > 1)
-    command = [sys.executable, *launcher, "command.py", str(victim), *command]
+    command = [sys.executable, *launcher, "command.py", str(victim), str(int(by)), *command]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=180)
 
@@ -84,13 +85,19 @@ def test_processes_of_torchrun_give_what_one_gives(tum, tmp_path, command):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("command", "victim", "told"),
-    [(LABEL, 1, "(rank 1) died. Its share was images 4 to 6 of 6."), (PACK, 0, "main process of 2 (rank 0) died.")],
-    ids=["pseudo-label", "pack"],
+    ("command", "victim", "by", "told"),
+    [
+        (LABEL, 1, signal.SIGKILL, "(rank 1) died. Its share was images 4 to 6 of 6."),
+        (LABEL, 1, signal.SIGTERM, "Something ended process 2 of 2 (rank 1)."),
+        (PACK, 0, signal.SIGKILL, "main process of 2 (rank 0) died."),
+        (PACK, 1, signal.SIGINT, "Something ended process 2 of 2 (rank 1)."),
+    ],
 )
-def test_a_killed_process_ends_the_command_and_a_repeated_one_keeps_what_is_whole(tum, tmp_path, command, victim, told):
+def test_a_killed_process_ends_the_command_and_a_repeated_one_keeps_what_is_whole(
+    tum, tmp_path, command, victim, by, told
+):
     command = with_data(command, tum)
-    done = run(tmp_path, command, processes=2, victim=victim)
+    done = run(tmp_path, command, processes=2, victim=victim, by=by)
     assert done.returncode != 0
     (sentence,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
     assert told in sentence
