@@ -26,7 +26,6 @@ TorchDevices = Annotated[
     list[str],
     option(
         MODEL,
-        "--device",
         parser=device_parser(*DEVICES, "torch"),
         metavar="DEVICE",
         help="Where models run: auto, cpu, cuda, cuda:N, tensorrt, openvino or torch (checkpoints; on a GPU in FP32 "
@@ -35,10 +34,7 @@ TorchDevices = Annotated[
 ]
 BenchModels = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="MODEL",
-        help=f"{MODEL_HELP} Ratios compare with the first. Default: lite0 and resnet18.",
-    ),
+    typer.Argument(metavar="MODEL", help=f"{MODEL_HELP} Ratios compare with the first. Default: lite0 and resnet18."),
 ]
 Against = Annotated[
     str | None,
@@ -49,8 +45,7 @@ AgainstWeights = Annotated[
     option(MODEL, metavar="WEIGHTS", help="The baseline's weights: hub (download), random, or a folder. Default: hub."),
 ]
 Report = Annotated[
-    Path | None,
-    option(OUTPUT, "--report", metavar="DIR", help="Folder for a report as one HTML page. Default: not written."),
+    Path | None, option(OUTPUT, metavar="DIR", help="Folder for a report as one HTML page. Default: not written.")
 ]
 
 
@@ -75,14 +70,12 @@ ShowConfig = Annotated[
     option(TRAINING, "--show-config", help="Print the settings that would be trained with, and stop. Default: off."),
 ]
 TrainConfigFile = Annotated[
-    Path | None,
-    option(TRAINING, "--config", metavar="FILE", help="YAML file of settings. Default: ./config.yaml if there is one."),
+    Path | None, option(TRAINING, metavar="FILE", help="YAML file of settings. Default: ./config.yaml if there is one.")
 ]
 TrainData = Annotated[
     str | None,
     option(
         DATA,
-        "--data",
         metavar="DIR|LIST|URL",
         help="Training pairs: a folder, a pair list, or a packed folder's URL. Default: data_root.",
     ),
@@ -91,7 +84,6 @@ ValData = Annotated[
     str | None,
     option(
         DATA,
-        "--val-data",
         metavar="DIR|LIST",
         help="Pairs to validate on after each epoch. Default: val_data, else a val_fraction of the training scenes.",
     ),
@@ -166,7 +158,6 @@ ParityData = Annotated[
     Path | None,
     option(
         GATE,
-        "--data",
         metavar="DIR|LIST",
         help="RGB-D pairs to compare accuracy on; INT8 is calibrated on their training split. Default: the demo's.",
     ),
@@ -181,7 +172,6 @@ ScoresFile = Annotated[
     Path | None,
     option(
         OUTPUT,
-        "--scores",
         metavar="FILE",
         help="Scores for the files to carry, as `lightdepth eval --json` writes them. Default: the training's.",
     ),
@@ -207,7 +197,6 @@ ComparedWith = Annotated[
     str | None,
     option(
         MODEL,
-        "--against",
         metavar="NAME",
         help="Baseline to add: depth-anything-v2-small, -base or -large. Default: the small one, unless two or more "
         "models are given.",
@@ -221,7 +210,6 @@ BaselineSpecFile = Annotated[
     Path | None,
     option(
         MODEL,
-        "--baseline-spec",
         metavar="FILE",
         help="How to feed --baseline: JSON with kind (relative-inverse or metric), input_height and input_width. "
         "Default: what the file carries, or the JSON of its name beside it.",

@@ -29,7 +29,7 @@ Models = Annotated[
     list[str] | None,
     typer.Argument(metavar="MODEL", help=f"{MODEL_HELP} Ratios compare with the first. Default: lite0."),
 ]
-ModelOption = Annotated[str | None, option(MODEL, "--model", metavar="MODEL", help=f"{MODEL_HELP} Default: lite0.")]
+ModelOption = Annotated[str | None, option(MODEL, metavar="MODEL", help=f"{MODEL_HELP} Default: lite0.")]
 Device = Annotated[
     str,
     option(
@@ -44,7 +44,6 @@ AnyDevice = Annotated[  # of several models, some of which only run on a process
     str,
     option(
         MODEL,
-        "--device",
         parser=device_parser("auto", "cpu", "cuda"),
         metavar="DEVICE",
         help="Where models run: auto, cpu, cuda or cuda:N.",
@@ -54,7 +53,6 @@ BenchDevices = Annotated[
     list[str],
     option(
         MODEL,
-        "--device",
         parser=device_parser(*DEVICES),
         metavar="DEVICE",
         help="Where models run: auto, cpu, cuda, cuda:N, tensorrt or openvino. Repeatable: each model gets a row per "
@@ -74,7 +72,6 @@ Workers = Annotated[
     int | None,
     option(
         DATA,
-        "--workers",
         min=1,
         metavar="N",
         help="Processes that read and score. Default: one per usable core, and none but this one for under 32 items.",
@@ -88,21 +85,17 @@ Inputs = Annotated[
         help="Images, folders of images, videos, ROS recordings, cameras (camera:0), network streams (rtsp://...).",
     ),
 ]
-Data = Annotated[Path, option(DATA, "--data", metavar="DIR|LIST", help="RGB-D pairs: a folder or a pair list.")]
+Data = Annotated[Path, option(DATA, metavar="DIR|LIST", help="RGB-D pairs: a folder or a pair list.")]
 CalibrationData = Annotated[
     Path | None,
     option(
-        DATA,
-        "--data",
-        metavar="DIR|LIST",
-        help="RGB-D pairs to calibrate on: a folder or a pair list. Default: none, only --at.",
+        DATA, metavar="DIR|LIST", help="RGB-D pairs to calibrate on: a folder or a pair list. Default: none, only --at."
     ),
 ]
 DepthScale = Annotated[
     Any,  # Any: a DepthUnit, by the parser
     option(
         DATA,
-        "--depth-scale",
         parser=parse_unit,
         metavar="UNITS",
         help="Units of stored depth per metre, as a number or a name: millimetres, centimetres, metres, tum, kitti, "
@@ -110,7 +103,7 @@ DepthScale = Annotated[
         "else millimetres, or metres for floats.",
     ),
 ]
-Split = Annotated[str, option(DATA, "--split", metavar="NAME", help="Which split of the folder to use: train or test.")]
+Split = Annotated[str, option(DATA, metavar="NAME", help="Which split of the folder to use: train or test.")]
 Topic = Annotated[
     str | None, option(DATA, metavar="TOPIC", help="Image topic to read from a ROS recording. Default: its only one.")
 ]
@@ -124,7 +117,6 @@ At = Annotated[
     list[Any] | None,  # Any: Typer takes no KnownDistance; the parser gives one
     option(
         DATA,
-        "--at",
         parser=parse_known_distance,
         metavar="IMAGE,x,y,METRES",
         help="A pixel of an image and its distance along the camera's axis. Repeatable. Default: none, only --data.",
@@ -135,7 +127,6 @@ Live = Annotated[
     str | None,
     option(
         DATA,
-        "--live",
         metavar="CAMERA",
         help="Measure with a camera (camera:0, rtsp://...): aim it, type distances. Default: no camera.",
     ),
@@ -166,7 +157,6 @@ CameraHeight = Annotated[
     float | None,
     option(
         CAMERA,
-        "--camera-height",
         metavar="METRES",
         help="Height of the camera over the floor: the nearest obstacle of each direction is drawn into pictures and "
         "videos, and recordings get a laser scan. Default: unknown.",
@@ -180,18 +170,9 @@ FromFloor = Annotated[
         help="Correct depth so that the floor lies --camera-height under the camera. Default: off.",
     ),
 ]
-Tilt = Annotated[
-    float,
-    option(CAMERA, "--tilt", metavar="DEGREES", help="How far the camera looks down, with --camera-height."),
-]
+Tilt = Annotated[float, option(CAMERA, metavar="DEGREES", help="How far the camera looks down, with --camera-height.")]
 Roll = Annotated[
-    float,
-    option(
-        CAMERA,
-        "--roll",
-        metavar="DEGREES",
-        help="How much lower the camera's right side hangs, with --camera-height.",
-    ),
+    float, option(CAMERA, metavar="DEGREES", help="How much lower the camera's right side hangs, with --camera-height.")
 ]
 
 Output = Annotated[
@@ -226,12 +207,7 @@ Save = Annotated[
 ]
 Colors = Annotated[
     Literal["plasma", "viridis", "magma", "inferno", "turbo", "gray"],
-    option(
-        OUTPUT,
-        "--colormap",
-        metavar="NAME",
-        help="Colour map of pictures: plasma, viridis, magma, inferno, turbo or gray.",
-    ),
+    option(OUTPUT, metavar="NAME", help="Colour map of pictures: plasma, viridis, magma, inferno, turbo or gray."),
 ]
 Range = Annotated[
     Any,  # Any: Typer takes no DepthRange; the parser gives one
@@ -247,7 +223,6 @@ MaxSigma = Annotated[
     float | None,
     option(
         OUTPUT,
-        "--max-sigma",
         parser=parse_max_sigma,
         metavar="SIGMA",
         help="Leave pixels whose sigma is larger out of points and recordings; 0.4 is depth about 40 % off, inf keeps "
@@ -263,9 +238,7 @@ Steady = Annotated[
     ),
 ]
 View = Annotated[bool, option(OUTPUT, "--view", help="Show videos and cameras in the Rerun viewer. Default: off.")]
-Json = Annotated[
-    Path | None, option(OUTPUT, "--json", metavar="FILE", help="Write the result as JSON. Default: not written.")
-]
+Json = Annotated[Path | None, option(OUTPUT, metavar="FILE", help="Write the result as JSON. Default: not written.")]
 Force = Annotated[bool, option(OUTPUT, "--force", help="Write the model even if it got worse. Default: off.")]
 Wide = Annotated[bool, option(OUTPUT, "--wide", help="Show every column. Default: those that fit 80 characters.")]
 
@@ -279,9 +252,5 @@ Memory = Annotated[
     ),
 ]
 Debug = Annotated[
-    bool,
-    typer.Option(
-        "--debug",
-        help="Show the traceback of an error. Accepted anywhere in the line. Default: off.",
-    ),
+    bool, typer.Option("--debug", help="Show the traceback of an error. Accepted anywhere in the line. Default: off.")
 ]

@@ -9,7 +9,6 @@ ProtocolName = Annotated[
     str | None,
     option(
         SCORING,
-        "--protocol",
         parser=parse_protocol,
         metavar="NAME",
         help="Evaluation protocol: which pixels count and how they are averaged. One of "
@@ -22,23 +21,18 @@ CropName = Annotated[
     CropKind | None,
     option(
         SCORING,
-        "--crop",
         metavar="NAME",
         help="Score only this part of each frame: eigen, densedepth, fastdepth, garg, eigen-kitti or none. "
         "Default: the protocol's.",
     ),
 ]
 MaxDepth = Annotated[
-    float | None,
-    option(
-        SCORING, "--max-depth", metavar="METRES", help="Score only truth nearer than this. Default: the protocol's."
-    ),
+    float | None, option(SCORING, metavar="METRES", help="Score only truth nearer than this. Default: the protocol's.")
 ]
 Average = Annotated[
     Literal["per-image", "pooled"] | None,
     option(
         SCORING,
-        "--average",
         metavar="KIND",
         help="Average over images (per-image) or over all pixels (pooled). Default: the protocol's.",
     ),
@@ -47,19 +41,13 @@ Focal = Annotated[
     Literal["on", "off"],
     option(
         SCORING,
-        "--focal",
         metavar="on|off",
         help="Scale each prediction from the model's camera to the pair's, where both are known.",
     ),
 ]
 Align = Annotated[
     Literal["none", "median", "scale-shift"],
-    option(
-        SCORING,
-        "--align",
-        metavar="KIND",
-        help="Fit each prediction to its ground truth first: none, median or scale-shift.",
-    ),
+    option(SCORING, metavar="KIND", help="Fit each prediction to its ground truth first: none, median or scale-shift."),
 ]
 Tta = Annotated[bool, option(SCORING, "--tta", help="Average with the prediction of the mirrored image. Default: off.")]
 
