@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.processes import OneProcess, Processes, launcher_number, share_bounds
+from lightdepth_runtime.processes import Processes, launcher_number, share_bounds
 
 __all__ = ["join_processes"]
 
@@ -53,7 +53,7 @@ def join_processes(device: str = "auto") -> Iterator[Processes]:
     """
     count = launcher_number("WORLD_SIZE")
     if count == 1:
-        yield OneProcess()
+        yield Processes()
         return
     missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
     if missing:
@@ -89,7 +89,7 @@ class _Ended(BaseException):
     """Ends the work of the main thread, whatever it is at, so that nothing is left half written."""
 
 
-class _Connected(AbstractContextManager["_Connected"]):
+class _Connected(Processes, AbstractContextManager["_Connected"]):
     """A process that is connected to others; a context around its work."""
 
     def __init__(self, number: int, count: int) -> None:

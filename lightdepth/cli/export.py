@@ -4,25 +4,7 @@ from pathlib import Path
 
 from lightdepth_runtime.cli.options import DepthScale, Workers
 
-from .options import (
-    Batch,
-    Checkpoint,
-    EmbedPreprocessing,
-    Engine,
-    EngineFor,
-    Fp16,
-    Golden,
-    InputSize,
-    Int8,
-    MaxFp16Change,
-    MaxFp32Diff,
-    MaxInt8Change,
-    OnnxFile,
-    Pairs,
-    ParityData,
-    ScoresFile,
-    parse_size,
-)
+from . import options
 
 __all__ = ["export_command"]
 
@@ -30,24 +12,24 @@ CALIBRATION_PAIRS = 32
 
 
 def export_command(
-    checkpoint: Checkpoint = None,
-    fp16: Fp16 = False,
-    int8: Int8 = False,
-    input_size: InputSize = None,
-    batch: Batch = "1",
-    embed_preprocessing: EmbedPreprocessing = None,
-    engine: Engine = False,
-    engine_for: EngineFor = None,
-    data: ParityData = None,
+    checkpoint: options.Checkpoint = None,
+    fp16: options.Fp16 = False,
+    int8: options.Int8 = False,
+    input_size: options.InputSize = None,
+    batch: options.Batch = "1",
+    embed_preprocessing: options.EmbedPreprocessing = None,
+    engine: options.Engine = False,
+    engine_for: options.EngineFor = None,
+    data: options.ParityData = None,
     depth_scale: DepthScale = None,
-    pairs: Pairs = 32,
+    pairs: options.Pairs = 32,
     workers: Workers = None,
-    max_fp32_diff: MaxFp32Diff = 1e-3,
-    max_fp16_change: MaxFp16Change = 0.005,
-    max_int8_change: MaxInt8Change = 0.02,
-    output: OnnxFile = None,
-    scores: ScoresFile = None,
-    golden: Golden = None,
+    max_fp32_diff: options.MaxFp32Diff = 1e-3,
+    max_fp16_change: options.MaxFp16Change = 0.005,
+    max_int8_change: options.MaxInt8Change = 0.02,
+    output: options.OnnxFile = None,
+    scores: options.ScoresFile = None,
+    golden: options.Golden = None,
 ) -> None:
     """Write a checkpoint as ONNX files and engines, proven to keep its accuracy."""
     from lightdepth_export.artifacts import ExportOptions
@@ -67,11 +49,11 @@ def export_command(
     named, checkpoint = str(checkpoint), find_checkpoint(checkpoint)
     if output is None:  # a shipped checkpoint stands inside the installed package
         output = Path(f"{named}.onnx") if checkpoint.parent == SHIPPED_FOLDER else checkpoint.with_suffix(".onnx")
-    options = ExportOptions(
+    chosen = ExportOptions(
         fp16=fp16,
         int8=int8,
         dynamic_batch=batch == "dynamic",
-        frame_size=parse_size(embed_preprocessing) if embed_preprocessing else None,
+        frame_size=options.parse_size(embed_preprocessing) if embed_preprocessing else None,
         golden=golden,
         calibration=load_pairs(data, "train", unit=depth_scale).spread(CALIBRATION_PAIRS) if int8 and data else None,
         engine=engine,
@@ -85,9 +67,9 @@ def export_command(
         data=data,
         unit=depth_scale,
         most_pairs=pairs,
-        input_size=parse_size(input_size) if input_size else None,
+        input_size=options.parse_size(input_size) if input_size else None,
         scores=scores,
-        options=options,
+        options=chosen,
         say=print,
         progress=track,
     )

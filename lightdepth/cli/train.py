@@ -14,22 +14,7 @@ from lightdepth_runtime.cli.app import Command
 from lightdepth_runtime.cli.options import DepthScale, Json, Wide
 
 from ..config import TrainConfig, describe_config, load_config
-from .options import (
-    BatchSize,
-    Epochs,
-    ImageSize,
-    LearningRate,
-    Network,
-    Overrides,
-    Resume,
-    RunOutput,
-    ShowConfig,
-    StartFrom,
-    TrainConfigFile,
-    TrainData,
-    ValData,
-    parse_size,
-)
+from . import options
 
 __all__ = ["TrainCommand", "config_command", "runs_command", "train_command"]
 
@@ -52,20 +37,20 @@ class TrainCommand(Command):
 
 
 def train_command(
-    data: TrainData = None,
-    val_data: ValData = None,
+    data: options.TrainData = None,
+    val_data: options.ValData = None,
     depth_scale: DepthScale = None,
-    model: Network = None,
-    image_size: ImageSize = None,
-    start_from: StartFrom = None,
-    epochs: Epochs = None,
-    batch_size: BatchSize = None,
-    learning_rate: LearningRate = None,
-    config: TrainConfigFile = None,
-    overrides: Overrides = None,
-    show_config: ShowConfig = False,
-    resume: Resume = False,
-    output: RunOutput = None,
+    model: options.Network = None,
+    image_size: options.ImageSize = None,
+    start_from: options.StartFrom = None,
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
+    learning_rate: options.LearningRate = None,
+    config: options.TrainConfigFile = None,
+    overrides: options.Overrides = None,
+    show_config: options.ShowConfig = False,
+    resume: options.Resume = False,
+    output: options.RunOutput = None,
 ) -> None:
     """Train a depth network on RGB-D pairs.
 
@@ -82,7 +67,7 @@ def train_command(
         "learning_rate": learning_rate,
     }
     if image_size:
-        flags["image_height"], flags["image_width"] = parse_size(image_size)
+        flags["image_height"], flags["image_width"] = options.parse_size(image_size)
     if resume:
         from ..runs.folder import RunFolder, newest_state
 

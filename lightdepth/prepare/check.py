@@ -11,7 +11,7 @@ from lightdepth_runtime import __version__
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import DepthUnit, PairSet, load_pairs, splits_of
 from lightdepth_runtime.parallel import Workers, worker_count
-from lightdepth_runtime.processes import OneProcess, Processes
+from lightdepth_runtime.processes import Processes
 
 from .facts import PairFacts, UnreadablePair, look_at
 from .finding import Finding
@@ -90,7 +90,7 @@ def check_data(
             )
             pairs = pairs.spread(most)
         sets.append(pairs)
-    processes = processes or OneProcess()
+    processes = processes or Processes()
     parts = processes.merge([_look(pairs, workers, processes, progress) for pairs in sets])
     splits: list[SplitFacts] = []
     looked: dict[str, list[PairFacts]] = {}

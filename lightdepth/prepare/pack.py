@@ -19,7 +19,7 @@ from lightdepth_runtime.pairs.depth_unit import DepthUnit
 from lightdepth_runtime.pairs.file_pair import FilePair
 from lightdepth_runtime.pairs.packed import PACKED_NAME, PACKED_SCHEMA
 from lightdepth_runtime.parallel import Workers, worker_count
-from lightdepth_runtime.processes import OneProcess, Processes
+from lightdepth_runtime.processes import Processes
 from lightdepth_runtime.spec import Intrinsics
 
 from ..runs.record import fingerprint
@@ -74,7 +74,7 @@ def pack_data(
     make_folder(output)
     sets = _load_splits(root, unit)
     shards = [shard for pairs in sets for shard in _divide(pairs)]
-    processes = processes or OneProcess()
+    processes = processes or Processes()
     for pairs in sets if processes.number == 0 else ():
         warn_of_unit(pairs, say)
     share = processes.share(shards, "shards", name=lambda shard: f"{shard[0]} {shard[1].pairs[0].name}")

@@ -23,7 +23,7 @@ from lightdepth_runtime.infer.inputs import plan_jobs
 from lightdepth_runtime.pairs.lists.comments import IN_MILLIMETRES, describe_camera
 from lightdepth_runtime.pairs.lists.rows import format_row
 from lightdepth_runtime.parallel import Workers, in_batches, open_once, worker_count
-from lightdepth_runtime.processes import OneProcess, Processes
+from lightdepth_runtime.processes import Processes
 from lightdepth_runtime.sinks.open import encode_png
 from lightdepth_runtime.spec import Intrinsics
 
@@ -83,7 +83,7 @@ def write_pseudo_labels(
         )
     jobs = plan_jobs(images, output)
     _claim(output, {"teacher": teacher.id, "most_disagreement": most_disagreement, "focal_px": focal_px})
-    processes = processes or OneProcess()
+    processes = processes or Processes()
     share = processes.share(jobs, "images", name=_depth_name)
     with Workers(worker_count(workers, len(share))) as pool:
         if teacher.own and pool.count > 1:

@@ -6,30 +6,27 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from .errors import LightDepthError
 
-__all__ = ["Join", "OneProcess", "Processes", "launcher_number", "refuse_launcher", "share_bounds", "work_alone"]
+__all__ = ["Join", "Processes", "launcher_number", "refuse_launcher", "share_bounds", "work_alone"]
 
 Item = TypeVar("Item")
 Part = TypeVar("Part")
 
 
-class Processes(Protocol):
-    """What each of them knows: which share of a list is its own, and how the shares come together again."""
+class Processes:
+    """The processes of one command, as one of them sees them; here it is the only one.
 
-    @property
-    def number(self) -> int:
-        """Which one this is; 0 is the main one, which alone prints and writes the result."""
-        ...
+    `number` is which one it is: 0 is the main one, which alone prints and writes the result. `count` is how many there
+    are.
+    """
 
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        ...
+    number = 0
+    count = 1
 
-    def share(self, items: Sequence[Item], kind: str, *, name: Callable[[Item], str] = str) -> Sequence[Item]:
+    def share(self, items: Sequence[Item], kind: str, *, name: Callable[[Item], str] = str) -> Sequence[Item]:  # noqa: ARG002
         """Return this process's items, consecutive ones. Every process calls it with the same list.
 
         Args:
@@ -37,25 +34,10 @@ class Processes(Protocol):
             kind: what they are, such as "pairs": an error says which ones a process was at.
             name: tells an item from another; processes that see other items are refused.
         """
-        ...
-
-    def merge(self, part: Part) -> list[Part]:
-        """Return what every process made of its share, in the list's order; the main one alone goes on after it."""
-        ...
-
-
-class OneProcess:
-    """A command that no launcher started."""
-
-    number = 0
-    count = 1
-
-    def share(self, items: Sequence[Item], kind: str, *, name: Callable[[Item], str] = str) -> Sequence[Item]:  # noqa: ARG002
-        """Return all items."""
         return items
 
     def merge(self, part: Part) -> list[Part]:
-        """Return the one part."""
+        """Return what every process made of its share, in the list's order; the main one alone goes on after it."""
         return [part]
 
 
@@ -97,7 +79,7 @@ def refuse_launcher() -> None:
 def work_alone(_device: str) -> AbstractContextManager[Processes]:
     """Work in one process; errors are those of `refuse_launcher`."""
     refuse_launcher()
-    return nullcontext(OneProcess())
+    return nullcontext(Processes())
 
 
 def share_bounds(items: int, number: int, count: int) -> tuple[int, int]:

@@ -5,53 +5,32 @@ from typing import Any
 
 import typer
 
-from .options import (
-    CameraHeight,
-    Colors,
-    Device,
-    ExifFocal,
-    FocalPx,
-    Fov,
-    Frames,
-    FromFloor,
-    Inputs,
-    MaxSigma,
-    ModelOption,
-    Output,
-    Range,
-    Roll,
-    Save,
-    Steady,
-    Threads,
-    Tilt,
-    Topic,
-    View,
-)
+from . import options
 
 __all__ = ["infer_command"]
 
 
 def infer_command(
-    inputs: Inputs,
-    model: ModelOption = None,
-    device: Device = "auto",
-    threads: Threads = None,
-    output: Output = None,
-    save: Save = None,
-    colormap: Colors = "plasma",
-    scale: Range = None,
-    max_sigma: MaxSigma = None,
-    steady: Steady = False,
-    view: View = False,
-    focal_px: FocalPx = None,
-    fov: Fov = None,
-    exif_focal: ExifFocal = True,
-    camera_height: CameraHeight = None,
-    tilt: Tilt = 0.0,
-    roll: Roll = 0.0,
-    scale_from_floor: FromFloor = False,
-    frames: Frames = None,
-    topic: Topic = None,
+    inputs: options.Inputs,
+    model: options.ModelOption = None,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    output: options.Output = None,
+    save: options.Save = None,
+    colormap: options.Colors = "plasma",
+    scale: options.Range = None,
+    max_sigma: options.MaxSigma = None,
+    steady: options.Steady = False,
+    view: options.View = False,
+    focal_px: options.FocalPx = None,
+    fov: options.Fov = None,
+    exif_focal: options.ExifFocal = True,
+    camera_height: options.CameraHeight = None,
+    tilt: options.Tilt = 0.0,
+    roll: options.Roll = 0.0,
+    scale_from_floor: options.FromFloor = False,
+    frames: options.Frames = None,
+    topic: options.Topic = None,
 ) -> None:
     """Estimate depth of images, videos, cameras and ROS recordings."""
     from ..atomic import result_folder

@@ -11,7 +11,7 @@ from ..errors import LightDepthError
 from ..estimator import DepthEstimator
 from ..pairs import FrameData, Pair, PairSet
 from ..parallel import Workers, open_once
-from ..processes import OneProcess, Processes
+from ..processes import Processes
 from .confidence import Confidence
 from .metrics import DepthMetrics
 from .prediction import Predicted, Predictor, focal_factor, predict, predict_all
@@ -116,7 +116,7 @@ def evaluate(
             the image is named.
     """
     scorer = Scorer(protocol)
-    processes = processes or OneProcess()
+    processes = processes or Processes()
     share = processes.share(pairs.pairs, "pairs", name=_name)
     with Workers(workers) if workers > 1 else Workers(THREADS, threads=True) as pool:
         if own and workers > 1:

@@ -1,18 +1,15 @@
 """Which inputs are streams of frames - videos, cameras, network streams, recordings - and how each is opened."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import urlsplit
 
 from ..errors import LightDepthError
 from ..frames.camera import Camera, without_password
-from ..frames.frame import Frame
 from ..frames.video import VIDEO_SUFFIXES, VideoFile
-from ..frames.web import file_name_of, open_web
+from ..frames.web import WebPicture, WebVideo, file_name_of, open_web
 from ..ros import RecordingSource, is_recording
 from .inputs import distinct_stems
 
@@ -23,16 +20,9 @@ URL = re.compile(r"(rtsp|rtsps|rtmp|http|https|udp|tcp)://.+", re.IGNORECASE)
 WEB = re.compile(r"https?://", re.IGNORECASE)
 
 
-class FrameSource(AbstractContextManager["FrameSource"], Protocol):
-    """Frames one after another; a source is iterated once and closed at the end of its `with` block."""
-
-    live: bool  # never ends by itself, so that an interrupt is its normal end
-    count: int | None  # how many frames there will be, where that is known
-    fps: float | None  # frames of a second, where they are regular
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Give the frames."""
-        ...
+# Iterated once, and closed at the end of its `with` block. `live` ones never end by themselves; `count` is how many
+# frames there will be and `fps` how many a second, where that is known.
+FrameSource = Camera | VideoFile | WebPicture | WebVideo | RecordingSource
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ..atomic import is_writing_error, make_folder
 from ..errors import LightDepthError
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from rosbags.rosbag2 import Writer
     from rosbags.typesys.store import Typestore
 
-__all__ = ["DEPTH_TOPIC", "INFO_TOPIC", "NAMESPACE", "DepthRecorder", "Storage", "check_free", "record_depth"]
+__all__ = ["DEPTH_TOPIC", "INFO_TOPIC", "NAMESPACE", "DepthRecorder", "check_free", "record_depth"]
 
-Storage = Literal["mcap", "sqlite3"]
 NAMESPACE = "/lightdepth"  # the ROS 2 node's too, so that a recording is what the node would have published
 DEPTH_TOPIC = f"{NAMESPACE}/depth/image_rect"
 INFO_TOPIC = f"{NAMESPACE}/depth/camera_info"
@@ -80,7 +79,7 @@ class DepthRecorder:
 
 
 @contextmanager
-def record_depth(path: Path | str, storage: Storage = "mcap") -> Generator[DepthRecorder, None, None]:
+def record_depth(path: Path | str) -> Generator[DepthRecorder, None, None]:
     """Open a new ROS 2 recording, a folder; it appears under its name once it is complete, and not at all on an error.
 
     Raises:
@@ -94,12 +93,11 @@ def record_depth(path: Path | str, storage: Storage = "mcap") -> Generator[Depth
     path = Path(path)
     check_free(path)
     make_folder(path.parent)
-    plugin = StoragePlugin.MCAP if storage == "mcap" else StoragePlugin.SQLITE3
     # The folder's name is inside the recording, in metadata.yaml, so a folder around it is the temporary one.
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temporary:
         unfinished = Path(temporary) / path.name
         try:
-            with Writer(unfinished, version=_VERSION, storage_plugin=plugin) as writer:
+            with Writer(unfinished, version=_VERSION, storage_plugin=StoragePlugin.MCAP) as writer:
                 yield DepthRecorder(writer, get_typestore(Stores.ROS2_HUMBLE))
             check_free(path)
             unfinished.rename(path)

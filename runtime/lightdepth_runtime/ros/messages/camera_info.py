@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...sensor_view import view_of
+from ...sensor_view import matrix, view_of
 from ...spec import Intrinsics
 
 __all__ = ["CameraFields", "Roi"]
@@ -52,10 +52,7 @@ class CameraFields:
     @classmethod
     def read(cls, message: Any) -> CameraFields:  # Any: a message class of whichever ROS library is there
         """Copy a CameraInfo of ROS 1 (capital D, K, R, P) or ROS 2."""
-        matrices = {
-            name: np.array(getattr(message, name if hasattr(message, name) else name.upper()), np.float64)
-            for name in "dkrp"
-        }
+        matrices = {name: np.array(matrix(message, name), np.float64) for name in "dkrp"}
         roi = message.roi
         return cls(
             int(message.height),
@@ -77,9 +74,9 @@ class CameraFields:
         """The pinhole camera of `p`, which rectified images have; that of `k` where `p` is not filled in."""
         return self._pinhole(self.p, (0, 5, 2, 6)) or self.intrinsics
 
-    def _pinhole(self, matrix: NDArray[np.float64], places: tuple[int, int, int, int]) -> Intrinsics | None:
-        fx, fy, cx, cy = (float(matrix[place]) for place in places)
-        if not (np.isfinite(matrix).all() and fx > 0 and fy > 0 and min(self.width, self.height) > 0):
+    def _pinhole(self, values: NDArray[np.float64], places: tuple[int, int, int, int]) -> Intrinsics | None:
+        fx, fy, cx, cy = (float(values[place]) for place in places)
+        if not (np.isfinite(values).all() and fx > 0 and fy > 0 and min(self.width, self.height) > 0):
             return None
         return Intrinsics(fx, fy, cx, cy, self.width, self.height)
 
