@@ -67,7 +67,9 @@ class Table:
         longest = max((len(line) for lines in names for line in lines), default=0)
         for index, column in enumerate(self.columns):
             justify = "left" if index == 0 or column.is_words else "right"
-            drawn.add_column(column.name, justify=justify, min_width=longest if index == 0 else None)
+            # Rich takes what is too much from the widest column that may be narrower: never from the names.
+            name = {"min_width": longest, "no_wrap": True} if index == 0 else {}
+            drawn.add_column(column.name, justify=justify, **name)
         for lines, (_, *others) in zip(names, rows, strict=True):
             texts = (Text(cell.text, style="bold" if cell.is_best else "") for cell in others)
             drawn.add_row(Text("\n".join(lines)), *texts)

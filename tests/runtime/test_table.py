@@ -23,6 +23,15 @@ def test_a_table_fits_80_columns_and_breaks_names_between_words_alone(capsys, mo
     assert "detail" not in "".join(lines)
 
 
+def test_a_long_name_takes_no_letter_from_the_other_columns(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    columns = [Column("model"), *(Column(name, is_words=True) for name in ("backend", "time", "parameters", "domain"))]
+    row = ["lite0 (room.int8.cpu.onnx)", "onnxruntime cpu", "94.3 ms a frame", "3,614,186", "other data"]
+    print_table(Table("", columns, [row, ["x", *row[1:4], "in-domain"]]))
+    words = capsys.readouterr().out.split()
+    assert set(" ".join([*row, "in-domain"]).split()) <= set(words)
+
+
 def test_a_wide_table_has_every_column_in_one_line_a_model(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     print_table(TABLE, wide=True)
