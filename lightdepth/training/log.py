@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
+from lightdepth_runtime.evaluation.evaluate import EvalResult
 from lightdepth_runtime.evaluation.prediction import Predictor
 from lightdepth_runtime.images.preprocess import resize_depth, resize_rgb
 from lightdepth_runtime.pairs import FrameData, PairSet
@@ -16,7 +17,7 @@ from lightdepth_runtime.sinks.colorize import DepthRange, colorize, depth_range,
 from ..runs.folder import RunFolder
 from .inputs import Say
 
-__all__ = ["draw_validation", "log_epoch"]
+__all__ = ["draw_validation", "log_epoch", "log_start"]
 
 PANELS = 4
 PANEL_WIDTH = 320
@@ -31,15 +32,20 @@ def log_epoch(folder: RunFolder, row: Mapping[str, float], board: SummaryWriter,
         if key != "epoch":
             board.add_scalar(key, value, int(row["epoch"]))
     left_s = row["seconds"] * (epochs - row["epoch"])
-    scores = (
-        f"RMSE {row['rmse_m']:.3f} m, AbsRel {row['abs_rel']:.3f}, delta1 {row['delta1']:.3f}, "
-        if "rmse_m" in row
-        else ""
-    )
+    scores = f"{_scores(row)}, " if "rmse_m" in row else ""
     say(
         f"epoch {int(row['epoch'])}/{epochs}: loss {row['loss']:.4f}, {scores}"
         f"{row['images_per_s']:.1f} images/s, {_lost(row)}{_left(left_s)}"
     )
+
+
+def log_start(result: EvalResult, say: Say) -> None:
+    """Say what the checkpoint that is fine-tuned scores by itself, to hold each epoch against."""
+    say(f"before training: {_scores(result.metrics.to_dict())}")
+
+
+def _scores(row: Mapping[str, float]) -> str:
+    return f"RMSE {row['rmse_m']:.3f} m, AbsRel {row['abs_rel']:.3f}, delta1 {row['delta1']:.3f}"
 
 
 def _left(seconds: float) -> str:

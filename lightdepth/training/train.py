@@ -42,7 +42,7 @@ from .inputs import (
     silent,
     usable_precision,
 )
-from .log import draw_validation, log_epoch
+from .log import draw_validation, log_epoch, log_start
 from .objective import FeatureStudent
 from .optimiser import build_optimiser, build_schedule
 from .processes import describe_batch, share_batch_norm, start_processes
@@ -220,6 +220,8 @@ class _Training:
         # What an interrupted run wrote of later epochs is no longer shown.
         first = self.progress.epoch + 1
         with SummaryWriter(folder, purge_step=first) if self.accelerator.is_main_process else nullcontext() as board:
+            if first == 1 and self.config.start_from and self.validation is not None:
+                log_start(self._validate(cast(LightDepth, self.average.kept()), self.validation), self.say)
             while self.progress.epoch < self.config.epochs:
                 self._epoch(board)
         return self.folder
@@ -253,8 +255,7 @@ class _Training:
             save_checkpoint(self.folder.last, self.kept, self.spec, self.config)
         result = None
         if self.validation is not None:
-            readers = self.config.num_workers
-            result = validate(self.kept, self.spec, self.validation, self.accelerator, readers=readers)
+            result = self._validate(self.kept, self.validation)
         if board is not None:
             row = {
                 "epoch": epoch + 1,
@@ -274,6 +275,9 @@ class _Training:
                 picture = draw_validation(self._estimator(), self.validation)
                 board.add_image("validation", picture, epoch + 1, dataformats="HWC")
         self.folder.save_state(self.accelerator, self.progress.epoch, self._parts())
+
+    def _validate(self, network: LightDepth, pairs: PairSet) -> EvalResult:
+        return validate(network, self.spec, pairs, self.accelerator, readers=self.config.num_workers)
 
     def _estimator(self) -> DepthEstimator:
         return DepthEstimator(TorchBackend(self.kept, self.spec, str(self.accelerator.device)))

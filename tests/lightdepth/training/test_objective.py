@@ -210,3 +210,13 @@ def test_fine_tuning_starts_from_networks_with_sigma_and_without(confident, teac
         )
     )
     assert "head.to_sigma.weight" in without.state_dict()
+
+
+def test_fine_tuning_says_first_what_its_start_scores(confident, teacher_file, tum, tmp_path):
+    said = []
+    overrides = [f"data_root={tum}", f"val_data={tum}", f"start_from={confident.last}", "epochs=1", "confidence=true"]
+    train(load_config(None, [*TINY, *overrides]), tmp_path / "run", say=said.append)
+    [start] = [line for line in said if line.startswith("before training: ")]
+    rmse_m = confident.read_metrics()[-1]["rmse_m"]  # the same weights on the same pairs
+    assert start.startswith(f"before training: RMSE {rmse_m:.3f} m")
+    assert said.index(start) < next(place for place, line in enumerate(said) if line.startswith("epoch 1/1"))
