@@ -107,7 +107,7 @@ class BaselineBackend:
             self._open_openvino(path, threads)
             return
         opened = open_session(path, device, threads)
-        self.device, self._close = opened.device, opened.close
+        self.device, self.device_reason, self._close = opened.device, opened.reason, opened.close
         try:
             if spec is not None:
                 _check_graph(path, opened.graph, spec)
@@ -124,7 +124,8 @@ class BaselineBackend:
         from .openvino import compile_openvino
 
         model, text = compile_openvino(path, threads, BASELINE_KEY)
-        self.name, self.device, self.spec = "openvino", "cpu", _read_metadata(path, text)
+        self.name, self.device, self.device_reason = "openvino", "cpu", "as asked for"
+        self.spec = _read_metadata(path, text)
         output = model.output(self.spec.output_name)
         self._infer, self._close = lambda batch: model(batch)[output], lambda: None
 

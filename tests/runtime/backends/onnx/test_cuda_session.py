@@ -212,9 +212,12 @@ def test_a_frame_with_its_preprocessing_in_the_graph_goes_to_the_gpu_as_bytes(cu
         assert estimator.backend.empty_input().dtype == np.uint8
 
 
-def test_a_baseline_runs_bound_too(cudart, tmp_path):
+@pytest.mark.parametrize("version", ["1.30.0", "1.31.0"])
+def test_a_baseline_runs_bound_too_and_says_where_it_is_not_recorded(cudart, tmp_path, monkeypatch, version):
+    fake_gpu_sessions(monkeypatch, cudart, version=version)
     spec = BaselineSpec("b", "metric", 32, 64, 4, "random")
     baseline = open_baseline(write(tmp_path, spec=spec, key=BASELINE_KEY), "cuda")
+    assert ("without a CUDA graph" in baseline.device_reason) == (version == "1.30.0")
     np.testing.assert_allclose(baseline.run(images()), expected(images()), rtol=1e-5, atol=1e-5)
     assert "run_with_iobinding" in cudart._calls
     baseline.close()
