@@ -9,11 +9,15 @@ import pytest
 
 from lightdepth_export.engine import BatchRange, BuildOptions, can_build_here, engine_here, rebuild_engine
 from lightdepth_export.onnx.fp16 import to_fp16
+from lightdepth_export.tensorrt.options import compute_capability_names
 from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.backends import open_backend
+from lightdepth_runtime.backends.device_buffers import open_cuda
 from lightdepth_runtime.backends.tensorrt.backend import open_engine
 from lightdepth_runtime.backends.tensorrt.engine_file import sidecar_path
+from lightdepth_runtime.backends.tensorrt.module import load_tensorrt
 from lightdepth_runtime.bench.timing import Schedule, time_interleaved
+from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images.preprocess import preprocess
 from lightdepth_runtime.pairs import load_pairs
 
@@ -28,6 +32,11 @@ TOLERANCE = {"fp32": 1e-3, "fp16": 2e-2}
 def flavour(request):
     if reason := can_build_here(flavour=request.param):
         pytest.skip(reason)
+    if request.param == "tensorrt_rtx":
+        try:
+            compute_capability_names(load_tensorrt("tensorrt_rtx"), (open_cuda().gpu().compute_capability,))
+        except LightDepthError as error:  # an H100, for one, is TensorRT's
+            pytest.skip(str(error))
     return request.param
 
 
