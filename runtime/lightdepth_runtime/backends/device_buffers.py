@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import threading
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,9 +16,12 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..errors import LightDepthError
 
-__all__ = ["CudaBuffers", "GpuInfo", "address_of", "load_cudart", "open_cuda"]
+__all__ = ["RECORDING", "CudaBuffers", "GpuInfo", "address_of", "load_cudart", "open_cuda"]
 
 _MODULES = ("cuda.bindings.runtime", "cuda.cudart")  # the second is the spelling of cuda-python 12.0 to 12.5
+# Held while ONNX Runtime records, and by whoever takes or frees device memory: it records in CUDA's global mode, where
+# memory that any thread takes or frees meanwhile breaks the recording.
+RECORDING = threading.RLock()
 _BUS_ID_BYTES = 32  # "0000:65:00.0" and the zero behind it need 13
 
 

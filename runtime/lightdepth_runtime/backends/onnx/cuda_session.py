@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import LightDepthError
-from ..device_buffers import CudaBuffers, address_of
+from ..device_buffers import RECORDING, CudaBuffers, address_of
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -23,8 +23,6 @@ __all__ = ["CudaSession", "OpenShapeError", "open_cuda_session", "records_rightl
 
 PROVIDER = "CUDAExecutionProvider"
 _CLOSED = "This model was closed; load it again."
-# ONNX Runtime records in CUDA's global mode: memory that any thread allocates or frees meanwhile breaks the recording.
-_RECORDING = threading.RLock()
 # Earlier ones record, for each Concat of unequal inputs, a copy from host memory that they give to other work at once:
 # the next recording of the session overwrites it, and depth is wrong from then on (microsoft/onnxruntime#32121).
 _FIRST_TO_RECORD_RIGHTLY = (1, 31)
@@ -140,7 +138,7 @@ class CudaSession:
                 np.copyto(staging, batch)
             self._buffers.activate()
             records = (hasattr(self._opener, "is_this_thread"), len(batch)) not in self._bound
-            with _RECORDING if records else nullcontext():
+            with RECORDING if records else nullcontext():
                 return self._run(self._session, names, len(batch))
 
     def empty_input(self, count: int = 1) -> NDArray[Any] | None:  # Any: float32 or uint8
@@ -150,7 +148,7 @@ class CudaSession:
 
     def close(self) -> None:
         """Free what was allocated once the device is idle; a second call does nothing."""
-        with self._lock, _RECORDING:
+        with self._lock, RECORDING:
             if self._session is None:
                 return
             self._buffers.activate()
@@ -251,7 +249,7 @@ def _open(
     open_session: OpenSession, buffers: CudaBuffers, options: Mapping[str, str], largest_batch: int
 ) -> CudaSession:
     buffers.activate()
-    with _RECORDING, ExitStack() as resources:
+    with RECORDING, ExitStack() as resources:
         stream = buffers.create_stream()
         resources.callback(buffers.destroy_stream, stream)
         session = open_session({**options, "user_compute_stream": str(int(stream))})

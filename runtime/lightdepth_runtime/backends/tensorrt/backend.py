@@ -16,7 +16,7 @@ from ...errors import LightDepthError
 from ...spec import ModelSpec
 from ..backend import sigma_tensor_of
 from ..device import cuda_index
-from ..device_buffers import CudaBuffers, address_of, open_cuda
+from ..device_buffers import RECORDING, CudaBuffers, address_of, open_cuda
 from .engine_file import EngineMisfitError, check_engine_fits, check_same_network, read_engine_sidecar, read_plan
 from .module import LogLines, collect_log, flavour_of, load_tensorrt
 from .tensors import batch_range, tensors_of
@@ -64,7 +64,7 @@ class TensorRTBackend:
         # Not attributes of this object, so that what frees them doesn't keep it alive. Any: NVIDIA ships no types.
         loaded: Any = SimpleNamespace(runtime=None, engine=None, context=None)
         self._loaded = loaded
-        with ExitStack() as resources, collect_log(trt) as (logger, log):
+        with RECORDING, ExitStack() as resources, collect_log(trt) as (logger, log):
             # Any: NVIDIA ships no types. The three must outlive each other in this order.
             loaded.runtime = trt.Runtime(logger)
             resources.callback(setattr, loaded, "runtime", None)
@@ -116,7 +116,7 @@ class TensorRTBackend:
 
     def close(self) -> None:
         """Wait for the device, then free everything; a second call does nothing."""
-        with self._lock:
+        with self._lock, RECORDING:
             if self._loaded.context is None:
                 return
             self._buffers.activate()

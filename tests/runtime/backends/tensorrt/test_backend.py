@@ -1,5 +1,6 @@
 """The TensorRT backend on a fake device."""
 
+import threading
 from contextlib import closing
 
 import numpy as np
@@ -18,7 +19,7 @@ from fakes.tensorrt import (
 )
 
 from lightdepth_runtime import DepthEstimator
-from lightdepth_runtime.backends.device_buffers import CudaBuffers
+from lightdepth_runtime.backends.device_buffers import RECORDING, CudaBuffers
 from lightdepth_runtime.backends.tensorrt.backend import TensorRTBackend
 from lightdepth_runtime.errors import LightDepthError
 
@@ -249,3 +250,20 @@ def test_kernels_of_an_open_batch_are_compiled_before_a_frame_is_recorded(cudart
     fixed = fake_tensorrt(cudart, flavour=flavour)
     with closing(TensorRTBackend(fixed, PLAN, SPEC, CudaBuffers(cudart))) as backend:
         assert backend._loaded.engine.started_with is None
+
+
+def test_no_memory_is_taken_or_freed_while_onnx_runtime_records(cudart):
+    """Either would break its recording."""
+    opened = []
+    work = [lambda: opened.append(TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC, CudaBuffers(cudart)))]
+    work.append(lambda: opened[0].close())
+    for step in work:
+        thread = threading.Thread(target=step)
+        with RECORDING:
+            before = len(cudart._calls)
+            thread.start()
+            thread.join(timeout=0.2)
+            assert thread.is_alive()
+            assert len(cudart._calls) == before
+        thread.join()
+        assert len(cudart._calls) > before
