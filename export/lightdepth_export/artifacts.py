@@ -207,7 +207,7 @@ def _measure(
     if FP16_STEP in models:
         some = (preprocess(frame.image, reference.spec)[None] for frame in read_frames(frames, OVERFLOW_IMAGES))
         overflow = measure_overflow(forms[0].model, models[FP16_STEP], some)
-        steps = [step.with_overflow(overflow) if step.step == FP16_STEP else step for step in steps]
+        steps = [replace(step, overflow=overflow) if step.step == FP16_STEP else step for step in steps]
     return steps
 
 

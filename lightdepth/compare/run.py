@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from operator import attrgetter, methodcaller
 from typing import Any
 
 import numpy as np
@@ -129,19 +130,11 @@ def run_all(
     for predicted in islice(predict(first(), timed=True), FRAMES_FOR_LATENCY):
         take(_score(predicted))
     with Workers(workers) as pool:
-        read = pool.map(_read, pairs[begun:], name=_name)
+        read = pool.map(methodcaller("read"), pairs[begun:], name=attrgetter("name"))
         rest = ((number, pair, frame) for (number, pair), frame in zip(numbered, read, strict=True))
-        for scored in pool.map(_score, predict(rest, timed=False), name=_name):
+        for scored in pool.map(_score, predict(rest, timed=False), name=attrgetter("name")):
             take(scored)
     return left_out
-
-
-def _name(item: Pair | _Predicted) -> str:
-    return item.name
-
-
-def _read(pair: Pair) -> FrameData:
-    return pair.read()
 
 
 def _score(predicted: _Predicted) -> list[list[Scorer]]:

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lightdepth_runtime.atomic import atomic_path
+from lightdepth_runtime.atomic import write_bytes
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images.opencv import import_cv2
 from lightdepth_runtime.images.preprocess import resize_rgb
 from lightdepth_runtime.pairs import DepthUnit, FrameData, Pair, load_pairs
 from lightdepth_runtime.sinks.colorize import DepthRange, colorize, with_scale
+from lightdepth_runtime.sinks.open import encode_png
 
 __all__ = ["draw_sheet"]
 
@@ -48,10 +49,7 @@ def draw_sheet(root: Path, splits: list[str], path: Path, unit: DepthUnit | None
     if len(cells) % 2:
         cells.append(np.full_like(cells[0], 255))
     sheet = np.vstack([np.hstack(cells[i : i + 2]) for i in range(0, len(cells), 2)])
-    cv2 = import_cv2()
-    content = cv2.imencode(".png", with_scale(sheet, COLORMAP, scale)[:, :, ::-1])[1].tobytes()
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
+    write_bytes(path, encode_png(with_scale(sheet, COLORMAP, scale)))
 
 
 def _read(pair: Pair) -> FrameData | None:

@@ -7,12 +7,11 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from lightdepth_runtime import __version__
 from lightdepth_runtime.atomic import write_json
-from lightdepth_runtime.bench.machine import describe_machine
+from lightdepth_runtime.bench.machine import describe_machine, package_versions
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import Pair, PairSet
 from lightdepth_runtime.pairs.file_pair import FilePair
@@ -96,7 +95,7 @@ def record_run(
     return RunRecord(
         lightdepth_version=__version__,
         source_commit=source_commit(),
-        packages={name: text for name in PACKAGES if (text := _version(name))},
+        packages=package_versions(PACKAGES),
         machine=describe_machine().describe(),
         processes=processes,
         effective_batch=effective_batch,
@@ -172,10 +171,3 @@ def _describe(pairs: PairSet) -> DataRecord:
 
 def _count(record: DataRecord | None) -> int:
     return record.pairs if record else 0
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

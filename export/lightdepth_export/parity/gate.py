@@ -1,6 +1,6 @@
 """Do two forms of a network give the same depth? Measured on real images, and gated."""
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -70,10 +70,6 @@ class StepParity:
     overflow: OverflowMargin | None = None
     sigma_change: float | None = None  # mean |candidate - reference| / reference of sigma; None without sigma
     left_out: int = 0
-
-    def with_overflow(self, overflow: OverflowMargin) -> "StepParity":
-        """Return a copy with FP16's overflow margin."""
-        return replace(self, overflow=overflow)
 
     @property
     def rmse_change(self) -> float | None:

@@ -6,12 +6,14 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CpuWatch", "Machine", "describe_machine", "load_average", "usable_cores"]
+__all__ = ["CpuWatch", "Machine", "describe_machine", "load_average", "package_versions", "usable_cores"]
 
 PACKAGES = (
     "numpy", "onnxruntime", "onnxruntime-gpu", "opencv-python-headless", "openvino", "tensorrt", "torch", "transformers"
@@ -53,7 +55,7 @@ def describe_machine() -> Machine:
         os=f"{platform.system()} {platform.release()}",
         architecture=platform.machine(),
         python=platform.python_version(),
-        packages=_package_versions(),
+        packages=package_versions(PACKAGES),
         gpus=_nvidia_gpus(),
     )
 
@@ -150,13 +152,12 @@ def _memory_bytes() -> int | None:
         return None
 
 
-def _package_versions() -> dict[str, str]:
+def package_versions(names: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those packages that are installed."""
     versions = {}
-    for name in PACKAGES:
-        try:
+    for name in names:
+        with suppress(PackageNotFoundError):
             versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return versions
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..processes import Join, work_alone
@@ -75,7 +76,7 @@ def make_eval_command(join: Join) -> Callable[..., None]:
                 is_on_cpu = estimator.backend.device == "cpu"
                 range_m = estimator.spec.max_depth_m
                 chosen = choose_protocol(protocol, parts, packaging=pairs.packaging, range_m=range_m)
-                warn_of_unit(pairs, _warn, max_depth_m=chosen.max_depth_m)
+                warn_of_unit(pairs, partial(print, file=sys.stderr), max_depth_m=chosen.max_depth_m)
                 progress = tracker("Evaluating")
                 if sequence:
                     if processes.count > 1:
@@ -103,10 +104,6 @@ def make_eval_command(join: Join) -> Callable[..., None]:
 
 
 eval_command = make_eval_command(work_alone)
-
-
-def _warn(text: str) -> None:
-    print(text, file=sys.stderr)
 
 
 def tracker(label: str) -> Callable[[Any], Any]:  # Any: passes items of any type through
@@ -152,18 +149,19 @@ def _show(result: EvalResult) -> None:
 
 def _show_sequence(result: SequenceResult) -> None:
     from rich.console import Console
-    from rich.table import Table
+
+    from ..table import Column, Table, number, print_table
 
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"Model     {result.model}")
     console.print(f"Data      {result.data}: {result.frames} frames")
     console.print(f"Protocol  {result.protocol.describe()}")
-    table = Table("metric", "plain", "steady", "unit")
-    for column in table.columns[1:3]:
-        column.justify = "right"
+    rows = []
     for name, (label, unit) in {"flicker": ("flicker", "a frame"), **METRIC_LABELS}.items():
         if hasattr(result.plain, name):
-            values = (getattr(score, name) for score in (result.plain, result.steady))
-            table.add_row(label, *(f"{value:.4f}" for value in values), unit)
-    console.print(table)
+            rows.append(
+                [label, *(number(getattr(score, name), ".4f") for score in (result.plain, result.steady)), unit]
+            )
+    columns = [Column("metric"), Column("plain"), Column("steady"), Column("unit", is_words=True)]
+    print_table(Table("", columns, rows))
     console.print(f"Flicker: mean change of log depth that the truth does not share, over {result.transitions} steps")

@@ -1,6 +1,7 @@
 """The `infer` command: depth of images, videos, cameras and recordings."""
 
 import sys
+from functools import partial
 from typing import Any
 
 import typer
@@ -49,9 +50,7 @@ def infer_command(
             print(f"Device {estimator.backend.device}, {estimator.device_reason}")
             kinds: dict[str, Any] = {"colormap": colormap, "scale": scale}  # Any: each its own type
             kinds |= {"max_sigma": max_sigma, "steady": steady, "mount": mount, "scale_from_floor": scale_from_floor}
-            outcome = run_plan(estimator, plan, **kinds, most_frames=frames, view=view, say=_warn)
+            outcome = run_plan(
+                estimator, plan, **kinds, most_frames=frames, view=view, say=partial(print, file=sys.stderr)
+            )
         print(f"Wrote {outcome.files} file{'s' * (outcome.files != 1)} to {folder}")
-
-
-def _warn(text: str) -> None:
-    print(text, file=sys.stderr)

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from operator import attrgetter, methodcaller
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
 from ..errors import LightDepthError
 from ..estimator import DepthEstimator
-from ..pairs import FrameData, Pair, PairSet
+from ..pairs import Pair, PairSet
 from ..parallel import Workers, open_once
 from ..processes import Processes
 from .confidence import Confidence
@@ -117,10 +118,10 @@ def evaluate(
     """
     scorer = Scorer(protocol)
     processes = processes or Processes()
-    share = processes.share(pairs.pairs, "pairs", name=_name)
+    share = processes.share(pairs.pairs, "pairs", name=attrgetter("name"))
     with Workers(workers) if workers > 1 else Workers(THREADS, threads=True) as pool:
         if own and workers > 1:
-            scored = pool.map(partial(_evaluate_one, own, protocol), share, name=_name)
+            scored = pool.map(partial(_evaluate_one, own, protocol), share, name=attrgetter("name"))
             for _, one in zip(progress(share), scored, strict=True):
                 scorer.merge(one)
         else:
@@ -144,10 +145,10 @@ def score_pairs(
     progress: Callable[[Sequence[Pair]], Iterable[Pair]] = iter,
 ) -> None:
     """Predict pairs and have a scorer take them; `pool` reads and scores, the rest is as for `evaluate`."""
-    read = pool.map(_read, pairs, name=_name)
+    read = pool.map(methodcaller("read"), pairs, name=attrgetter("name"))
     frames = zip(progress(pairs), read, strict=True)
     predicted = predict_all(predictor, frames, scorer.protocol, batch_size)
-    for scored in pool.map(partial(_score, scorer.protocol), predicted, name=_name):
+    for scored in pool.map(partial(_score, scorer.protocol), predicted, name=attrgetter("name")):
         scorer.merge(scored)
 
 
@@ -174,14 +175,6 @@ def summarise(scorer: Scorer, pairs: PairSet, *, model: str) -> EvalResult:
         left_out,
         scorer.confidence.result(),
     )
-
-
-def _name(item: Pair | Predicted) -> str:
-    return item.name
-
-
-def _read(pair: Pair) -> FrameData:
-    return pair.read()
 
 
 def _evaluate_one(own: OwnModel, protocol: Protocol, pair: Pair) -> Scorer:

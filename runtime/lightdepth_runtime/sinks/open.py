@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import io
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..atomic import atomic_path, write_bytes
+from ..atomic import write_bytes
 from ..errors import LightDepthError
 from ..floor import CameraMount
 from ..frames.frame import Frame, FrameSink, ImageJob
@@ -44,6 +45,14 @@ IN_MILLIMETRES = frozenset({"png16", "bag16"})  # in 16 bits
 IMAGE_SAVE = frozenset({"png", "png16", "npy"})  # what is written of images unless asked otherwise
 STREAM_SAVE = frozenset({"mp4"})  # and of videos and cameras
 RECORDING_SAVE = frozenset({"bag"})  # and of ROS recordings
+# Each kind's file name endings, in the order of writing.
+SAVE_KINDS: dict[str, tuple[str, ...]] = {
+    "png": ("_depth.png",),
+    "png16": ("_depth_mm.png",),
+    "npy": ("_depth.npy",),
+    "ply": ("_depth.ply",),
+    "sigma": ("_sigma.png", "_sigma.npy"),
+}
 # One file for all frames of a stream, or of all images: its name's ending after STEM. ROS 2 recordings are folders,
 # `bag` with 32FC1 metres and `bag16` with 16UC1 millimetres.
 # `scan` is the nearest obstacle of each direction, a line of JSON a frame.
@@ -132,8 +141,8 @@ class DepthFiles:
 
     def paths(self, name: str) -> list[Path]:
         """Return what `write` writes for a frame's name."""
-        files = (SAVE_KINDS[kind] for kind in SAVE_KINDS if kind in self.save)
-        return [self.folder / f"{name}{ending}" for endings in files for ending in endings]
+        endings = [ending for kind, endings in SAVE_KINDS.items() if kind in self.save for ending in endings]
+        return [self.folder / f"{name}{ending}" for ending in endings]
 
     @property
     def wants_sigma(self) -> bool:
@@ -168,11 +177,12 @@ class DepthFiles:
                 f"Points of {frame.name} need the camera, which neither the input nor the model tells; give --focal-px "
                 "or --fov."
             )
-        for kind, endings in SAVE_KINDS.items():
-            if kind in self.save:
-                for ending, write in endings.items():
-                    write(self, _Depth(frame, depth_m, camera, sigma), self.folder / f"{frame.name}{ending}")
-        return self.paths(frame.name)
+        if "sigma" in self.save and sigma is None:
+            raise LightDepthError(f"{frame.name} comes without sigma; leave sigma out of --save.")
+        paths = self.paths(frame.name)
+        for path, content in zip(paths, self._contents(frame, depth_m, camera, sigma), strict=True):
+            write_bytes(path, content)
+        return paths
 
     def close(self) -> list[Path]:
         """Do nothing: each frame's files are whole already."""
@@ -181,56 +191,29 @@ class DepthFiles:
     def abort(self) -> None:
         """Do nothing: what was written stays."""
 
-    def _write_png(self, depth: _Depth, path: Path) -> None:
-        colormap, scale = self.style.colormap, self.style.scale or depth_range(depth.depth_m, self.style.limits)
-        picture = colorize(depth.depth_m, colormap, scale)
-        if self.style.mount is not None and depth.camera is not None:
-            picture = draw_obstacles(picture, find_obstacles(depth.depth_m, depth.camera, self.style.mount))
-        write_bytes(path, encode_png(with_scale(picture, colormap, scale)))
-
-    def _write_png16(self, depth: _Depth, path: Path) -> None:
-        write_bytes(path, encode_png(depth_as_mm(depth.depth_m)))
-
-    def _write_npy(self, depth: _Depth, path: Path) -> None:
-        _save_array(depth.depth_m, path)
-
-    def _write_sigma_png(self, depth: _Depth, path: Path) -> None:
-        write_bytes(path, encode_png(draw_sigma(depth.known_sigma, self.style.colormap)))
-
-    def _write_sigma_npy(self, depth: _Depth, path: Path) -> None:
-        _save_array(depth.known_sigma, path)
-
-    def _write_ply(self, depth: _Depth, path: Path) -> None:
-        assert depth.camera is not None, "`write` has refused it"
-        sure_m = without_unsure(depth.depth_m, depth.sigma, self.style.max_sigma)
-        write_bytes(path, encode_ply(points_of(sure_m, depth.frame.image, depth.camera)))
+    def _contents(
+        self, frame: Frame, depth_m: NDArray[np.float32], camera: Intrinsics | None, sigma: NDArray[np.float32] | None
+    ) -> Iterator[bytes]:
+        """Yield the content of each of `paths`."""
+        style = self.style
+        if "png" in self.save:
+            scale = style.scale or depth_range(depth_m, style.limits)
+            picture = colorize(depth_m, style.colormap, scale)
+            if style.mount is not None and camera is not None:
+                picture = draw_obstacles(picture, find_obstacles(depth_m, camera, style.mount))
+            yield encode_png(with_scale(picture, style.colormap, scale))
+        if "png16" in self.save:
+            yield encode_png(depth_as_mm(depth_m))
+        if "npy" in self.save:
+            yield _npy(depth_m)
+        if "ply" in self.save and camera is not None:
+            yield encode_ply(points_of(without_unsure(depth_m, sigma, style.max_sigma), frame.image, camera))
+        if "sigma" in self.save and sigma is not None:
+            yield encode_png(draw_sigma(sigma, style.colormap))
+            yield _npy(sigma)
 
 
-@dataclass(frozen=True, eq=False)
-class _Depth:
-    frame: Frame
-    depth_m: NDArray[np.float32]
-    camera: Intrinsics | None
-    sigma: NDArray[np.float32] | None
-
-    @property
-    def known_sigma(self) -> NDArray[np.float32]:
-        if self.sigma is None:
-            raise LightDepthError(f"{self.frame.name} comes without sigma; leave sigma out of --save.")
-        return self.sigma
-
-
-def _save_array(values: NDArray[np.float32], path: Path) -> None:
-    with atomic_path(path) as temporary:
-        np.save(temporary, values)
-
-
-_Writer = Callable[[DepthFiles, _Depth, Path], None]
-# Each kind's file name endings and their writers, in the order of writing.
-SAVE_KINDS: dict[str, dict[str, _Writer]] = {
-    "png": {"_depth.png": DepthFiles._write_png},
-    "png16": {"_depth_mm.png": DepthFiles._write_png16},
-    "npy": {"_depth.npy": DepthFiles._write_npy},
-    "ply": {"_depth.ply": DepthFiles._write_ply},
-    "sigma": {"_sigma.png": DepthFiles._write_sigma_png, "_sigma.npy": DepthFiles._write_sigma_npy},
-}
+def _npy(values: NDArray[np.float32]) -> bytes:
+    content = io.BytesIO()
+    np.save(content, values)
+    return content.getvalue()

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ...atomic import atomic_path, write_json
+from ...atomic import write_bytes, write_json
 from ...errors import LightDepthError
 from ...spec import ModelSpec
 from ..device_buffers import GpuInfo
@@ -106,8 +106,7 @@ def sidecar_path(engine: Path) -> Path:
 
 def write_engine(engine: Path, plan: bytes, sidecar: EngineSidecar) -> None:
     """Write a plan and then its JSON; a reader between the two finds hashes that don't match, never a wrong engine."""
-    with atomic_path(engine) as temporary:
-        temporary.write_bytes(plan)
+    write_bytes(engine, plan)
     write_json(sidecar_path(engine), sidecar.to_dict())
 
 
