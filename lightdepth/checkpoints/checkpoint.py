@@ -1,6 +1,5 @@
 """Checkpoints: one safetensors file with weights, ModelSpec and config; loading runs no code from the file."""
 
-import hashlib
 import json
 import warnings
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from lightdepth_runtime.atomic import atomic_path
+from lightdepth_runtime.atomic import atomic_path, sha256_of_file
 from lightdepth_runtime.errors import LightDepthError, nearest_path
 from lightdepth_runtime.spec import SPEC_KEY, ModelSpec
 
@@ -53,7 +52,7 @@ def build_model(config: TrainConfig) -> LightDepth:
         path = find_checkpoint(config.start_from)
         wanted = model.state_dict()
         state = _with_own_sigma(fit_names(read_state_dict(path, "start_from"), wanted), wanted)
-        _check_shapes(path, _shapes(state), _shapes(wanted))
+        _check_shapes(path, state, wanted)
         model.load_state_dict(state)
     return model
 
@@ -123,10 +122,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     spec = ModelSpec.from_json(metadata[SPEC_KEY])
     config = _read_config(path, metadata[CONFIG_KEY])
     model = build_model(without_weights(config))
-    _check_shapes(path, _shapes(state), _shapes(model.state_dict()))
+    _check_shapes(path, state, model.state_dict())
     model.load_state_dict(state)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Checkpoint(model.eval(), spec.with_changes(checkpoint_sha256=digest), config)
+    return Checkpoint(model.eval(), spec.with_changes(checkpoint_sha256=sha256_of_file(path)), config)
 
 
 def _read_config(path: Path, text: str) -> TrainConfig:
@@ -147,12 +145,9 @@ def _read_config(path: Path, text: str) -> TrainConfig:
     return check_config({key: value for key, value in values.items() if key not in unknown})
 
 
-def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    return {key: tuple(tensor.shape) for key, tensor in state.items()}
-
-
-def _check_shapes(path: Path, got: dict[str, tuple[int, ...]], needed: dict[str, tuple[int, ...]]) -> None:
+def _check_shapes(path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
     """Compare names and shapes before loading, so that the error names the first difference."""
+    got, needed = ({key: tuple(tensor.shape) for key, tensor in one.items()} for one in (state, wanted))
     for key in (*needed, *got):
         if got.get(key) != needed.get(key):
             raise LightDepthError(

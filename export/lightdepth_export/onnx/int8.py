@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -200,7 +201,10 @@ def _calibrate(source: Path, batches: Sequence[NDArray[np.float32]]) -> Any:  # 
     from onnxruntime.quantization import create_calibrator
 
     calibrator = create_calibrator(source, _quantizable(), str(source.with_name("augmented.onnx")))
-    calibrator.collect_data(_images(spec_of(load_onnx(source)).input_name, batches))
+    input_name = spec_of(load_onnx(source)).input_name
+    rest = ({input_name: batch} for batch in batches)
+    reader: Any = SimpleNamespace(get_next=lambda: next(rest, None))  # Any: what is used of a CalibrationDataReader
+    calibrator.collect_data(reader)
     return calibrator.compute_data()
 
 
@@ -220,20 +224,3 @@ def _blocks(body: Sequence[onnx.NodeProto]) -> list[Block]:
         seen += node.op_type == "Conv"
         blocks[max(0, seen - 1) * len(blocks) // count].append(node.name)
     return [tuple(block) for block in blocks]
-
-
-def _images(input_name: str, batches: Sequence[NDArray[np.float32]]) -> Any:  # Any: a class made where it is needed
-    """Wrap the images as onnxruntime's calibration asks for them."""
-    from onnxruntime.quantization import CalibrationDataReader
-
-    class Images(CalibrationDataReader):
-        """Yield each image once, then None."""
-
-        def __init__(self) -> None:
-            self._rest = iter(batches)
-
-        def get_next(self) -> Any:  # Any: the base class's type leaves out the None that ends it
-            batch = next(self._rest, None)
-            return None if batch is None else {input_name: batch}
-
-    return Images()

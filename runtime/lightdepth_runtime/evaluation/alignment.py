@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from ..spec import DepthKind
 
-__all__ = ["Alignment", "DepthFit", "align", "fit_alignment"]
+__all__ = ["Alignment", "DepthFit", "fit_alignment"]
 
 Alignment = Literal["none", "median", "scale-shift"]
 SMALLEST_DISPARITY = float(np.finfo(np.float64).tiny)  # 1 / it is finite and beyond every range
@@ -64,13 +64,6 @@ def fit_alignment(
     variance = centred @ centred
     scale = float(centred @ (target - target_mean) / variance) if variance > 0 else 0.0  # a constant fits by its shift
     return DepthFit(kind, in_disparity=True, scale=scale, shift=float(target_mean - scale * mean))
-
-
-def align(
-    prediction: NDArray[np.floating], truth_m: NDArray[np.floating], alignment: Alignment, kind: DepthKind = "metric"
-) -> NDArray[np.float64]:
-    """Fit the alignment on the valid pixels (N,) of one image and return their aligned metres."""
-    return fit_alignment(prediction, truth_m, alignment, kind).apply(prediction)
 
 
 def _disparity(prediction: NDArray[np.float64], kind: DepthKind) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from ..images.preprocess import resize_depth
 from ..spec import DepthKind
-from .alignment import align
+from .alignment import fit_alignment
 from .protocol import Protocol
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "PixelSums",
     "image_metrics",
     "mean_metrics",
-    "pixel_sums",
     "range_sums",
     "valid_pixels",
 ]
@@ -123,7 +122,7 @@ def image_metrics(
 ) -> DepthMetrics:
     """Compare one prediction (h, w) with its truth (H, W) in metres under a protocol; see `valid_pixels`."""
     predicted, truth = valid_pixels(prediction, truth_m, protocol, name, kind=kind)
-    return pixel_sums(predicted, truth).metrics()
+    return range_sums(predicted, truth, ())[0].metrics()
 
 
 def valid_pixels(
@@ -161,13 +160,8 @@ def valid_pixels(
     low, high = protocol.min_prediction_m, protocol.max_prediction_m
     if kind == "metric":
         np.maximum(predicted, low, out=predicted)
-    aligned = align(predicted, truth, protocol.alignment, kind)
+    aligned = fit_alignment(predicted, truth, protocol.alignment, kind).apply(predicted)
     return np.clip(aligned, low, high, out=aligned), truth
-
-
-def pixel_sums(predicted_m: NDArray[np.float64], truth_m: NDArray[np.float64]) -> PixelSums:
-    """Sum up the errors of pixels (N,), both sides positive."""
-    return range_sums(predicted_m, truth_m, ())[0]
 
 
 def range_sums(

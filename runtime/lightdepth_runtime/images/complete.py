@@ -30,7 +30,7 @@ def completed(content: bytes, path: Path) -> bytes:
         LightDepthError: the file is truncated, or a PNG's checksum is wrong.
     """
     if content.startswith(_JPEG_START):
-        if _jpeg_is_complete(content):
+        if _jpeg_markers(content)[-1:] == [_END_OF_IMAGE]:
             return content
         body = content[:-1] if content.endswith(b"\xff") else content
         if _lacks_only_its_end(body):
@@ -42,13 +42,11 @@ def completed(content: bytes, path: Path) -> bytes:
     )
 
 
-def _jpeg_is_complete(content: bytes) -> bool:
-    """Walk the segments (ITU T.81, annex B), so that a thumbnail's end marker is not taken for the image's."""
-    return _jpeg_markers(content)[-1:] == [_END_OF_IMAGE]
-
-
 def _jpeg_markers(content: bytes) -> list[int]:
-    """Return the markers up to the end marker, or to the end of the bytes."""
+    """Return the markers up to the end marker, or to the end of the bytes.
+
+    The segments are walked (ITU T.81, annex B), so that a thumbnail's end marker is not taken for the image's.
+    """
     markers: list[int] = []
     position = 2
     while True:

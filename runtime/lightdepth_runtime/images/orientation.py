@@ -18,6 +18,8 @@ SIDEWAYS = frozenset({5, 6, 7, 8})  # orientations that exchange width and heigh
 AVIF_START = b"ftyp"  # at byte 4 of every file in ISO's base media format; the brand follows
 _AVIF_BRANDS = (b"avif", b"avis")
 _ORIENTATION_TAG = 0x0112
+# Quarter turns against the clock, and whether left and right change places after them.
+_UPRIGHT = {2: (0, True), 3: (2, False), 4: (2, True), 5: (-1, True), 6: (-1, False), 7: (1, True), 8: (1, False)}
 _ENTRY_BYTES = 12  # of a TIFF directory: tag, type, count, value
 _LONG_TYPES = (4, 13)  # LONG and IFD, of 32 bits; what is read here is else SHORT, of 16
 # EXIF's orientation of AVIF's quarter turns against the clock, without a mirror, with one that exchanges top and bottom
@@ -49,17 +51,9 @@ def tiff_block(content: bytes) -> bytes:
 
 def turned(image: NDArray[Pixel], orientation: int) -> NDArray[Pixel]:
     """Turn a stored picture (H, W) or (H, W, C) upright; width and height change places for `SIDEWAYS`."""
-    flat = {5: 0, 6: -1, 7: 0, 8: 1, 3: 2}.get(orientation)
-    if orientation == 2:
-        image = image[:, ::-1]
-    elif orientation == 4:
-        image = image[::-1]
-    elif orientation in (5, 7):
-        image = image.swapaxes(0, 1)
-        image = image if orientation == 5 else image[::-1, ::-1]
-    elif flat is not None:
-        image = np.rot90(image, flat)
-    return np.ascontiguousarray(image)
+    quarters, is_mirrored = _UPRIGHT.get(orientation, (0, False))
+    image = np.rot90(image, quarters)
+    return np.ascontiguousarray(image[:, ::-1] if is_mirrored else image)
 
 
 def is_avif(content: bytes) -> bool:

@@ -110,7 +110,7 @@ def test_a_reference_that_is_not_finite_is_not_blamed_on_the_export(frames):
 
 
 def test_an_overflowing_activation_fails_and_is_named(frames):
-    step = measure(lambda depth: depth, frames, "fp16").with_overflow(OverflowMargin(7e4, "relu_3", 1))
+    step = replace(measure(lambda depth: depth, frames, "fp16"), overflow=OverflowMargin(7e4, "relu_3", 1))
     with pytest.raises(LightDepthError, match="relu_3 reaches 70000"):
         gate(step, THRESHOLDS)
     gate(replace(step, overflow=OverflowMargin(6e4, "relu_3", 1)), THRESHOLDS)
@@ -164,7 +164,7 @@ def test_several_candidates_see_the_same_frames_read_once(frames):
 
 
 def test_the_report_is_valid_json_even_where_depth_is_not_finite(frames):
-    step = measure(lambda depth: depth * np.nan, frames, "fp16").with_overflow(OverflowMargin(10.0, "x", 1))
+    step = replace(measure(lambda depth: depth * np.nan, frames, "fp16"), overflow=OverflowMargin(10.0, "x", 1))
     report = ParityReport("m", "d", THRESHOLDS, (step,)).to_dict()
     read = json.loads(json.dumps(report, allow_nan=False))
     assert read["schema"] == "lightdepth.parity/1"

@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.evaluation.alignment import align
+from lightdepth_runtime.evaluation.alignment import fit_alignment
+
+
+def align(prediction, *others):
+    return fit_alignment(prediction, *others).apply(prediction)
 
 
 def test_median_alignment_recovers_any_scale():

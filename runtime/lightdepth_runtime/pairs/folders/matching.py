@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["Matches", "match_files", "match_stamps", "natural_key"]
+__all__ = ["Matches", "match_files", "match_stamps", "nanoseconds", "natural_key"]
 
 LARGEST_GAP_S = 0.02  # TUM's associate.py: stamps of colour and depth of one moment
 LEAST_SHARE = 0.5  # of the smaller side that a rule must match to be believed
@@ -82,6 +82,12 @@ def natural_key(path: Path) -> list[tuple[int, str]]:
     return [(int(piece), "") if piece.isdecimal() else (-1, piece.lower()) for piece in pieces]
 
 
+def nanoseconds(text: str) -> int:
+    """Read seconds, with decimals or without; a ValueError says that they are none."""
+    seconds, _, fraction = text.partition(".")
+    return int(seconds) * 10**9 + int(fraction[:9].ljust(9, "0"))
+
+
 def _match_keys(
     colors: Sequence[Path], depths: Sequence[Path], key: Callable[[Path], Hashable | None]
 ) -> list[tuple[Path, Path]]:
@@ -105,5 +111,4 @@ def _last_number(path: Path) -> int | None:
 def _stamp_ns(path: Path) -> int:
     found = _STAMP.search(path.stem)
     assert found is not None, "only names with a stamp come here"
-    seconds, fraction = found[0].split(".")
-    return int(seconds) * 10**9 + int(fraction[:9].ljust(9, "0"))
+    return nanoseconds(found[0])

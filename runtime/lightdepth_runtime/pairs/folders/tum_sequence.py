@@ -7,7 +7,7 @@ from pathlib import Path
 from ...errors import LightDepthError
 from ...spec import Intrinsics
 from ..depth_unit import NAMED_UNITS, DepthUnit
-from .matching import LARGEST_GAP_S, match_stamps
+from .matching import LARGEST_GAP_S, match_stamps, nanoseconds
 from .recording import Recording, make_pairs
 
 __all__ = ["find_tum"]
@@ -54,7 +54,10 @@ def _read_stamps(path: Path) -> list[tuple[int, str]]:
     for number, words in _rows(path):
         if len(words) < 2:
             raise LightDepthError(f"{path}, line {number}: expected `stamp file`, got {' '.join(words)[:80]!r}.")
-        rows.append((_nanoseconds(words[0], path, number), words[1]))
+        try:
+            rows.append((nanoseconds(words[0]), words[1]))
+        except ValueError as error:
+            raise LightDepthError(f"{path}, line {number}: {words[0]!r} is no time stamp in seconds.") from error
     return rows
 
 
@@ -80,11 +83,3 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
         raise LightDepthError(f"Can't read {path} as a list of time stamps ({error}).") from error
     rows = ((number, line.replace(",", " ").split()) for number, line in enumerate(lines, 1))
     return [(number, words) for number, words in rows if words and not words[0].startswith("#")]
-
-
-def _nanoseconds(text: str, path: Path, number: int) -> int:
-    seconds, _, fraction = text.partition(".")
-    try:
-        return int(seconds) * 10**9 + int(fraction[:9].ljust(9, "0") or 0)
-    except ValueError as error:
-        raise LightDepthError(f"{path}, line {number}: {text!r} is no time stamp in seconds.") from error
