@@ -56,7 +56,7 @@ def write_golden(folder: Path, frame: Frame, backend: Backend, tolerances_m: dic
     try:
         for name, array in arrays.items():
             np.save(temporary / f"{name}.npy", array)
-            (temporary / f"{name}.bin").write_bytes(_little_endian(array).tobytes())
+            (temporary / f"{name}.bin").write_bytes(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
         write_text(temporary / "spec.json", spec.to_json() + "\n")
         write_text(temporary / "README.md", _readme(arrays, spec, tolerances_m))
         if folder.exists():
@@ -74,10 +74,6 @@ def check_golden_folder(folder: Path) -> None:
     """Refuse a folder whose files are not a golden example's: it would be replaced whole."""
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "spec.json").is_file())):
         raise LightDepthError(f"{folder} holds other files; give --golden a new or empty folder.")
-
-
-def _little_endian(array: NDArray[np.generic]) -> NDArray[np.generic]:
-    return array.astype(array.dtype.newbyteorder("<"), copy=False)
 
 
 def _readme(arrays: dict[str, NDArray[np.generic]], spec: ModelSpec, tolerances_m: dict[str, float]) -> str:

@@ -16,10 +16,7 @@ def parse_kinds(text: str) -> frozenset[str]:
     """Read what `--save` names."""
     from ..sinks.open import parse_save
 
-    try:
-        return parse_save(text)
-    except LightDepthError as error:
-        raise typer.BadParameter(str(error)) from error
+    return _read(parse_save, text)
 
 
 def parse_range(text: str) -> Any:  # Any: a DepthRange
@@ -57,10 +54,7 @@ def parse_unit(text: str) -> Any:  # Any: a DepthUnit
     """Read the units of stored depth: a number or a name."""
     from ..pairs.depth_unit import parse_depth_unit
 
-    try:
-        return parse_depth_unit(text)
-    except LightDepthError as error:
-        raise typer.BadParameter(str(error)) from error
+    return _read(parse_depth_unit, text)
 
 
 def device_parser(*names: str) -> Callable[[str], str]:
@@ -71,11 +65,8 @@ def device_parser(*names: str) -> Callable[[str], str]:
             return text
         from ..backends.device import cuda_index
 
-        try:
-            if cuda_index(text) is not None:
-                return text
-        except LightDepthError as error:
-            raise typer.BadParameter(str(error)) from error
+        if _read(cuda_index, text) is not None:
+            return text
         raise typer.BadParameter(f"{text!r} is not one of {', '.join(names)} or cuda:N.")
 
     return parse
@@ -90,3 +81,11 @@ def parse_known_distance(text: str) -> Any:  # Any: a KnownDistance, whose modul
         return KnownDistance(Path(image), int(x), int(y), float(depth_m))
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} is not IMAGE,x,y,METRES, like shelf.jpg,320,240,2.15.") from error
+
+
+def _read(function: Callable[[str], Any], text: str) -> Any:  # Any: what the function returns
+    """Call what reads a text; its error is one of the option's value."""
+    try:
+        return function(text)
+    except LightDepthError as error:
+        raise typer.BadParameter(str(error)) from error

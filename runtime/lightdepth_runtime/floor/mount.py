@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LightDepthError
+from ..images.opencv import import_cv2
 
 __all__ = ["CameraMount"]
 
@@ -78,26 +79,8 @@ class CameraMount:
 
         A transform with the optical frame as parent and the level frame as child holds it.
         """
-        matrix = self.rotation.T  # its columns are the level frame's axes in the optical frame
-        # The one of four formulas with the largest divisor: https://doi.org/10.2514/3.55767 (Shepperd 1978).
-        trace = matrix.trace()
-        squares = np.array([matrix[0, 0], matrix[1, 1], matrix[2, 2], trace])
-        largest = int(np.argmax(squares))
-        if largest == 3:
-            q = np.array(
-                [
-                    matrix[2, 1] - matrix[1, 2],
-                    matrix[0, 2] - matrix[2, 0],
-                    matrix[1, 0] - matrix[0, 1],
-                    1 + trace,
-                ]
-            )
-        else:
-            i, j, k = largest, (largest + 1) % 3, (largest + 2) % 3
-            q = np.zeros(4)
-            q[i] = 1 - trace + 2 * matrix[i, i]
-            q[j] = matrix[j, i] + matrix[i, j]
-            q[k] = matrix[k, i] + matrix[i, k]
-            q[3] = matrix[k, j] - matrix[j, k]
-        q /= np.linalg.norm(q)
-        return float(q[0]), float(q[1]), float(q[2]), float(q[3])
+        axes = self.rotation.T  # its columns are the level frame's axes in the optical frame
+        turn = import_cv2().Rodrigues(axes)[0].ravel()  # the axis of rotation, as long as the angle
+        half = float(np.linalg.norm(turn)) / 2
+        x, y, z = turn / (2 * half) * math.sin(half)  # no camera's axes are the level frame's: the angle isn't 0
+        return float(x), float(y), float(z), math.cos(half)

@@ -82,13 +82,7 @@ def _normals(points: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def _surface(depth_m: NDArray[np.float32], camera: Intrinsics) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    points, normals = _grid_surface(depth_m, camera)
-    known = np.isfinite(normals).all(axis=2) & np.isfinite(points).all(axis=2)
-    return points[known], normals[known]
-
-
-def _grid_surface(depth_m: NDArray[np.float32], camera: Intrinsics) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return points and unit normals towards the camera on a coarse grid, (rows, columns, 3); NaN without a reading."""
+    """Return points of a coarse grid with a reading, and their unit normals towards the camera, (N, 3) each."""
     height, width = depth_m.shape
     camera.check_size(depth_m)
     stride = max(1, width // MOST_COLUMNS)
@@ -98,7 +92,9 @@ def _grid_surface(depth_m: NDArray[np.float32], camera: Intrinsics) -> tuple[NDA
     x = (columns[None, :] - camera.cx) / camera.fx * z
     y = (rows[:, None] - camera.cy) / camera.fy * z
     points = np.stack([x, y, z], axis=2)  # (rows, columns, 3)
-    return points, _normals(points)
+    normals = _normals(points)
+    known = np.isfinite(normals).all(axis=2) & np.isfinite(points).all(axis=2)
+    return points[known], normals[known]
 
 
 def _level_planes(points: NDArray[np.float64], up: NDArray[np.float64]) -> NDArray[np.float64]:
