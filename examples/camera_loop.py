@@ -5,6 +5,7 @@ python camera_loop.py [camera:0 | rtsp://... | clip.mp4] [--model MODEL] [--fram
 
 import argparse
 import contextlib
+import math
 import time
 
 import numpy as np
@@ -34,7 +35,7 @@ def main() -> None:
     [job] = plan_streams([arguments.source])
     with DepthEstimator.load(arguments.model) as estimator, open_stream(job) as source:
         estimator.warm_up()
-        start = last = time.monotonic()
+        start, last = time.monotonic(), -math.inf
         for count, frame in enumerate(source, 1):
             depth_m = estimator(frame.image)
             now = time.monotonic()

@@ -2,8 +2,11 @@
 
     python minimal_train.py DIR [--epochs N] [--output FILE]
 
-DIR holds RGB-D pairs in any packaging that `lightdepth data check DIR` recognises. `lightdepth train` has the same loop
-and what makes it safe to leave alone: resuming, mixed precision, several processes, a teacher.
+DIR holds RGB-D pairs in any packaging that `lightdepth data check DIR` recognises. If `check` asks for a unit of depth,
+write it into a list and train on that: `lightdepth data list DIR --depth-scale tum -o list.txt`.
+
+`lightdepth train` has the same loop and what makes it safe to leave alone: resuming, mixed precision, several
+processes, a teacher.
 """
 
 import argparse

@@ -10,6 +10,7 @@ from lightdepth_export.artifacts import ExportOptions, ExportResult, export_mode
 from lightdepth_export.parity.frames import Frame
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.evaluation.metrics import DepthMetrics
+from lightdepth_runtime.evaluation.unit_suspects import warn_of_unit
 from lightdepth_runtime.pairs import DepthUnit, load_pairs
 
 from .checkpoints.backend import TorchBackend
@@ -56,6 +57,8 @@ def export_checkpoint(
     pairs = load_pairs(data or DEMO_DATA, "test", unit=unit if data else None).spread(most_pairs)
     say(f"Parity is judged on {len(pairs)} pairs of {'the demo data (TUM RGB-D)' if data is None else data}")
     loaded = load_checkpoint(checkpoint)
+    if data is not None:
+        warn_of_unit(pairs, say, max_depth_m=loaded.spec.max_depth_m)
     spec = loaded.spec.with_changes(scores=read_scores(scores)) if scores else loaded.spec
     if input_size:
         height, width = input_size

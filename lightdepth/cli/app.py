@@ -29,12 +29,13 @@ def demo_command(output: Output = None) -> None:
     print_table(demo_scores(result))
     print(f"Report: {folder / 'report.md'}\n\nGo on with:")
     ways = {
-        "lightdepth infer PHOTO.jpg": "depth of your own photo, by the shipped model",
-        "lightdepth train --data DIR --start-from lite0": "the shipped model, fine-tuned to your RGB-D recordings",
-        f"lightdepth export {result.folder.path} --int8": "more forms of the network just trained",
+        "depth of your own photo, by the shipped model": "lightdepth infer PHOTO.jpg",
+        "the shipped model, fine-tuned to your RGB-D recordings (docs/own-data.md)": "lightdepth train --data DIR "
+        "--start-from lite0 --set preset=finetune",
+        "more forms of the network just trained": f"lightdepth export {result.folder.path} --int8",
     }
-    for command, what in ways.items():
-        print(f"  {command:{max(map(len, ways))}}   {what}")
+    for what, command in ways.items():
+        print(f"  {what}:\n    {command}")
 
 
 app = make_app("Metric depth from one image: prepare data, train, evaluate, export and run a small network.")

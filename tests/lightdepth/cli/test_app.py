@@ -163,10 +163,20 @@ def test_the_whole_line_on_the_demo_pairs(run, tmp_path):
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
-@pytest.mark.parametrize("command", ["pack", "list"])
-def test_what_writes_pairs_warns_of_a_unit_that_looks_wrong(run, tum_copy, command):
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["data", "pack", "DIR", "-o", "packed"],
+        ["data", "list", "DIR", "-o", "list.txt"],
+        ["compare", "lite0", "resnet18", "--data", "DIR", "--visualize", "0"],
+        ["export", "lite0", "-o", "m.onnx", "--data", "DIR"],
+    ],
+    ids=" ".join,
+)
+def test_a_unit_that_looks_wrong_is_warned_of_until_it_is_declared(run, tum_copy, command):
     for pair in (pair for split in ("train", "test") for pair in load_pairs(tum_copy, split).pairs):
         assert cv2.imwrite(str(pair.depth_path), pair.read_stored()[1].astype(np.uint16) * 5)
+    words = [tum_copy if word == "DIR" else word for word in command]
     for unit, is_said in (([], True), (["--depth-scale", "tum"], False)):
-        code, _, err = run("data", command, tum_copy, "-o", f"{command}{len(unit)}", *unit)
-        assert (code, "Declare the unit with --depth-scale 5000 (tum)" in err) == (0, is_said), err
+        code, out, err = run(*words, *unit)
+        assert (code, "Declare the unit with --depth-scale 5000 (tum)" in out + err) == (0, is_said), err
