@@ -16,15 +16,26 @@ from ..images.preprocess import resize_depth
 from ..pairs import Pair, PairSet, parse_depth_unit
 from ..pairs.depth_unit import MILLIMETRES_PER_METRE, NAMED_UNITS
 from ..pairs.file_pair import FilePair
+from ..pairs.pair import spread_indices
 from .prediction import Predictor
 
-__all__ = ["KNOWN_MISTAKES", "UnitSuspect", "find_suspect", "nearest_mistake", "suspect_unit", "warn_of_unit"]
+__all__ = [
+    "KNOWN_MISTAKES",
+    "MixedUnits",
+    "UnitSuspect",
+    "find_suspect",
+    "nearest_mistake",
+    "suspect_unit",
+    "warn_of_unit",
+]
 
 # By what factor depth is too large where it is read in the wrong unit: RealSense's 0.25, 0.125 and 0.1 mm, TUM's
 # 0.2 mm, bytes of 10 m / 255 and their inverse, KITTI's 1/256 m, centimetres, metres for millimetres.
 KNOWN_MISTAKES = (0.001, 0.01, 0.0255, 0.1, 0.256, 4.0, 5.0, 8.0, 10.0, 25.5, 39.2, 100.0, 1000.0)
 _MULTIPLES = (10, 8, 5, 4)
 _MOST_PAIRS = 12
+_LEAST_OF_SCENE = 3  # pairs of it, to hold it against another
+_MIXED = 3.0  # times: the model's own scale differs by less between two scenes
 _ALL = 0.99  # of the values: sensors that measure far wrap SUN RGB-D's rotated bits
 _MOST_BEYOND = 0.3  # of the readings
 _WITNESS_RANGE_M = 10.0
@@ -57,6 +68,25 @@ class UnitSuspect:
 
 
 @dataclass(frozen=True)
+class MixedUnits:
+    """One scene's depth seems `factor` times as large as another's, held against what the model sees of both."""
+
+    large: str
+    small: str
+    factor: float
+    certain: bool
+
+    def describe(self) -> str:
+        """Say it in one line, with the way out."""
+        keep = ", or declare --depth-scale for all if they have one" if self.certain else ""
+        return (
+            f"Depth of scene {self.large} looks {self.factor:.2g} times as large as that of {self.small}: two units in "
+            "one set? Write a list of each scene with its own unit (`lightdepth data list DIR --depth-scale UNITS -o "
+            f"LIST`) and join the lists in one file{keep}."
+        )
+
+
+@dataclass(frozen=True)
 class _Sample:
     """What a few pairs show."""
 
@@ -64,9 +94,12 @@ class _Sample:
     beyond: float  # share of the readings
     median_m: float
     ratio: float | None  # of truth to the witness's depth
+    scenes: dict[str, list[float]]  # the same ratio, of each scene's pairs
 
 
-def suspect_unit(pairs: PairSet, witness: Predictor | None, *, max_depth_m: float = 10.0) -> UnitSuspect | None:
+def suspect_unit(
+    pairs: PairSet, witness: Predictor | None, *, max_depth_m: float = 10.0
+) -> UnitSuspect | MixedUnits | None:
     """Look at a few pairs, evenly spread; return what is wrong with their unit, or None.
 
     Args:
@@ -80,6 +113,8 @@ def suspect_unit(pairs: PairSet, witness: Predictor | None, *, max_depth_m: floa
     units = {pair.depth_unit for pair in pairs.pairs}
     unit = next(iter(units)) if len(units) == 1 else None
     is_declared = None not in units
+    if len(units) == 1 and max_depth_m <= _WITNESS_RANGE_M and (mixed := _find_mixed(sample, certain=not is_declared)):
+        return mixed
     per_metre = parse_depth_unit(unit).per_metre if unit else _stored_per_metre(pairs)
     is_packed = pairs.packaging.startswith("packed")
     suspect = partial(UnitSuspect, unit=unit, per_metre=per_metre, is_packed=is_packed)
@@ -114,7 +149,7 @@ def nearest_mistake(ratio: float, *, within: float = math.inf) -> float | None:
     return None if best == 1.0 or abs(math.log(ratio / best)) > math.log(within) else best
 
 
-def find_suspect(pairs: PairSet, *, max_depth_m: float = 10.0) -> UnitSuspect | None:
+def find_suspect(pairs: PairSet, *, max_depth_m: float = 10.0) -> UnitSuspect | MixedUnits | None:
     """Do what `suspect_unit` does, with the shipped model where it can run."""
     try:
         witness = DepthEstimator.load(device="cpu")
@@ -131,11 +166,36 @@ def warn_of_unit(pairs: PairSet, say: Callable[[str], object], *, max_depth_m: f
         say(f"Warning: {suspect.describe()}")
 
 
+def _find_mixed(sample: _Sample, *, certain: bool) -> MixedUnits | None:
+    """Compare the scenes of which several pairs were seen; no pair of the one may be as near as one of the other."""
+    scenes = [(float(np.median(found)), name) for name, found in sample.scenes.items() if len(found) >= _LEAST_OF_SCENE]
+    if len(scenes) < 2:
+        return None
+    (least, small), (most, large) = min(scenes), max(scenes)
+    if most / least < _MIXED or min(sample.scenes[large]) <= max(sample.scenes[small]):
+        return None
+    return MixedUnits(large, small, most / least, certain)
+
+
+def _sampled(pairs: PairSet) -> PairSet:
+    """Return a few pairs, evenly spread; of a few scenes as many each, however long they are."""
+    scenes: dict[str, list[int]] = {}
+    for index, pair in enumerate(pairs.pairs):
+        scenes.setdefault(pair.scene, []).append(index)
+    each = _MOST_PAIRS // max(1, len(scenes))
+    if each < _LEAST_OF_SCENE:
+        return pairs.spread(_MOST_PAIRS)
+    return pairs.subset(
+        [found[place] for found in scenes.values() for place in spread_indices(len(found), each)], pairs.split
+    )
+
+
 def _look_at(pairs: PairSet, witness: Predictor | None, max_depth_m: float) -> _Sample | None:
     divided = dict.fromkeys(_MULTIPLES, 0)
     whole = readings = beyond = 0
-    medians, ratios = [], []
-    for pair in pairs.spread(_MOST_PAIRS).pairs:
+    medians: list[float] = []
+    scenes: dict[str, list[float]] = {}
+    for pair in _sampled(pairs).pairs:
         try:
             image, depth_m, stored = _read(pair)
         except LightDepthError:
@@ -154,11 +214,13 @@ def _look_at(pairs: PairSet, witness: Predictor | None, max_depth_m: float) -> _
         medians.append(float(np.median(known)))
         if witness is not None:
             predicted = resize_depth(witness(image), *depth_m.shape)[valid]
-            ratios.append(float(np.median(known / predicted)))
+            scenes.setdefault(pair.scene, []).append(float(np.median(known / predicted)))
     if not readings:
         return None
     multiple = next((number for number, count in divided.items() if whole and count >= _ALL * whole), None)
-    return _Sample(multiple, beyond / readings, float(np.median(medians)), float(np.median(ratios)) if ratios else None)
+    ratios = [ratio for found in scenes.values() for ratio in found]
+    ratio = float(np.median(ratios)) if ratios else None
+    return _Sample(multiple, beyond / readings, float(np.median(medians)), ratio, scenes)
 
 
 def _read(pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.integer] | None]:

@@ -12,6 +12,7 @@ from lightdepth.cli.data import data_app
 from lightdepth.prepare.check import check_data
 from lightdepth.prepare.sheet import draw_sheet
 from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.pairs import parse_depth_unit
 
 DEMO = Path(lightdepth.__file__).parent / "demo_data"
 
@@ -67,6 +68,20 @@ def test_bytes_taken_for_millimetres_are_caught_in_one_line(write_kaggle, tmp_pa
     train, test = report.splits
     assert f"{test.median_m / train.median_m:.0f} times apart" in lines[0]
     assert test.median_m / train.median_m > 20
+
+
+@pytest.mark.parametrize(("unit", "level"), [(None, "error"), ("millimetres", "warning")])
+def test_two_units_in_one_set_are_told_apart_by_scene(demo, unit, level):
+    (demo / "train.txt").write_text((demo / "train.txt").read_text() + (demo / "test.txt").read_text())
+    (demo / "test.txt").unlink()
+    for _, depth in files(demo, "train"):
+        if depth.parent.name == "freiburg1_rpy":
+            change_depth(depth, lambda depth: depth * 5)
+    report = check_data(demo, unit=unit and parse_depth_unit(unit))
+    [found] = [finding for finding in report.findings if finding.check == "units"]
+    assert found.level == level
+    assert "scene freiburg1_rpy looks" in found.message
+    assert "as large as that of freiburg3_cabinet: two units in one set?" in found.message
 
 
 @pytest.mark.parametrize(

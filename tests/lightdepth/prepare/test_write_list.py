@@ -1,3 +1,5 @@
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -33,6 +35,17 @@ def test_a_written_list_gives_the_pairs_of_the_folder(sequence, tmp_path):
     (tmp_path / "lists").mkdir()
     write_pair_list(sequence, tmp_path / "lists" / "own.txt", "train")
     assert described(load_pairs(tmp_path / "lists" / "own.txt", "train")) == EXPECTED
+
+
+def test_joined_lists_keep_the_camera_and_the_unit_of_each(sequence, tmp_path):
+    unknown = tmp_path / "room"
+    for kind in ("color", "depth"):
+        shutil.copytree(sequence / kind.replace("color", "rgb"), unknown / kind)
+    for folder, name in ((sequence, "a"), (unknown, "b")):
+        write_pair_list(folder, tmp_path / name, "train")
+    (tmp_path / "joined.txt").write_text((tmp_path / "a").read_text() + (tmp_path / "b").read_text())
+    pairs = load_pairs(tmp_path / "joined.txt", "train").pairs
+    assert [(pair.depth_unit, pair.intrinsics is None) for pair in pairs] == [("tum", False)] * 2 + [(None, True)] * 2
 
 
 def test_a_packed_folder_keeps_units_and_cameras(sequence, tmp_path):

@@ -12,10 +12,11 @@ from ...spec import Intrinsics
 from ..depth_unit import DepthUnit, parse_depth_unit
 from .files import Told
 
-__all__ = ["DEPTH_MARK", "INTRINSICS_MARK", "IN_MILLIMETRES", "describe_camera", "read_comments"]
+__all__ = ["DEPTH_MARK", "INTRINSICS_MARK", "IN_MILLIMETRES", "UNKNOWN", "describe_camera", "read_comments"]
 
 INTRINSICS_MARK = "# intrinsics:"  # comments to readers that don't know them
 DEPTH_MARK = "# depth:"
+UNKNOWN = "unknown"  # in place of the value: what was told above ends here, as where lists are joined
 IN_MILLIMETRES = f"{DEPTH_MARK} millimetres"
 # A comment that tells something begins with a word and a colon or an equals sign, or with a word and a number.
 _TELLS = re.compile(r"#+\s*([A-Za-z_ ]+?)\s*(?:[:=]|(?=\s[-+\d.]+(?:\s|$)))\s*(.*)")
@@ -57,6 +58,8 @@ def describe_camera(camera: Intrinsics) -> str:
 
 def _read(text: str, word: str, value: str, *, place: str, told: Told) -> Told:
     mark = next((mark for mark in _MARKS.values() if text.startswith(mark)), None)
+    if mark is not None and value.strip() == UNKNOWN:
+        return Told(told.unit, None) if mark == INTRINSICS_MARK else Told(None, told.camera)
     if mark == INTRINSICS_MARK:
         return Told(told.unit, _camera(text, value, place))
     if mark == DEPTH_MARK:

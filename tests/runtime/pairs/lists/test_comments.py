@@ -27,6 +27,13 @@ def test_camera_and_unit_hold_from_their_line_to_the_next_of_their_kind(tum_copy
     assert pairs.pairs[1].read().depth_m.max() == pytest.approx(plain.max() / 5)
 
 
+def test_unknown_ends_what_was_told_above():
+    lines = [CAMERA, "# depth: tum", "a b", "# intrinsics: unknown", "c d", "# depth: unknown", "e f"]
+    states = read_comments(lines, "own.txt", Told(None, None))
+    told = [(states[line].camera is None, states[line].unit is None) for line in (2, 4, 6)]
+    assert told == [(False, False), (True, False), (True, True)]
+
+
 @pytest.mark.parametrize(
     "line",
     [
