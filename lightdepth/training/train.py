@@ -153,8 +153,14 @@ class _Training:
             record.check_same_data(old, self.say)
         if self.accelerator.is_main_process:
             self.folder.take_places(self.config)
+        steps = self.schedule.total_steps
         if not self.folder.load_state(self.accelerator, self._parts(), self.say):
             self.say(f"{self.folder.path} has no finished epoch; starting from the beginning.")
+        elif self.schedule.total_steps != steps:
+            raise LightDepthError(
+                f"{self.folder.path} was begun for {self.schedule.total_steps} steps, and its config.yaml, which was "
+                f"changed since, makes {steps}; change it back, or start anew with --start-from {self.folder.best}."
+            )
         elif self.progress.epoch >= self.config.epochs:
             self.say(
                 f"{self.folder.path} is finished: {self.progress.epoch} of {self.config.epochs} epochs. To train on, "

@@ -19,8 +19,10 @@ from fakes.runs import (
 )
 
 from lightdepth.checkpoints.checkpoint import load_checkpoint
+from lightdepth.config import load_config
 from lightdepth.training import train as train_module
 from lightdepth.training.train import train
+from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import load_pairs
 
 
@@ -130,3 +132,12 @@ def test_pairs_that_changed_since_the_run_began_are_refused(finished, tum, tmp_p
     pairs = load_pairs(tum, "train")
     message = refusal(settings(tum), folder, pairs=(pairs.subset([0, 1, 2], "train"), None), resume=True)
     assert "The training pairs are not those this run began with (4 then, 3 now" in message
+
+
+def test_a_config_that_was_made_longer_by_hand_is_refused(finished, tmp_path):
+    shutil.copytree(finished[0].path, tmp_path / "run")
+    path = tmp_path / "run" / "config.yaml"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join("epochs: 9" if line.startswith("epochs:") else line for line in lines))
+    with pytest.raises(LightDepthError, match=r"begun for \d+ steps, and its config.yaml.*change it back"):
+        train(load_config(path), tmp_path / "run", resume=True)
