@@ -94,9 +94,9 @@ def load_packed(folder: Path, split: str, *, cache: ShardCache | None = None) ->
             for name, meta in zip(entry["shards"], metas, strict=True)
             for pair in _pairs_of(_shard(place, name, meta, cache), meta)
         ]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise LightDepthError(
-            f"{place}/{PACKED_NAME} is damaged ({error!r}); run `lightdepth data pack` again."
+            f"The index of {place} is damaged ({error!r}); run `lightdepth data pack` again."
         ) from error
     return PairSet(f"packed {entry['packaging']}", folder, split, pairs, common_camera(pairs))
 
@@ -108,7 +108,11 @@ def packed_splits(folder: Path) -> tuple[str, ...]:
         LightDepthError: a damaged index, or one that can't be read.
     """
     (index,) = _read(url_of(folder) or folder, [PACKED_NAME])
-    return tuple(index.get("splits", ()))
+    if not isinstance(index, dict) or not isinstance(index.get("splits"), dict):
+        raise LightDepthError(
+            f"The index of {folder} is damaged: it names no splits; run `lightdepth data pack` again."
+        )
+    return tuple(index["splits"])
 
 
 def _shard(place: Path | str, name: str, meta: dict[str, Any], cache: ShardCache | None) -> Shard:  # Any: JSON
@@ -126,6 +130,8 @@ def _shard(place: Path | str, name: str, meta: dict[str, Any], cache: ShardCache
 
 def _pairs_of(shard: Shard, meta: dict[str, Any]) -> list[PackedPair]:  # Any: a JSON object
     cameras = {key: Intrinsics(**values) for key, values in meta["cameras"].items()}
+    if unknown := {pair["depth_type"] for pair in meta["pairs"]} - {*_DEPTH_TYPES}:
+        raise KeyError(f"depth_type {unknown.pop()}")
     return [PackedPair(shard=shard, intrinsics=cameras.get(str(pair.pop("camera"))), **pair) for pair in meta["pairs"]]
 
 
@@ -139,7 +145,10 @@ def _read(place: Path | str, names: Sequence[str]) -> Iterator[dict[str, Any]]: 
         try:
             yield json.loads(content)
         except ValueError as error:
-            raise _unreadable(f"{place}/{name}", error) from error
+            raise LightDepthError(
+                f"{place}/{name} is no JSON ({error}); give the folder or URL that `lightdepth data pack` wrote to, or "
+                "run it again."
+            ) from error
 
 
 def _read_local(path: Path) -> bytes:

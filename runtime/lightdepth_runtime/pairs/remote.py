@@ -122,6 +122,11 @@ def _try(work: Callable[[], Result], url: str) -> Result:
         except PermissionError as error:
             raise LightDepthError(f"{url} may not be read ({_say(error)}); check the credentials.") from error
         except Exception as error:  # each library has kinds of its own for time-outs and broken connections
+            if "credential" in type(error).__name__.lower():  # botocore's NoCredentialsError, Google's
+                raise LightDepthError(
+                    f"{url} can't be read ({_say(error)}); give credentials as AWS's and fsspec's own tools find them, "
+                    "AWS_ACCESS_KEY_ID or ~/.aws for s3://."
+                ) from error
             if number == _TRIES:
                 raise _given_up(url, error) from error
             time.sleep(_FIRST_WAIT_S * 2 ** (number - 1))

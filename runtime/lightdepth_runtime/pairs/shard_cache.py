@@ -67,8 +67,8 @@ class ShardCache:
         """Note that a shard is wanted, so that others go before it."""
         try:
             os.utime(self.folder / f"{sha256}.bin")
-        except FileNotFoundError:
-            return  # it isn't there yet, or not any more
+        except OSError:
+            return  # it isn't there yet, or not any more, or is another user's
 
     def _reserve(self, part: Path, size_bytes: int) -> None:
         """Make room for a file, and a file that takes it; waits where all room is taken by what others fetch."""

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.pairs import load_pairs, splits_of
+from lightdepth_runtime.pairs import load_pairs, remote, splits_of
 from lightdepth_runtime.pairs.packed import PACKED_SCHEMA
 from lightdepth_runtime.pairs.remote import url_of
 from lightdepth_runtime.pairs.shard_cache import ShardCache
@@ -114,3 +114,35 @@ def test_a_url_is_told_from_a_path(tmp_path, monkeypatch):
     assert url_of(tmp_path / "s3:" / "bucket") is None
     (tmp_path / "s3:" / "bucket").mkdir(parents=True)
     assert [url_of(path) for path in ("s3:/bucket", "C:/data", "c:\\data", "data", "/data", "./s3:/x/y")] == [None] * 6
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "told"),
+    [
+        ("packed.json", "{", "<!DOCTYPE html>{", "is no JSON"),
+        ("packed.json", '"splits"', '"parts"', "damaged"),
+        ("test-00001.json", '"cameras": {}', '"cameras": []', "damaged"),
+        ("test-00001.json", "uint16", "int7", "damaged.*depth_type int7"),
+    ],
+)
+def test_a_damaged_index_is_one_sentence(tmp_path, name, old, new, told):
+    folder = write_packed(tmp_path / "packed")
+    text = (folder / name).read_text()
+    (folder / name).write_text(text.replace(old, new, 1))
+    with pytest.raises(LightDepthError, match=told):
+        load_pairs(folder, "test")
+    if name == "packed.json":
+        with pytest.raises(LightDepthError, match=told):
+            splits_of(folder)
+
+
+def test_missing_credentials_are_told_at_once(monkeypatch):
+    class NoCredentialsError(Exception):
+        """As botocore's."""
+
+    def ask():
+        raise NoCredentialsError("Unable to locate credentials")
+
+    monkeypatch.setattr(remote.time, "sleep", lambda _: pytest.fail("waits"))
+    with pytest.raises(LightDepthError, match=r"Unable to locate credentials.*AWS_ACCESS_KEY_ID"):
+        remote._try(ask, "s3://bucket/packed.json")
