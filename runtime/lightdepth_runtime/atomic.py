@@ -44,7 +44,12 @@ def atomic_path(path: Path | str) -> Generator[Path, None, None]:
     if path.is_dir():
         raise LightDepthError(f"Can't write {path}: it is a folder. Choose another output path.")
     if path.exists() and not path.is_file():
-        yield path
+        try:
+            yield path
+        except OSError as error:
+            if is_writing_error(error, path):
+                raise _cannot_write(path, error) from error
+            raise
         return
     path = Path(os.path.realpath(path))
     make_folder(path.parent)
@@ -104,6 +109,8 @@ def make_folder(path: Path | str) -> Path:
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise LightDepthError(f"Can't write into {path}: it is a file. Choose another output folder.") from error
     except OSError as error:
         raise _cannot_write(path, error) from error
     if not os.access(path, os.W_OK):

@@ -79,6 +79,14 @@ def test_a_folder_in_the_way_and_a_file_as_folder_are_one_sentence(tmp_path):
         assert "\n" not in str(caught.value)
     with pytest.raises(LightDepthError, match="Can't write"):
         make_folder(tmp_path / "file" / "deeper")
+    with pytest.raises(LightDepthError, match="it is a file"):
+        make_folder(tmp_path / "file")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")  # noqa: PTH110
+def test_a_full_device_is_one_sentence():
+    with pytest.raises(LightDepthError, match="Can't write /dev/full: No space left"):
+        write_text("/dev/full", "x")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -1,5 +1,6 @@
 """The commands that need no torch, for `python -m lightdepth_runtime` and for `lightdepth` alike."""
 
+import errno
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from .options import Debug
 __all__ = ["Command", "OneProcessCommand", "add_command", "app", "main", "make_app", "run_app"]
 
 DEBUG = "--debug"
+FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class _PlainTypes:
@@ -111,7 +113,9 @@ def run_app(app: typer.Typer) -> None:
         if is_debugging:
             raise
         text = " ".join(str(error).split())
-        if not isinstance(error, LightDepthError):
+        if isinstance(error, OSError) and error.errno in FULL:
+            text = f"Can't write {error.filename or 'what is printed'}: {error.strerror}. Free some space."
+        elif not isinstance(error, LightDepthError):
             text = f"unexpected {type(error).__name__} ({text}); add --debug for the traceback, and report it."
         print(f"Error: {text}", file=sys.stderr)
         sys.exit(1)

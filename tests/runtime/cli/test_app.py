@@ -1,6 +1,7 @@
 """The commands as a user meets them: exit codes, one-line errors, files."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -115,6 +116,15 @@ def test_an_unexpected_failure_is_one_line_too(run, monkeypatch, tum):
     assert err.count("\n") == 1
     assert "unexpected KeyError" in err
     assert "--debug" in err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")  # noqa: PTH110
+def test_printing_onto_a_full_disk_is_one_sentence(tum):
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        command = [sys.executable, "-m", "lightdepth_runtime", "eval", "--data", str(tum)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("Error: Can't write what is printed: No space left on device.")
 
 
 def test_debug_shows_the_traceback(monkeypatch, tmp_path):
