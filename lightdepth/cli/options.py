@@ -85,7 +85,7 @@ ValData = Annotated[
     option(
         DATA,
         metavar="DIR|LIST",
-        help="Pairs to validate on after each epoch. Default: val_data, else a val_fraction of the training scenes.",
+        help="Pairs to validate on after each epoch. Default: val_data, else a val_fraction of the training pairs.",
     ),
 ]
 Overrides = Annotated[

@@ -74,9 +74,9 @@ class TrainConfig(BaseModel):
     canonical_focal: bool = True
     """Scale the depth of extra_data and val_data to the focal length of data_root's camera."""
     val_data: str | None = None
-    """Validation pairs: a folder or a pair list. null: a val_fraction of the training scenes."""
+    """Validation pairs: a folder or a pair list. null: a val_fraction of the training pairs."""
     val_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Share of the training pairs held out for validation, in whole scenes. 0: none."""
+    """Share of the training pairs to validate on: whole scenes, or a block of each where there are few. 0: none."""
     intrinsics: Annotated[list[Number], Field(min_length=6, max_length=6)] | None = None
     """Camera: [fx, fy, cx, cy, width, height] in pixels. null: as the packaging says."""
     depth_scale: str | float | None = None

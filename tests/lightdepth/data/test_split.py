@@ -26,6 +26,16 @@ def test_validation_holds_out_whole_scenes_chosen_by_the_seed(tmp_path):
     assert len(others) > 1
 
 
+def test_many_short_scenes_lose_a_whole_one_and_not_a_frame_of_each(tmp_path):
+    cv2.imwrite(str(tmp_path / "d.png"), np.ones((4, 4), np.uint16))
+    for scene in range(10):
+        (tmp_path / f"s{scene}").mkdir()
+        cv2.imwrite(str(tmp_path / f"s{scene}" / "c.png"), np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "train.txt").write_text("".join(f"s{scene}/c.png d.png\n" * 3 for scene in range(10)))
+    validation = split_pairs(load_pairs(tmp_path, "train"), 0.01, seed=0)[1]
+    assert (len(validation), len(scenes_of(validation))) == (3, 1)
+
+
 def test_a_small_share_still_holds_out_one_scene_and_a_large_one_leaves_one(tum):
     pairs = load_pairs(tum, "train")
     for share in (0.01, 0.99):
@@ -53,6 +63,17 @@ def test_one_scene_holds_out_a_block_with_a_gap_on_both_sides(one_scene):
         assert held == list(range(held[0], held[0] + 6))
         assert min(abs(i - j) for i in held for j in kept) == 4, "three frames are in neither"
     assert validation.notes[0].startswith("Validation: 6 of 60 pairs (10.0%), frames ")
+
+
+def test_two_long_scenes_are_both_trained_on_and_both_validated_on(one_scene, tmp_path):
+    (tmp_path / "other").mkdir()
+    cv2.imwrite(str(tmp_path / "other" / "c.png"), np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "train.txt").write_text("scene/c.png d.png\n" * 60 + "other/c.png d.png\n" * 40)
+    training, validation = split_pairs(load_pairs(tmp_path, "train"), 0.1, seed=0)
+    assert scenes_of(training) == scenes_of(validation) == ["scene", "other"]
+    assert len(validation) == 6 + 4
+    assert len(training) >= 100 - (6 + 2 * 3) - (4 + 2 * 2)
+    assert "a block of frames of each of 2 scenes" in validation.notes[0]
 
 
 @pytest.mark.parametrize("count", [3, 4, 7])
