@@ -122,7 +122,6 @@ def from_bag_command(
         int | None,
         option(
             DATA,
-            "--workers",
             min=1,
             metavar="N",
             help="Processes that each take a recording. Default: one per usable core.",

@@ -5,6 +5,7 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 
+from lightdepth_runtime.backends.backend import spec_of_metadata
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.spec import SPEC_KEY, ModelSpec
 
@@ -26,12 +27,7 @@ def spec_of(model: onnx.ModelProto, name: str = "This ONNX model") -> ModelSpec:
     Raises:
         LightDepthError: no spec there, or one that this version can't read.
     """
-    for entry in model.metadata_props:
-        if entry.key == SPEC_KEY:
-            return ModelSpec.from_json(entry.value)
-    raise LightDepthError(
-        f"{name} has no LightDepth metadata, so its input and unit are unknown; write it with `lightdepth export`."
-    )
+    return spec_of_metadata({entry.key: entry.value for entry in model.metadata_props}.get(SPEC_KEY), name)
 
 
 def read_spec(path: Path | str) -> ModelSpec:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from ..spec import ModelSpec
 
-__all__ = ["Backend", "depth_and_sigma", "sigma_tensor_of", "staged"]
+__all__ = ["Backend", "depth_and_sigma", "sigma_tensor_of", "spec_of_metadata", "staged"]
 
 
 class Backend(Protocol):
@@ -56,6 +56,19 @@ def sigma_tensor_of(spec: ModelSpec) -> str:
             "out what needs sigma."
         )
     return spec.sigma_tensor
+
+
+def spec_of_metadata(text: str | None, name: object) -> ModelSpec:
+    """Read the spec in an ONNX file's metadata; `name` is what an error calls the file.
+
+    Raises:
+        LightDepthError: no spec there, or one that this version can't read.
+    """
+    if text is None:
+        raise LightDepthError(
+            f"{name} has no LightDepth metadata, so its input and unit are unknown; write it with `lightdepth export`."
+        )
+    return ModelSpec.from_json(text)
 
 
 def depth_and_sigma(

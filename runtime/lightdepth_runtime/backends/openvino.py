@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..spec import SPEC_KEY, ModelSpec
-from .backend import sigma_tensor_of
+from .backend import sigma_tensor_of, spec_of_metadata
 from .onnx.backend import check_for_cpu
 from .onnx.session import LARGEST_BATCH
 from .signal_stack import signal_stack_kept
@@ -68,11 +68,7 @@ def open_openvino(path: Path, threads: int | None = None) -> OpenVinoBackend:
         raise LightDepthError(f"OpenVINO opens .onnx files, not {path.name!r}; export the model first.")
     core = _core()
     model = _read(core, path)
-    if not model.has_rt_info([_METADATA, SPEC_KEY]):
-        raise LightDepthError(
-            f"{path} has no LightDepth metadata, so its input and unit are unknown; write it with `lightdepth export`."
-        )
-    spec = ModelSpec.from_json(model.get_rt_info([_METADATA, SPEC_KEY]).astype(str))
+    spec = spec_of_metadata(_metadata(model, SPEC_KEY), path)
     inputs, outputs = ([tensor.any_name for tensor in tensors] for tensors in (model.inputs, model.outputs))
     wanted = {spec.output_name, spec.sigma_tensor} - {None}
     if inputs != [spec.input_name] or set(outputs) != wanted:
@@ -94,9 +90,12 @@ def compile_openvino(
     """
     core = _core()
     model = _read(core, path)
-    key = [_METADATA, metadata_key]
-    text = model.get_rt_info(key).astype(str) if model.has_rt_info(key) else None
-    return _compile(core, model, threads), text
+    return _compile(core, model, threads), _metadata(model, metadata_key)
+
+
+def _metadata(model: Any, key: str) -> str | None:
+    place = [_METADATA, key]
+    return model.get_rt_info(place).astype(str) if model.has_rt_info(place) else None
 
 
 def _core() -> Any:

@@ -9,9 +9,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import LightDepthError
 from ..spec import Intrinsics
 
-__all__ = ["Frame", "FrameSink", "ImageJob", "SigmaSink"]
+__all__ = ["Frame", "FrameSink", "ImageJob", "SigmaSink", "unknown_camera"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,11 @@ class ImageJob:
 
     path: Path
     stem: str
+
+
+def unknown_camera(what: str) -> LightDepthError:
+    """Return the error of what is asked of a frame and needs its camera, like "The floor of a.jpg needs"."""
+    return LightDepthError(f"{what} the camera, which neither the input nor the model tells; give --focal-px or --fov.")
 
 
 class FrameSink(Protocol):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..atomic import make_folder
 from ..errors import LightDepthError
 from ..estimator import DepthEstimator
-from ..frames.frame import Frame, FrameSink, ImageJob, SigmaSink
+from ..frames.frame import Frame, FrameSink, ImageJob, SigmaSink, unknown_camera
 from ..images.decode import read_image
 from ..scale import FloorScale, correction_from_height
 from ..sinks.colorize import DepthRange
@@ -219,10 +219,7 @@ def _camera(frame: Frame, lens: Lens, estimator: DepthEstimator) -> Intrinsics:
     """
     camera = lens.camera(frame, estimator.spec)
     if camera is None:
-        raise LightDepthError(
-            f"The floor of {frame.name} needs the camera, which neither the input nor the model tells; "
-            "give --focal-px or --fov."
-        )
+        raise unknown_camera(f"The floor of {frame.name} needs")
     return camera
 
 

@@ -21,6 +21,7 @@ __all__ = ["MAT_NAME", "NYU_INTRINSICS", "MatPair", "load_labelled_mat"]
 
 MAT_NAME = "nyu_depth_v2_labeled.mat"
 SPLITS_NAME = "splits.mat"
+_MISSING = "The .mat packaging needs h5py and scipy; install them with: pip install h5py scipy"
 _SPLIT_VARIABLES = {"train": "trainNdxs", "test": "testNdxs"}
 # camera_params.m of the official toolbox, colour camera, 640x480.
 NYU_INTRINSICS = Intrinsics(518.858, 519.470, 325.582, 253.736, 640, 480)
@@ -103,9 +104,7 @@ def _read_split(path: Path, split: str) -> NDArray[np.int64]:
     try:
         from scipy.io import loadmat
     except ImportError as error:
-        raise LightDepthError(
-            "The .mat packaging needs h5py and scipy; install them with: pip install h5py scipy"
-        ) from error
+        raise LightDepthError(_MISSING) from error
     if split not in _SPLIT_VARIABLES:
         raise LightDepthError(
             f"The official labelled set has the splits {' and '.join(_SPLIT_VARIABLES)}, not {split!r}."
@@ -124,9 +123,7 @@ def _open_mat(path: Path) -> h5py.File:
     try:
         import h5py
     except ImportError as error:
-        raise LightDepthError(
-            "The .mat packaging needs h5py and scipy; install them with: pip install h5py scipy"
-        ) from error
+        raise LightDepthError(_MISSING) from error
     try:
         return h5py.File(path, "r")
     except OSError as error:

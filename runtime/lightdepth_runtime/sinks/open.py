@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..atomic import write_bytes
 from ..errors import LightDepthError
 from ..floor import CameraMount
-from ..frames.frame import Frame, FrameSink, ImageJob
+from ..frames.frame import Frame, FrameSink, ImageJob, unknown_camera
 from ..images.millimetres import depth_as_mm
 from ..images.opencv import import_cv2
 from ..obstacles import find_obstacles
@@ -173,10 +173,7 @@ class DepthFiles:
                 there is none.
         """
         if "ply" in self.save and camera is None:  # before the first file
-            raise LightDepthError(
-                f"Points of {frame.name} need the camera, which neither the input nor the model tells; give --focal-px "
-                "or --fov."
-            )
+            raise unknown_camera(f"Points of {frame.name} need")
         if "sigma" in self.save and sigma is None:
             raise LightDepthError(f"{frame.name} comes without sigma; leave sigma out of --save.")
         paths = self.paths(frame.name)

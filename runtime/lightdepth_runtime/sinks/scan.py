@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..atomic import PendingOutput, atomic_path
 from ..errors import LightDepthError
 from ..floor import CameraMount
-from ..frames.frame import Frame
+from ..frames.frame import Frame, unknown_camera
 from ..obstacles import find_obstacles
 from ..spec import Intrinsics
 
@@ -42,10 +42,7 @@ class ScanSink:
     def write(self, frame: Frame, depth_m: NDArray[np.float32], camera: Intrinsics | None) -> list[Path]:
         """Add one line; nothing is complete before `close`."""
         if camera is None:
-            raise LightDepthError(
-                f"The scan of {frame.name} needs the camera, which neither the input nor the model tells; "
-                "give --focal-px or --fov."
-            )
+            raise unknown_camera(f"The scan of {frame.name} needs")
         obstacles = find_obstacles(depth_m, camera, self._mount)
         content: dict[str, Any] = {  # Any: a JSON object
             "schema": SCHEMA,

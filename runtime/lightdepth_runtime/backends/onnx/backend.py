@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...errors import LightDepthError
 from ...spec import SPEC_KEY, ModelSpec
-from ..backend import sigma_tensor_of
+from ..backend import sigma_tensor_of, spec_of_metadata
 from .cuda_session import CudaSession
 from .session import LARGEST_BATCH, open_session
 
@@ -89,7 +89,7 @@ def open_onnx(path: Path, device: str, threads: int | None) -> OnnxRuntimeBacken
     """
     opened = open_session(path, device, threads)
     try:
-        spec = _read_spec(path, opened.graph)
+        spec = spec_of_metadata(opened.graph.get_modelmeta().custom_metadata_map.get(SPEC_KEY), path)
         _check_tensors(path, opened.graph, spec)
         if opened.device == "cpu":
             check_for_cpu(path, spec)
@@ -97,15 +97,6 @@ def open_onnx(path: Path, device: str, threads: int | None) -> OnnxRuntimeBacken
         opened.close()
         raise
     return OnnxRuntimeBackend(opened.session, spec, opened.device, device_reason=opened.reason)
-
-
-def _read_spec(path: Path, session: onnxruntime.InferenceSession) -> ModelSpec:
-    text = session.get_modelmeta().custom_metadata_map.get(SPEC_KEY)
-    if text is None:
-        raise LightDepthError(
-            f"{path} has no LightDepth metadata, so its input and unit are unknown; write it with `lightdepth export`."
-        )
-    return ModelSpec.from_json(text)
 
 
 def check_for_cpu(path: Path, spec: ModelSpec) -> None:
