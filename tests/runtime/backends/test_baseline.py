@@ -13,7 +13,7 @@ from lightdepth_runtime.backends.baseline import (
     open_baseline,
     read_baseline_spec,
 )
-from lightdepth_runtime.evaluation.alignment import align, fit_alignment
+from lightdepth_runtime.evaluation.alignment import fit_alignment
 from lightdepth_runtime.images.opencv import import_cv2
 
 
@@ -67,7 +67,7 @@ def test_a_file_without_baseline_metadata_is_no_baseline(tmp_path):
 def test_relative_depth_is_recovered_up_to_its_scale_and_shift(tum):
     truth = np.random.default_rng(0).uniform(0.5, 9, 500)
     relative = 3.0 / truth - 0.7  # inverse depth with a scale and shift nobody knows
-    assert np.allclose(align(relative, truth, "scale-shift", "relative-inverse"), truth)
+    assert np.allclose(fit_alignment(relative, truth, "scale-shift", "relative-inverse").apply(relative), truth)
 
 
 def test_a_fit_on_some_pixels_serves_all_of_them():
@@ -87,11 +87,13 @@ def test_what_the_fit_puts_behind_infinity_is_far_and_finite():
 @pytest.mark.parametrize("alignment", ["none", "median"])
 def test_relative_depth_has_no_metres_without_scale_and_shift(alignment):
     with pytest.raises(LightDepthError, match="scale-shift"):
-        align(np.ones(3), np.ones(3), alignment, "relative-inverse")
+        fit_alignment(np.ones(3), np.ones(3), alignment, "relative-inverse")
 
 
 def test_a_constant_relative_prediction_becomes_a_constant_depth():
-    aligned = align(np.full(4, 2.0), np.array([1.0, 2.0, 4.0, 4.0]), "scale-shift", "relative-inverse")
+    twos = np.full(4, 2.0)
+    fit = fit_alignment(twos, np.array([1.0, 2.0, 4.0, 4.0]), "scale-shift", "relative-inverse")
+    aligned = fit.apply(twos)
     assert np.allclose(aligned, 2.0)  # 1 / mean(1 / truth)
 
 
