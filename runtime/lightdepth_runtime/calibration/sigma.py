@@ -46,7 +46,7 @@ class SigmaFit:
     def describe(self) -> str:
         """Say in a few words what became of the 95 % interval."""
         before, after = 100 * self.coverage_before, 100 * self.coverage_after
-        text = f"the 95 % interval holds {before:.1f} % before, {after:.1f} % after"
+        text = f"{before:.1f} % of the pixels lay in the 95 % interval before, {after:.1f} % after"
         if self.kept_before:
             text = f"{text} (sigma keeps its factor: no other came nearer)"
         if self.median > MAX_SIGMA:
