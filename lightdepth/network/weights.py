@@ -32,6 +32,10 @@ def read_state_dict(path: Path, key: str) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise LightDepthError(f"{key}: no file {path}; give the path of a state dict.")
+    if path.suffix.lower() == ".onnx":
+        raise LightDepthError(
+            f"{key}: {path} is exported already; name the run's folder or the .safetensors file that it came from."
+        )
     try:
         if path.suffix.lower() == ".safetensors":
             content: Any = load_file(path)  # Any: checked below

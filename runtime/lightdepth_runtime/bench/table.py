@@ -9,7 +9,7 @@ __all__ = ["bench_table", "milliseconds", "ratio_lines"]
 COLUMNS = (
     Column("model", is_words=True),
     Column("backend", is_words=True),
-    Column("precision", is_words=True, is_extra=True),
+    Column("precision", is_words=True),
     Column("input, h x w", is_extra=True),
     Column("p50, ms"),
     Column("p90, ms", is_extra=True),

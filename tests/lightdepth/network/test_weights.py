@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 from lightdepth.checkpoints.checkpoint import build_model
 from lightdepth.config import load_config
 from lightdepth.network.encoder import build_encoder
+from lightdepth.network.weights import read_state_dict
 from lightdepth_runtime.errors import LightDepthError
 
 NAME = "resnet10t"
@@ -74,3 +75,9 @@ def test_weights_of_another_network_name_the_first_difference(whole_model, tmp_p
     torch.save(whole_model.state_dict(), tmp_path / "w.pth")
     with pytest.raises(LightDepthError, match=r"w\.pth doesn't fit the configured network"):
         build_model(load_config(None, [*TINY, f"start_from={tmp_path / 'w.pth'}"]))
+
+
+def test_an_exported_file_is_no_state_dict_and_the_run_is_asked_for(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(b"")
+    with pytest.raises(LightDepthError, match=r"start_from: .*m\.onnx is exported already; name the run's folder"):
+        read_state_dict(tmp_path / "m.onnx", "start_from")

@@ -106,6 +106,7 @@ def test_what_was_not_counted_is_said_to_be_so():
     shown = {column.name: cell.text for column, cell in zip(table.columns, table.cells()[0], strict=True)}
     assert (shown["GMAC"], shown["memory, MB"], shown["cold start, ms"]) == ("-", "-", "-")
     assert "GMAC" not in ratio_lines(result)[0]
+    assert "precision" in [column.name for column in table.narrow().columns], "forms of one model are told apart"
 
 
 def test_a_busy_machine_is_reported(monkeypatch, ours):
