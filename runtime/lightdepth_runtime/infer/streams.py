@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..errors import LightDepthError
+from ..errors import LightDepthError, nearest_path
 from ..frames.camera import Camera, without_password
 from ..frames.video import VIDEO_SUFFIXES, VideoFile
 from ..frames.web import WebPicture, WebVideo, file_name_of, open_web
@@ -62,7 +62,7 @@ def plan_streams(inputs: Sequence[str], topic: str | None = None) -> list[Stream
     for text, path in zip(inputs, paths, strict=True):
         if not (CAMERA.fullmatch(text) or URL.fullmatch(text)) and not path.exists():
             noun = "recording" if is_recording(path) else "video"
-            raise LightDepthError(f"No {noun} at {text}.")
+            raise LightDepthError(f"No {noun} at {text}{nearest_path(Path(text))}; name one that exists.")
     jobs = [StreamJob(text, stem, topic) for text, stem in zip(inputs, distinct_stems(paths), strict=True)]
     if topic is not None and not any(job.is_recording for job in jobs):
         raise LightDepthError(f"--topic {topic} chooses images of a ROS recording, and no input is one; leave it out.")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..closing import Closing
-from ..errors import LightDepthError
+from ..errors import LightDepthError, nearest_path
 from ..pairs.depth_unit import DepthUnit, parse_depth_unit
 from .image_camera import info_topics, is_calibrated
 from .messages.image import NANOSECONDS, stamp_ns
@@ -221,7 +221,7 @@ def _open(path: Path) -> tuple[Any, Typestore, bool]:  # Any: the readers of ROS
     except ImportError as error:
         raise LightDepthError(MISSING) from error
     if not path.exists():
-        raise LightDepthError(f"No recording at {path}.")
+        raise LightDepthError(f"No recording at {path}{nearest_path(path)}; name one that exists.")
     if not is_recording(path):
         raise LightDepthError(
             f"{path} is not a ROS recording; name a .bag, .mcap or .db3 file, or a folder with a metadata.yaml."

@@ -30,5 +30,5 @@ def test_streams_of_equal_names_are_told_apart(tmp_path):
 
 
 def test_a_missing_video_is_one_sentence(tmp_path):
-    with pytest.raises(LightDepthError, match=r"No video at .*none\.mp4"):
+    with pytest.raises(LightDepthError, match=r"No video at .*none\.mp4; name one that exists"):
         plan_streams([str(tmp_path / "none.mp4")])
