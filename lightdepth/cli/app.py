@@ -19,6 +19,7 @@ __all__ = ["app", "main"]
 def demo_command(output: Output = None) -> None:
     """Run every step on real pairs that ship with the project, without a download or a GPU."""
     from lightdepth_runtime.atomic import result_folder
+    from lightdepth_runtime.cli.bench import show_bench
     from lightdepth_runtime.table import print_table
 
     from ..demo.demo import run_demo
@@ -27,7 +28,8 @@ def demo_command(output: Output = None) -> None:
     with result_folder(output, "demo") as folder:
         result = run_demo(folder, say=print)
     print_table(demo_scores(result))
-    print(f"Report: {folder / 'report.md'}\n\nGo on with:")
+    show_bench(result.bench)
+    print(f"\nReport: {folder / 'report.md'}\n\nGo on with:")
     ways = {
         "depth of your own photo, by the shipped model": "lightdepth infer PHOTO.jpg",
         "the shipped model, fine-tuned to your RGB-D recordings (docs/own-data.md)": "lightdepth train --data DIR "

@@ -33,7 +33,7 @@ def bench_command(
     show_bench(run_bench(rows, frame, frame_name=frame_name, options=options), json, wide=wide)
 
 
-def show_bench(result: BenchResult, json: Path | None, *, wide: bool = False) -> None:
+def show_bench(result: BenchResult, json: Path | None = None, *, wide: bool = False) -> None:
     """Print the table, the machine, the ratios and the warnings; write the JSON where asked."""
     from rich.console import Console
 
