@@ -45,12 +45,12 @@ def test_a_recorded_jpeg_is_kept_byte_for_byte(write_bag, tum, tmp_path):
     assert pair.color_path.read_bytes() == load_pairs(tum, "train").pairs[0].color_path.read_bytes()
 
 
-def test_each_recording_is_a_scene_and_train_holds_one_out(write_bag, tmp_path):
+def test_each_recording_is_a_scene_and_train_holds_frames_of_both_out(write_bag, tmp_path):
     for name in ("kitchen", "two rooms"):
         extract_pairs(write_bag(tmp_path / name), COLOR, DEPTH, tmp_path / "out")
     training, validation = load_training_data(load_config(None, [], {"data_root": str(tmp_path / "out")}))
-    assert (len(training), len(validation)) == (6, 6)
-    assert {pair.scene for pair in training.pairs} != {pair.scene for pair in validation.pairs}
+    assert (len(training), len(validation)) == (10, 2)
+    assert {pair.scene for pair in training.pairs} == {pair.scene for pair in validation.pairs}
     assert training.intrinsics.fx == 129.3
     assert {pair.depth_unit for pair in training.pairs} == {"millimetres"}
     assert (tmp_path / "out" / "train.txt").read_text().count("# depth:") == 1
