@@ -198,8 +198,10 @@ def _look_at(pairs: PairSet, witness: Predictor | None, max_depth_m: float) -> _
     for pair in _sampled(pairs).pairs:
         try:
             image, depth_m, stored = _read(pair)
-        except LightDepthError:
-            continue  # whoever reads it for its own sake says so
+        except LightDepthError:  # whoever reads it for its own sake says so
+            if not isinstance(pair, FilePair):
+                return None  # its shard holds the others too, and at a URL each try of it takes a while
+            continue
         valid = depth_m > 0
         if not valid.any():
             continue

@@ -34,6 +34,7 @@ _TRIES = 5
 _FIRST_WAIT_S = 1.0  # before the second try, and twice as long before each one after it
 _AT_ONCE = 32  # small files that are asked for together: most of the time they take is the way there and back
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_REFUSALS = {401, 403}  # of HTTP, as aiohttp's errors carry it
 _SHOWN_DIGITS = 12  # of a SHA-256 in an error
 
 
@@ -122,6 +123,8 @@ def _try(work: Callable[[], Result], url: str) -> Result:
         except PermissionError as error:
             raise LightDepthError(f"{url} may not be read ({_say(error)}); check the credentials.") from error
         except Exception as error:  # each library has kinds of its own for time-outs and broken connections
+            if getattr(error, "status", None) in _REFUSALS:
+                raise LightDepthError(f"{url} may not be read ({_say(error)}); check the credentials.") from error
             if "credential" in type(error).__name__.lower():  # botocore's NoCredentialsError, Google's
                 raise LightDepthError(
                     f"{url} can't be read ({_say(error)}); give credentials as AWS's and fsspec's own tools find them, "

@@ -16,6 +16,7 @@ __all__ = ["DEFAULT_CACHE_GB", "ShardCache"]
 
 DEFAULT_CACHE_GB = 32.0
 _POLL_S = 0.05
+_faults: dict[str, tuple[float, str]] = {}  # of shards that couldn't be had, by SHA-256: when, and why
 
 
 def _default_folder() -> Path:
@@ -50,15 +51,26 @@ class ShardCache:
                 f"{url} has {size_bytes / 1e9:.2f} GB and the cache in {self.folder} only {self.limit_bytes / 1e9:g}; "
                 "allow it more."
             )
-        make_folder(self.folder)
-        part = path.with_suffix(".part")
+        try:
+            make_folder(self.folder)
+        except LightDepthError as error:
+            raise LightDepthError(
+                f"No cache for {url}: {error} Its folder is a training's shard_cache, or lies in XDG_CACHE_HOME."
+            ) from error
+        part, asked_at = path.with_suffix(".part"), time.monotonic()
         with _lock(part):
             if _is_whole(path, size_bytes):
                 return path
-            self._reserve(part, size_bytes)
+            failed_at, fault = _faults.get(sha256, (asked_at, ""))
+            if failed_at > asked_at:  # while this thread waited: the others need not wait as long, one after another
+                raise LightDepthError(fault)
             try:
+                self._reserve(part, size_bytes)
                 download(url, part, size_bytes=size_bytes, sha256=sha256)
                 part.replace(path)
+            except LightDepthError as error:
+                _faults[sha256] = time.monotonic(), str(error)
+                raise
             finally:
                 part.unlink(missing_ok=True)
         return path
@@ -116,5 +128,5 @@ def _is_whole(path: Path, size_bytes: int) -> bool:
     """Tell whether a shard is there; it got its name when it was whole, and a file system may still have cut it."""
     try:
         return path.stat().st_size == size_bytes
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False

@@ -4,15 +4,18 @@ import hashlib
 import json
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.pairs import load_pairs, remote, splits_of
+from lightdepth_runtime.evaluation.unit_suspects import warn_of_unit
+from lightdepth_runtime.pairs import load_pairs, remote, shard_cache, splits_of
 from lightdepth_runtime.pairs.packed import PACKED_SCHEMA
 from lightdepth_runtime.pairs.remote import url_of
 from lightdepth_runtime.pairs.shard_cache import ShardCache
@@ -136,6 +139,37 @@ def test_a_damaged_index_is_one_sentence(tmp_path, name, old, new, told):
             splits_of(folder)
 
 
+def test_threads_that_wait_for_the_same_shard_share_its_failure(tmp_path, monkeypatch):
+    begun, calls = threading.Barrier(4), []
+
+    def fail(*_, **__):
+        calls.append(1)
+        time.sleep(0.3)
+        raise LightDepthError("cut")
+
+    def fetch(_):
+        begun.wait()
+        with pytest.raises(LightDepthError, match="cut"):
+            cache.fetch("http://host/a.bin", size_bytes=1, sha256="ab" * 32)
+
+    cache = ShardCache(tmp_path / "cache")
+    monkeypatch.setattr(shard_cache, "download", fail)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(fetch, range(4)))
+    assert len(calls) == 1
+    begun = threading.Barrier(1)
+    fetch(0)
+    assert len(calls) == 2, "who asks later tries again"
+
+
+def test_a_cache_below_a_file_is_one_sentence(served, tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "deeper"):
+        pairs = load_pairs(served[0], "test", cache=ShardCache(folder))
+        with pytest.raises(LightDepthError, match=r"No cache for http.*shard_cache"):
+            pairs.pairs[0].read()
+
+
 def test_missing_credentials_are_told_at_once(monkeypatch):
     class NoCredentialsError(Exception):
         """As botocore's."""
@@ -146,3 +180,35 @@ def test_missing_credentials_are_told_at_once(monkeypatch):
     monkeypatch.setattr(remote.time, "sleep", lambda _: pytest.fail("waits"))
     with pytest.raises(LightDepthError, match=r"Unable to locate credentials.*AWS_ACCESS_KEY_ID"):
         remote._try(ask, "s3://bucket/packed.json")
+
+
+def test_what_may_not_be_read_is_told_at_once(monkeypatch):
+    class Forbidden(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(403)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Forbidden)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(remote.time, "sleep", lambda _: pytest.fail("waits"))
+    with pytest.raises(LightDepthError, match=r"may not be read .*403.*check the credentials"):
+        load_pairs(f"http://127.0.0.1:{server.server_port}/packed", "test")
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_shard_that_cannot_be_had_is_not_asked_for_by_each_pair_when_the_unit_is_guessed(
+    served, tmp_path, monkeypatch
+):
+    calls = []
+
+    def fail(url, *_, **__):
+        calls.append(url)
+        raise LightDepthError("cut")
+
+    monkeypatch.setattr(shard_cache, "download", fail)
+    pairs = load_pairs(served[0], "test", cache=ShardCache(tmp_path / "cache"))
+    warn_of_unit(pairs, pytest.fail, max_depth_m=10)
+    assert len(calls) == 1
