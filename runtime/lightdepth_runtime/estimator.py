@@ -4,21 +4,20 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .backends import Backend, open_backend
-from .backends.backend import depth_and_sigma, sigma_tensor_of
+from .backends.backend import depth_and_sigma, empty_input, sigma_tensor_of
 from .closing import Closing
 from .errors import LightDepthError
 from .images.preprocess import ChannelOrder, FrameBuffers, ImageLike, check_frame, copy_rgb, preprocess, resize_depth
 from .models.find import SHIPPED_MODEL, find_model
+from .scale.fit import correct
+from .scale.points import PointsLike
 from .spec import ModelSpec
-
-if TYPE_CHECKING:
-    from .scale.points import PointsLike
 
 __all__ = ["SHIPPED_MODEL", "DepthEstimator", "DepthPrediction", "Resolution"]
 
@@ -53,9 +52,8 @@ class DepthEstimator(Closing):
         self._backend = backend
         self._path = path
         self._lock = threading.Lock()
-        spec = backend.spec
-        self._batch = _empty_input(backend)
-        self._buffers = FrameBuffers(spec.input_height, spec.input_width)
+        self._batch = empty_input(backend)
+        self._buffers = FrameBuffers(backend.spec.input_height, backend.spec.input_width)
 
     @classmethod
     def load(cls, path: Path | str | None = None, device: str = "auto", threads: int | None = None) -> "DepthEstimator":
@@ -103,7 +101,7 @@ class DepthEstimator(Closing):
         channel_order: ChannelOrder = "rgb",
         focal_px: float | None = None,
         resolution: Resolution = "image",
-        points: "PointsLike | None" = None,
+        points: PointsLike | None = None,
     ) -> NDArray[np.float32]:
         """Estimate depth of one frame in metres, at its resolution.
 
@@ -133,7 +131,7 @@ class DepthEstimator(Closing):
         channel_order: ChannelOrder = "rgb",
         focal_px: float | None = None,
         resolution: Resolution = "image",
-        points: "PointsLike | None" = None,
+        points: PointsLike | None = None,
     ) -> DepthPrediction:
         """Estimate depth and sigma of one frame; arguments and errors are those of a call.
 
@@ -164,7 +162,7 @@ class DepthEstimator(Closing):
         channel_order: ChannelOrder,
         focal_px: float | None,
         resolution: Resolution,
-        points: "PointsLike | None" = None,
+        points: PointsLike | None = None,
         *,
         with_sigma: bool = True,
     ) -> tuple[Plane, Plane | None]:
@@ -178,7 +176,7 @@ class DepthEstimator(Closing):
         if sigma is not None:
             sigma = self._finish_sigma(_plane(sigma), height, width, resolution)
         depth_m = self._finish(_plane(depth_m), height, width, factor, resolution)
-        return depth_m if points is None else _corrected(depth_m, points, height, width), sigma
+        return (depth_m if points is None else correct(depth_m, points, height, width)), sigma
 
     def _input(self, frame: NDArray[np.uint8], channel_order: ChannelOrder) -> NDArray[np.float32]:
         """Turn a frame (H, W, C) into what the model takes; the array is the next frame's too."""
@@ -194,9 +192,7 @@ class DepthEstimator(Closing):
         copy_rgb(frame, cast("NDArray[np.uint8]", self._batch[0]), channel_order)  # (1, H, W, 3), as the spec says
         return self._batch
 
-    def _finish(
-        self, depth_m: NDArray[np.float32], height: int, width: int, factor: float, resolution: Resolution
-    ) -> NDArray[np.float32]:
+    def _finish(self, depth_m: Plane, height: int, width: int, factor: float, resolution: Resolution) -> Plane:
         """Turn the network's output (h, w) into the caller's depth."""
         if self.spec.calibration is not None:  # before resizing: the network's output is the smaller array
             self.spec.calibration.apply(depth_m)
@@ -265,7 +261,7 @@ class DepthEstimator(Closing):
         for start in range(0, len(images), most):
             frames = [check_frame(image, channel_order) for image in images[start : start + most]]
             with self._lock:
-                batch = _empty_input(self._backend, len(frames))
+                batch = empty_input(self._backend, len(frames))
                 for frame, plane in zip(frames, batch, strict=True):
                     preprocess(frame, self.spec, plane, channel_order=channel_order, buffers=self._buffers)
                 outputs = run(batch)  # (B, 3, h, w) -> (B, 1, h, w) each
@@ -293,28 +289,8 @@ class DepthEstimator(Closing):
             self._backend.close()
 
 
-def _empty_input(backend: Backend, count: int = 1) -> NDArray[np.float32]:
-    """Return an array for `count` inputs; where the backend has staging memory, that spares a copy."""
-    spec = backend.spec
-    staging = getattr(backend, "empty_input", lambda _: None)(count)
-    if staging is not None:
-        return staging
-    if spec.frame_height is None or spec.frame_width is None:
-        return np.empty((count, 3, spec.input_height, spec.input_width), np.float32)
-    frames = np.empty((count, spec.frame_height, spec.frame_width, 3), np.uint8)
-    return cast("NDArray[np.float32]", frames)  # what a model with preprocessing inside takes
-
-
 def _plane(output: NDArray[np.float32]) -> NDArray[np.float32]:
     return output.reshape(output.shape[-2:])  # (1, 1, h, w), or (1, H, W) with preprocessing inside -> (h, w)
-
-
-def _corrected(depth_m: NDArray[np.float32], points: "PointsLike", height: int, width: int) -> NDArray[np.float32]:
-    """Correct depth (h, w) in place by known points of its image of (height, width)."""
-    from .scale import KnownPoints, fit_correction
-
-    known = KnownPoints.read(points, height, width)
-    return fit_correction(depth_m, known.resized((height, width), depth_m.shape)).apply(depth_m)
 
 
 def _check_resolution(resolution: Resolution) -> None:

@@ -1,6 +1,6 @@
 """The Protocol of everything that runs a network."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from ..spec import ModelSpec
 
-__all__ = ["Backend", "depth_and_sigma", "sigma_tensor_of", "spec_of_metadata", "staged"]
+__all__ = ["Backend", "depth_and_sigma", "empty_input", "sigma_tensor_of", "spec_of_metadata", "staged"]
 
 
 class Backend(Protocol):
@@ -76,6 +76,18 @@ def depth_and_sigma(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """Return what `run` returns, and sigma of a model that has it."""
     return (backend.run(batch), None) if backend.spec.sigma_tensor is None else backend.run_both(batch)
+
+
+def empty_input(backend: Backend, count: int = 1) -> NDArray[np.float32]:
+    """Return an array for `count` inputs; where the backend has staging memory, that spares a copy."""
+    spec = backend.spec
+    staging = getattr(backend, "empty_input", lambda _: None)(count)
+    if staging is not None:
+        return staging
+    if spec.frame_height is None or spec.frame_width is None:
+        return np.empty((count, 3, spec.input_height, spec.input_width), np.float32)
+    frames = np.empty((count, spec.frame_height, spec.frame_width, 3), np.uint8)
+    return cast("NDArray[np.float32]", frames)  # what a model with preprocessing inside takes
 
 
 def staged(backend: Backend, batch: NDArray[Any]) -> NDArray[Any]:  # Any: float32, or a frame's uint8

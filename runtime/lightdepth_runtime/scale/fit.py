@@ -18,6 +18,7 @@ __all__ = [
     "LARGEST_SCALE",
     "PRIOR",
     "ScalePrior",
+    "correct",
     "fit_correction",
     "fit_scale",
     "is_possible",
@@ -123,6 +124,12 @@ def fit_correction(
         judged["none"] if len(known) >= FEWEST_TO_JUDGE else None,
         judged[chosen] if len(known) >= FEWEST_TO_JUDGE else None,
     )
+
+
+def correct(depth_m: NDArray[np.float32], points: PointsLike, height: int, width: int) -> NDArray[np.float32]:
+    """Correct depth (h, w) in place by known points of its image of (height, width); returns the same array."""
+    known = KnownPoints.read(points, height, width)
+    return fit_correction(depth_m, known.resized((height, width), depth_m.shape)).apply(depth_m)
 
 
 def _check_units(ratio: NDArray[np.float64]) -> None:
