@@ -16,7 +16,9 @@ __all__ = ["DEFAULT_CACHE_GB", "ShardCache"]
 
 DEFAULT_CACHE_GB = 32.0
 _POLL_S = 0.05
-_faults: dict[str, tuple[float, str]] = {}  # of shards that couldn't be had, by SHA-256: when, and why
+# Of shards that could not be had, by SHA-256: why, and until when that is the answer, for as long again as the tries
+# took. Else threads and pairs that want the same shard would wait for it one after another.
+_faults: dict[str, tuple[float, str]] = {}
 
 
 def _default_folder() -> Path:
@@ -57,19 +59,21 @@ class ShardCache:
             raise LightDepthError(
                 f"No cache for {url}: {error} Its folder is a training's shard_cache, or lies in XDG_CACHE_HOME."
             ) from error
-        part, asked_at = path.with_suffix(".part"), time.monotonic()
+        part = path.with_suffix(".part")
         with _lock(part):
             if _is_whole(path, size_bytes):
                 return path
-            failed_at, fault = _faults.get(sha256, (asked_at, ""))
-            if failed_at > asked_at:  # while this thread waited: the others need not wait as long, one after another
+            until, fault = _faults.get(sha256, (0.0, ""))
+            begun = time.monotonic()
+            if begun < until:
                 raise LightDepthError(fault)
             try:
                 self._reserve(part, size_bytes)
                 download(url, part, size_bytes=size_bytes, sha256=sha256)
                 part.replace(path)
             except LightDepthError as error:
-                _faults[sha256] = time.monotonic(), str(error)
+                now = time.monotonic()
+                _faults[sha256] = now + (now - begun), str(error)
                 raise
             finally:
                 part.unlink(missing_ok=True)

@@ -159,6 +159,9 @@ def test_threads_that_wait_for_the_same_shard_share_its_failure(tmp_path, monkey
     assert len(calls) == 1
     begun = threading.Barrier(1)
     fetch(0)
+    assert len(calls) == 1, "and who asks soon after"
+    time.sleep(0.4)
+    fetch(0)
     assert len(calls) == 2, "who asks later tries again"
 
 
