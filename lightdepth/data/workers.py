@@ -10,6 +10,7 @@ from multiprocessing import forkserver, get_context
 from typing import NoReturn
 
 from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.parallel import end_with_parent
 
 __all__ = ["START_METHOD", "WORKER_DIED", "start_worker", "start_worker_server"]
 
@@ -40,10 +41,14 @@ def start_worker_server() -> None:
 
 
 def start_worker(_worker: int) -> None:
-    """Prepare a loader's worker: one OpenCV thread, since the workers are the parallelism, and no silent failure."""
+    """Prepare a loader's worker: one OpenCV thread, since the workers are the parallelism, and no silent failure.
+
+    It ends with the training process: PyTorch's own watch looks at the server, which lives as long as its workers.
+    """
     from lightdepth_runtime.images.opencv import import_cv2
 
     import_cv2().setNumThreads(1)
+    end_with_parent()
     # Python prints the traceback of a batch that can't be sent and goes on; the training process would wait for ever.
     multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_end)  # pyright: ignore[reportAttributeAccessIssue]  # not in the stub
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 from .errors import LightDepthError
 from .processes import launcher_number
 
-__all__ = ["Workers", "in_batches", "open_once", "worker_count"]
+__all__ = ["Workers", "end_with_parent", "in_batches", "open_once", "worker_count"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -155,7 +155,7 @@ def _prepare_worker() -> None:
     """Leave an interrupt to the process that hands out the work, and OpenCV in one thread: the workers are many."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     _keep_memory()
     from .images.opencv import import_cv2
 
@@ -171,14 +171,22 @@ def _keep_memory() -> None:
         library.mallopt(_M_MMAP_THRESHOLD, LARGEST_KEPT_BYTES)
 
 
-def _end_with_parent() -> None:
-    """End this worker when the process that started it is gone, even where that was killed and could say nothing."""
+def end_with_parent() -> None:
+    """End this worker when the process that started it is gone, even where that was killed and could say nothing.
+
+    Workers keep the server alive that they were forked from, so waiting for the server's end would be for ever.
+    """
     from multiprocessing import parent_process
 
     parent = parent_process()
-    if parent is not None:
+    if parent is None:
+        return
+
+    def wait() -> None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _end(_signal: int, _frame: object) -> None:
