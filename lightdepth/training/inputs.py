@@ -78,7 +78,7 @@ def load_training_data(config: TrainConfig, *, resume: bool = False) -> tuple[Pa
         for flag, place in (("--data", config.data_root), ("--val-data", config.val_data)):
             if place is not None and not Path(place).exists() and not url_of(place):
                 raise LightDepthError(
-                    f"No data at {place}, where this run began. If the same pairs lie elsewhere now, say where: "
+                    f"No data at {place}. A run goes on with the pairs that it began with; say where they lie now: "
                     f"--resume {flag} PATH."
                 )
     unit = config.depth_unit()

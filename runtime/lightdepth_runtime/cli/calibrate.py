@@ -59,7 +59,6 @@ def calibrate_command(
         spec = backend.spec.with_changes(calibration=report.calibration, scores={})  # the scores were another model's
     finally:
         backend.close()
-    print(f"{report.calibration.describe()}: {report.describe()}")
     mistake = nearest_mistake(report.factor, within=NEAR_MISTAKE)
     if mistake is not None and not force:
         of = "--depth-scale, or the distances of --at, which are metres" if at else "--depth-scale"
@@ -68,6 +67,7 @@ def calibrate_command(
             f"units, so nothing was written. Check {of} (see `lightdepth data check`), or write it all the same with "
             "--force."
         )
+    print(f"{report.calibration.describe()}: {report.describe()}")
     if report.made_worse and not force:
         raise LightDepthError(
             "The calibration made distances kept aside worse, so nothing was written; check the distances, give more "

@@ -121,7 +121,7 @@ def test_a_run_resumes_with_the_same_pairs_at_another_place(tum_copy, tmp_path, 
     for name in ("train.txt", "test.txt"):
         (moved / name).write_text((moved / name).read_text().replace(str(tum_copy), str(moved)))
     weights.unlink()
-    with pytest.raises(LightDepthError, match=r"No data at .*tum, where this run began.*--resume --data PATH"):
+    with pytest.raises(LightDepthError, match=r"No data at .*tum\. .*--resume --data PATH"):
         train(settings(tum_copy, start), run, resume=True)
     resumed = train(settings(moved, start), run, resume=True)
     expected = load_file(whole.last)
