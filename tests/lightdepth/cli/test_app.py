@@ -163,6 +163,7 @@ def test_the_whole_line_on_the_demo_pairs(run, tmp_path):
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [
