@@ -204,6 +204,7 @@ def shifted_depth(root):
         change_depth(depth, lambda values: np.roll(values, values.shape[1] * 4 // 160, axis=1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("plant", "check", "level"),
     [
@@ -234,6 +235,7 @@ def test_a_planted_fault_is_found(demo, plant, check, level):
     assert (check, level) in findings(demo)
 
 
+@pytest.mark.slow
 def test_findings_name_their_files(demo):
     no_reading(demo)
     line = next(line for line in check_data(demo).lines() if "without a single reading" in line)

@@ -41,6 +41,7 @@ def test_what_is_found_is_what_comparing_all_with_all_finds(rooms):
     assert all(f"{9000 + int(line.split(' ~ ')[1])}" == line.split(" ~ ")[0] for line in finding.files)
 
 
+@pytest.mark.slow
 def test_thousands_of_copies_are_counted_and_a_hundred_named(rooms):
     copies = [with_noise(rooms[0], f"{9000 + i}", 0.02) for i in range(3000)]
     [finding] = find_duplicates({"train": copies})
@@ -48,5 +49,6 @@ def test_thousands_of_copies_are_counted_and_a_hundred_named(rooms):
     assert len(finding.files) == NAMES_KEPT
 
 
+@pytest.mark.slow
 def test_different_rooms_are_no_duplicates(rooms):
     assert find_duplicates({"train": rooms[:700], "test": rooms[700:]}) == []

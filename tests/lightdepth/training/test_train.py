@@ -102,6 +102,7 @@ def test_a_share_of_the_training_scenes_validates_where_no_data_is_named(tum, tm
     assert "3 training and 1 validation pairs" in said or "1 training and 3 validation pairs" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("batch_size", "steps"), [(8, 1), (3, 1), (1, 4)])
 def test_any_batch_size_trains_on_a_small_data_set(tum, tmp_path, batch_size, steps):
     lines = []
