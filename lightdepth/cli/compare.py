@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,7 +79,7 @@ def compare_command(
         parts = ProtocolParts(crop=crop, max_depth_m=max_depth, focal=focal == "on")
         ranges_m = [e.predictor.spec.max_depth_m for e in candidates if isinstance(e.predictor, DepthEstimator)]
         chosen = choose_protocol(protocol, parts, packaging=pairs.packaging, range_m=max(ranges_m, default=NYU_RANGE_M))
-        warn_of_unit(pairs, lambda text: print(text, file=sys.stderr), max_depth_m=chosen.max_depth_m)
+        warn_of_unit(pairs, max_depth_m=chosen.max_depth_m)
         comparison, frames = compare(candidates, pairs, protocol=chosen, keep=keep, workers=count, progress=progress)
     with result_folder(output, "compare") as folder:
         written = write_comparison(folder, comparison, frames, candidates, typed_command())

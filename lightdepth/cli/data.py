@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -61,6 +60,7 @@ def pack_command(
 
     Run it again to continue an interrupted packing, or to verify a finished one.
     """
+    from lightdepth_runtime.evaluation.unit_suspects import print_warning
     from lightdepth_runtime.progress import track
 
     from ..prepare.pack import pack_data
@@ -68,7 +68,7 @@ def pack_command(
 
     with join_processes() as processes:
         options = {"unit": depth_scale, "workers": workers, "processes": processes}
-        packed = pack_data(data, output, **options, progress=track, say=_warn)
+        packed = pack_data(data, output, **options, progress=track, say=print_warning)
     print(f"{packed.line()}; train on them with --data {output}")
 
 
@@ -86,7 +86,7 @@ def list_command(
     pairs = write_pair_list(data, output, split, unit=depth_scale)
     for note in pairs.notes:
         print(note)
-    warn_of_unit(pairs, _warn)
+    warn_of_unit(pairs)
     print(f"Wrote {len(pairs)} pairs to {output}; train on them with --data {output}")
 
 
@@ -191,10 +191,6 @@ def pseudo_label_command(
         )
     kept = f", {labels.kept_share:.0%} of their pixels" if labels.written else ""
     print(f"Labelled {labels.written} images{kept}; {labels.images} pairs in {labels.list_path}")
-
-
-def _warn(text: str) -> None:
-    print(text, file=sys.stderr)
 
 
 data_app = make_app("Prepare RGB-D data for training.", is_root=False)

@@ -9,6 +9,7 @@ import numpy as np
 
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import PairSet
+from lightdepth_runtime.pairs.pair import indices_by_scene
 
 __all__ = ["split_pairs"]
 
@@ -28,9 +29,7 @@ def split_pairs(pairs: PairSet, share: float, seed: int) -> tuple[PairSet, PairS
     Raises:
         LightDepthError: a single scene of fewer than three pairs.
     """
-    scenes: dict[str, list[int]] = {}
-    for index, pair in enumerate(pairs.pairs):
-        scenes.setdefault(pair.scene, []).append(index)
+    scenes = indices_by_scene(pairs)
     if len(scenes) < 2 and len(pairs) < LEAST_OF_BLOCK:
         raise LightDepthError(
             f"{pairs.root} has {len(pairs)} training {'pair' if len(pairs) == 1 else 'pairs'}, too few to validate on "
@@ -50,10 +49,12 @@ def _whole_scenes(scenes: Mapping[str, list[int]], wanted: float, seed: int) -> 
     """Choose scenes until they have the pairs that are wanted; one is always left to train on."""
     names = list(scenes)
     chosen: set[str] = set()
+    count = 0
     for position in np.random.default_rng(seed).permutation(len(names))[:-1]:
-        if sum(len(scenes[name]) for name in chosen) >= wanted:
+        if count >= wanted:
             break
         chosen.add(names[position])
+        count += len(scenes[names[position]])
     return chosen
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,7 +51,7 @@ def calibrate_command(
     target = output or _default_target(source, beside=source != SHIPPED_MODEL)
     pairs = load_pairs(data, split, unit=depth_scale) if data else None
     if pairs is not None:
-        warn_of_unit(pairs, lambda text: print(text, file=sys.stderr))
+        warn_of_unit(pairs)
     backend = open_backend(source, device, threads)
     try:
         report = _fit(backend, at or [], pairs, focal_px, live)

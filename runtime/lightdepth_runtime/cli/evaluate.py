@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..processes import Join, work_alone
@@ -76,7 +74,7 @@ def make_eval_command(join: Join) -> Callable[..., None]:
                 is_on_cpu = estimator.backend.device == "cpu"
                 range_m = estimator.spec.max_depth_m
                 chosen = choose_protocol(protocol, parts, packaging=pairs.packaging, range_m=range_m)
-                warn_of_unit(pairs, partial(print, file=sys.stderr), max_depth_m=chosen.max_depth_m)
+                warn_of_unit(pairs, max_depth_m=chosen.max_depth_m)
                 progress = tracker("Evaluating")
                 if sequence:
                     if processes.count > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ from ..images.preprocess import resize_depth
 from ..pairs import Pair, PairSet, parse_depth_unit
 from ..pairs.depth_unit import MILLIMETRES_PER_METRE, NAMED_UNITS
 from ..pairs.file_pair import FilePair
-from ..pairs.pair import spread_indices
+from ..pairs.pair import indices_by_scene, spread_indices
 from .prediction import Predictor
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "UnitSuspect",
     "find_suspect",
     "nearest_mistake",
+    "print_warning",
     "suspect_unit",
     "warn_of_unit",
 ]
@@ -159,7 +161,12 @@ def find_suspect(pairs: PairSet, *, max_depth_m: float = 10.0) -> UnitSuspect | 
         return suspect_unit(pairs, witness, max_depth_m=max_depth_m)
 
 
-def warn_of_unit(pairs: PairSet, say: Callable[[str], object], *, max_depth_m: float = 10.0) -> None:
+def print_warning(text: str) -> None:
+    """Print on stderr, so that what is piped elsewhere stays clean."""
+    print(text, file=sys.stderr)
+
+
+def warn_of_unit(pairs: PairSet, say: Callable[[str], object] = print_warning, *, max_depth_m: float = 10.0) -> None:
     """Say in one line that the unit of depth looks wrong, where it does."""
     suspect = find_suspect(pairs, max_depth_m=max_depth_m)
     if suspect is not None:
@@ -179,9 +186,7 @@ def _find_mixed(sample: _Sample, *, certain: bool) -> MixedUnits | None:
 
 def _sampled(pairs: PairSet) -> PairSet:
     """Return a few pairs, evenly spread; of a few scenes as many each, however long they are."""
-    scenes: dict[str, list[int]] = {}
-    for index, pair in enumerate(pairs.pairs):
-        scenes.setdefault(pair.scene, []).append(index)
+    scenes = indices_by_scene(pairs)
     each = _MOST_PAIRS // max(1, len(scenes))
     if each < _LEAST_OF_SCENE:
         return pairs.spread(_MOST_PAIRS)

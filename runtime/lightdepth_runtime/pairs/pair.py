@@ -12,7 +12,16 @@ from ..errors import LightDepthError
 from ..images.preprocess import resize_rgb
 from ..spec import Intrinsics
 
-__all__ = ["FrameData", "Pair", "PairSet", "common_camera", "fit_color", "scenes_of", "spread_indices"]
+__all__ = [
+    "FrameData",
+    "Pair",
+    "PairSet",
+    "common_camera",
+    "fit_color",
+    "indices_by_scene",
+    "scenes_of",
+    "spread_indices",
+]
 
 # A share of the aspect ratio. ScanNet's 1296x968 and 640x480 differ by 0.4 %; a RealSense's unregistered 1280x720 and
 # 848x480 by 0.6 %.
@@ -115,4 +124,12 @@ def common_camera(pairs: Sequence[Pair]) -> Intrinsics | None:
 
 def scenes_of(pairs: PairSet) -> list[str]:
     """Return the names of the scenes in their order of first appearance."""
-    return list(dict.fromkeys(pair.scene for pair in pairs.pairs))
+    return list(indices_by_scene(pairs))
+
+
+def indices_by_scene(pairs: PairSet) -> dict[str, list[int]]:
+    """Return the scenes by name, in their order of first appearance, each with the indices of its pairs."""
+    scenes: dict[str, list[int]] = {}
+    for index, pair in enumerate(pairs.pairs):
+        scenes.setdefault(pair.scene, []).append(index)
+    return scenes
