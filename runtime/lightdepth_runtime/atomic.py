@@ -6,15 +6,14 @@ import json
 import os
 import tempfile
 from collections.abc import Generator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from .errors import LightDepthError
 
 __all__ = [
-    "PendingOutput",
     "atomic_path",
     "is_writing_error",
     "make_folder",
@@ -25,7 +24,6 @@ __all__ = [
     "write_text",
 ]
 
-Entered = TypeVar("Entered")
 _CHUNK_BYTES = 1 << 20
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
@@ -80,28 +78,6 @@ def is_writing_error(error: OSError, path: Path) -> bool:
         names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
         return any(Path(name) == path or path in Path(name).parents for name in names)
     return error.errno in _DISK_ERRORS or " requested and " in str(error)  # the second is NumPy's, without a number
-
-
-class PendingOutput:
-    """Hold contexts like `atomic_path` open from one call to another, for an object that writes bit by bit.
-
-    Each of `finish` and `abort` ends them all, the second of two calls does nothing.
-    """
-
-    def __init__(self) -> None:
-        self._stack = ExitStack()
-
-    def open(self, context: AbstractContextManager[Entered]) -> Entered:
-        """Begin a context and return what it yields."""
-        return self._stack.enter_context(context)
-
-    def finish(self) -> None:
-        """End the contexts as if all went well: what they wrote gets its name."""
-        self._stack.close()
-
-    def abort(self) -> None:
-        """End the contexts by an exception, the sign for them to delete what they wrote."""
-        self._stack.pop_all().__exit__(_DroppedError, _DroppedError(), None)
 
 
 def make_folder(path: Path | str) -> Path:
@@ -178,10 +154,6 @@ def _give_default_mode(path: Path) -> None:
 def _cannot_write(path: Path, error: OSError) -> LightDepthError:
     reason = error.strerror or str(error)
     return LightDepthError(f"Can't write {path}: {reason}. Choose another output path or free some space.")
-
-
-class _DroppedError(Exception):
-    """Ends the contexts of what is given up."""
 
 
 def sha256_of_file(path: Path) -> str:

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from lightdepth_runtime.atomic import PendingOutput, atomic_path, make_folder, write_bytes, write_json, write_text
+from lightdepth_runtime.atomic import atomic_path, make_folder, write_bytes, write_json, write_text
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.ros import record_depth
 
@@ -94,19 +94,6 @@ def test_a_folder_without_permission_is_refused(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(LightDepthError, match="permission denied"):
         write_text(tmp_path / "note.txt", "x")
-
-
-def test_an_output_between_two_calls_is_whole_after_the_second_or_never_there(tmp_path):
-    path = tmp_path / "film.mp4"
-    for end, names in ((PendingOutput.abort, []), (PendingOutput.finish, ["film.mp4"])):
-        output = PendingOutput()
-        output.open(atomic_path(path)).write_bytes(b"frames")
-        assert not path.exists()
-        end(output)
-        assert [p.name for p in tmp_path.iterdir()] == names
-    output.abort()
-    PendingOutput().abort()
-    assert path.read_bytes() == b"frames"
 
 
 @pytest.mark.parametrize(

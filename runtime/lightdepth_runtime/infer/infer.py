@@ -1,20 +1,22 @@
 """Estimate depth of many images and of streams; a damaged frame doesn't stop the others."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..atomic import make_folder
 from ..errors import LightDepthError
 from ..estimator import DepthEstimator
-from ..frames.frame import Frame, FrameSink, ImageJob, SigmaSink, unknown_camera
+from ..frames.frame import DepthFrame, Frame, ImageJob, unknown_camera
 from ..images.decode import read_image
 from ..scale import FloorScale, correction_from_height
 from ..sinks.colorize import DepthRange
-from ..sinks.open import IMAGE_SAVE, DepthFiles, Style, open_sinks
+from ..sinks.open import IMAGE_SAVE, DepthFiles, open_sinks
+from ..sinks.sink import FrameSink, Style
 from ..sinks.video import VideoSink
 from ..spec import Intrinsics
 from ..steady import SteadyDepth
@@ -24,6 +26,7 @@ from .outcome import Outcome
 
 __all__ = ["estimate_frame", "infer_files", "infer_stream", "plan_jobs"]
 
+Item = TypeVar("Item")
 Notice = Callable[[Intrinsics | None, str], None]
 IMAGE_STEM = "images"  # of the video and the recording of all images
 IMAGE_FPS = 10.0  # images have no times: their video shows ten a second
@@ -67,40 +70,30 @@ def infer_files(
     DepthFiles(output, frozenset(save), style).check_inputs(jobs)
     make_folder(output)
 
-    told: set[int] = set()
+    sinks = open_sinks(save, output, IMAGE_STEM, style, fps=IMAGE_FPS)
+    wants_sigma = any(sink.wants_sigma for sink in sinks)
+    told: set[int | None] = {None}
 
-    def camera_of(job: ImageJob, image: NDArray[np.uint8]) -> Intrinsics | None:
-        found = lens.of_photograph(job.path, image)
-        if found is None:
-            return None
-        camera, focal_mm = found
-        if focal_mm not in told and estimator.spec.intrinsics is not None:
+    def estimate(numbered: tuple[int, ImageJob]) -> DepthFrame:
+        number, job = numbered
+        image = read_image(job.path)
+        camera, focal_mm = lens.of_photograph(job.path, image) or (None, None)
+        if camera is not None and focal_mm not in told and estimator.spec.intrinsics is not None:
             told.add(focal_mm)
             say(
                 f"{job.path}: EXIF tells a focal length of {focal_mm} mm on 35 mm film, {camera.fx:.0f} px here; depth "
                 "is scaled to it (--no-exif-focal: not)."
             )
-        return camera
+        frame = Frame(image, round(number / IMAGE_FPS * 1e9), job.stem, camera)
+        done = estimate_frame(estimator, frame, lens, str(job.path), notice=notice, sigma=wants_sigma)
+        if scale_from_floor:
+            assert style.mount is not None, "the plan asks for the mount first"
+            correction_from_height(done.depth_m, _camera(done), style.mount).apply(done.depth_m)
+        return done
 
-    def write_all(sinks: Sequence[FrameSink], outcome: Outcome) -> None:
-        for number, job in enumerate(progress(jobs)):
-            outcome.frames += 1
-            try:
-                image = read_image(job.path)
-                frame = Frame(image, round(number / IMAGE_FPS * 1e9), job.stem, camera_of(job, image))
-                wanted = _wants_sigma(sinks)
-                depth_m, sigma = estimate_frame(estimator, frame, lens, str(job.path), notice=notice, sigma=wanted)
-                if scale_from_floor:
-                    assert style.mount is not None, "the plan asks for the mount first"
-                    correction_from_height(depth_m, _camera(frame, lens, estimator), style.mount).apply(depth_m)
-            except LightDepthError as error:
-                outcome.left_out(str(job.path), error)
-                if len(jobs) > 1:
-                    say(f"Left out: {error}")
-                continue
-            _give(sinks, frame, depth_m, sigma, estimator, lens, outcome)
-
-    outcome = _finish(open_sinks(save, output, IMAGE_STEM, style, fps=IMAGE_FPS), write_all, say)
+    numbered = enumerate(progress(jobs))
+    say_failure = say if len(jobs) > 1 else lambda _: None  # of a single image it is the error itself
+    outcome = _run(numbered, estimate, lambda numbered: str(numbered[1].path), sinks, say, say_failure)
     outcome.check("images", f"in {output}")
     return outcome
 
@@ -143,32 +136,25 @@ def infer_stream(
     """
     ended: list[LightDepthError] = []
     smoothing = SteadyDepth(estimator) if steady else None
+    wants_sigma = any(sink.wants_sigma for sink in sinks)
     noted: set[str | None] = {None}
 
-    def write_all(sinks: Sequence[FrameSink], outcome: Outcome) -> None:
-        frames = iter(source)
-        while not stop() and (most_frames is None or outcome.frames < most_frames):
-            try:
-                frame = next(frames)
-            except StopIteration:
-                return
-            except LightDepthError as error:
-                ended.append(error)
-                return
-            outcome.frames += 1
-            try:
-                wanted = _wants_sigma(sinks)
-                depth_m, sigma = estimate_frame(estimator, frame, lens, steady=smoothing, notice=notice, sigma=wanted)
-                if floor is not None and (note := floor.apply(depth_m, _camera(frame, lens, estimator))) not in noted:
-                    noted.add(note)
-                    say(f"{frame.name}: {note} Until then the last floor's scale is kept.")
-            except LightDepthError as error:
-                outcome.left_out(frame.name, error)
-                say(f"Left out: {error}")
-                continue
-            _give(sinks, frame, depth_m, sigma, estimator, lens, outcome)
+    def until_the_end() -> Iterator[Frame]:
+        frames = islice(source, most_frames)
+        try:
+            while not stop() and (frame := next(frames, None)) is not None:
+                yield frame
+        except LightDepthError as error:
+            ended.append(error)
 
-    outcome = _finish(sinks, write_all, say)
+    def estimate(frame: Frame) -> DepthFrame:
+        done = estimate_frame(estimator, frame, lens, steady=smoothing, notice=notice, sigma=wants_sigma)
+        if floor is not None and (note := floor.apply(done.depth_m, _camera(done))) not in noted:
+            noted.add(note)
+            say(f"{frame.name}: {note} Until then the last floor's scale is kept.")
+        return done
+
+    outcome = _run(until_the_end(), estimate, lambda frame: frame.name, sinks, say, say)
     if ended:
         raise ended[0]
     outcome.check("frames")
@@ -184,75 +170,65 @@ def estimate_frame(
     steady: SteadyDepth | None = None,
     notice: Notice = lambda _known, _name: None,
     sigma: bool = False,
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Return a frame's depth, its scale corrected where both cameras are known: the frame's and the training's.
+) -> DepthFrame:
+    """Return a frame with its depth, whose scale is corrected where both cameras are known: its own and the training's.
 
-    With it comes the model's sigma where it is wanted and the model has it.
+    The model's sigma is with it where it is wanted and the model has it.
 
     Raises:
         LightDepthError: the estimator's, a camera of another shape than the frame, or depth that is not finite; `shown`
             names the frame in it, and to `notice`.
     """
-    known = lens.known(frame)
+    known, trained = lens.known(frame), estimator.spec.intrinsics
     notice(known, shown or frame.name)
-    focal_px = known.fx if known and estimator.spec.intrinsics else None
+    focal_px = known.fx if known and trained else None
     if steady is not None:
         depth_m = steady(frame.image, frame.stamp_ns, focal_px=focal_px)
-        return depth_m, steady.sigma if sigma else None
-    sigmas = None
-    if sigma:
+        sigmas = steady.sigma if sigma else None
+    elif sigma:
         depth_m, sigmas = estimator.depth_and_sigma(frame.image, focal_px=focal_px)
     else:
-        depth_m = estimator(frame.image, focal_px=focal_px)
+        depth_m, sigmas = estimator(frame.image, focal_px=focal_px), None
     if not np.isfinite(depth_m).all():
         raise LightDepthError(
             f"{shown or frame.name}: the model's depth has NaN or infinite values; export the model again in FP32."
         )
-    return depth_m, sigmas
+    height, width = depth_m.shape
+    return DepthFrame(frame, depth_m, known or (trained and trained.scaled_to(width, height)), sigmas)
 
 
-def _camera(frame: Frame, lens: Lens, estimator: DepthEstimator) -> Intrinsics:
+def _camera(done: DepthFrame) -> Intrinsics:
     """Return the camera of a frame, or the one that the model takes it for.
 
     Raises:
         LightDepthError: neither is known.
     """
-    camera = lens.camera(frame, estimator.spec)
-    if camera is None:
-        raise unknown_camera(f"The floor of {frame.name} needs")
-    return camera
+    if done.camera is None:
+        raise unknown_camera(f"The floor of {done.frame.name} needs")
+    return done.camera
 
 
-def _wants_sigma(sinks: Sequence[FrameSink]) -> bool:
-    return any(isinstance(sink, SigmaSink) and sink.wants_sigma for sink in sinks)
-
-
-def _give(
+def _run(
+    items: Iterable[Item],
+    estimate: Callable[[Item], DepthFrame],
+    name: Callable[[Item], str],
     sinks: Sequence[FrameSink],
-    frame: Frame,
-    depth_m: NDArray[np.float32],
-    sigma: NDArray[np.float32] | None,
-    estimator: DepthEstimator,
-    lens: Lens,
-    outcome: Outcome,
-) -> None:
-    camera = lens.camera(frame, estimator.spec)
-    for sink in sinks:
-        if isinstance(sink, SigmaSink):
-            outcome.wrote(sink.write(frame, depth_m, camera, sigma))
-        else:
-            outcome.wrote(sink.write(frame, depth_m, camera))
-
-
-def _finish(
-    sinks: Sequence[FrameSink],
-    write_all: Callable[[Sequence[FrameSink], Outcome], None],
     say: Callable[[str], None],
+    say_failure: Callable[[str], None],
 ) -> Outcome:
-    """Run the work, close the sinks, say what is in videos; on an error, delete what is unfinished."""
+    """Give each item's depth to the sinks, close them, say what is in videos; on an error, drop what is unfinished."""
     outcome = Outcome()
     try:
-        write_all(sinks, outcome)
+        for item in items:
+            outcome.frames += 1
+            try:
+                done = estimate(item)
+            except LightDepthError as error:
+                outcome.left_out(name(item), error)
+                say_failure(f"Left out: {error}")
+                continue
+            for sink in sinks:
+                outcome.wrote(sink.write(done))
         for sink in sinks:
             outcome.wrote(paths := sink.close())
             if paths and isinstance(sink, VideoSink):

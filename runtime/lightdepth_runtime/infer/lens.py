@@ -72,14 +72,6 @@ class Lens:
             )
         return camera.scaled_to(width, height)
 
-    def camera(self, frame: Frame, spec: ModelSpec) -> Intrinsics | None:
-        """Return the camera for points in space: the known one, else the one that the model takes every frame for."""
-        known = self.known(frame)
-        if known is None and spec.intrinsics is not None:
-            height, width = frame.image.shape[:2]
-            return spec.intrinsics.scaled_to(width, height)
-        return known
-
 
 NO_LENS = Lens()
 

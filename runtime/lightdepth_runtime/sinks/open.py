@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +11,18 @@ from numpy.typing import NDArray
 
 from ..atomic import write_bytes
 from ..errors import LightDepthError
-from ..floor import CameraMount
-from ..frames.frame import Frame, FrameSink, ImageJob, unknown_camera
+from ..frames.frame import DepthFrame, ImageJob, unknown_camera
 from ..images.millimetres import depth_as_mm
 from ..images.opencv import import_cv2
 from ..obstacles import find_obstacles
 from ..obstacles.draw import draw_obstacles
 from ..ros import DepthEncoding, RecordingSink
-from ..sigma import MAX_SIGMA, without_unsure
-from ..spec import Intrinsics
-from .colorize import Colormap, DepthRange, colorize, depth_range, draw_sigma, with_scale
+from ..sigma import without_unsure
+from .colorize import colorize, depth_range, draw_sigma, with_scale
 from .points import encode_ply, points_of
 from .rerun import RerunSink
 from .scan import ScanSink
+from .sink import FrameSink, Style
 from .video import VideoSink
 
 __all__ = [
@@ -79,17 +77,6 @@ def parse_save(text: str) -> frozenset[str]:
     return kinds
 
 
-@dataclass(frozen=True)
-class Style:
-    """How depth is drawn in pictures and videos, and what of it becomes points and recordings."""
-
-    colormap: Colormap = "plasma"
-    limits: DepthRange | None = None  # the model's; a picture's own range stays inside
-    scale: DepthRange | None = None  # one range for all pictures instead of each one's own
-    mount: CameraMount | None = None  # the camera over the floor: obstacles are drawn and written where it is known
-    max_sigma: float = MAX_SIGMA  # points, and depth of recordings, of a larger sigma are left out
-
-
 def open_sinks(
     save: Iterable[str], folder: Path, stem: str, style: Style | None = None, *, fps: float | None = None
 ) -> list[FrameSink]:
@@ -103,9 +90,7 @@ def open_sinks(
     if kinds & SAVE_KINDS.keys():
         sinks.append(DepthFiles(folder, kinds, style))
     if "mp4" in kinds:
-        path = folder / f"{stem}{SPAN_KINDS['mp4']}"
-        options = {"colormap": style.colormap, "limits": style.limits, "scale": style.scale, "mount": style.mount}
-        sinks.append(VideoSink(path, fps, **options))
+        sinks.append(VideoSink(folder / f"{stem}{SPAN_KINDS['mp4']}", fps, style))
     if "rrd" in kinds:
         sinks.append(RerunSink(folder / f"{stem}{SPAN_KINDS['rrd']}", max_sigma=style.max_sigma))
     for kind, encoding in RECORDED_AS.items():
@@ -125,8 +110,7 @@ def encode_png(image: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     return content.tobytes()
 
 
-@dataclass(frozen=True)
-class DepthFiles:
+class DepthFiles(FrameSink):
     """Write each frame's depth as the kinds of file in `save`, whole or not at all.
 
     `png` is `NAME_depth.png`: colour with a scale in metres beside it. `png16` is `NAME_depth_mm.png`: millimetres.
@@ -135,19 +119,14 @@ class DepthFiles:
     `NAME_sigma.npy`, float32 (H, W), 0.1 for 10 %; it needs a model with sigma.
     """
 
-    folder: Path
-    save: frozenset[str]
-    style: Style = field(default_factory=Style)
+    def __init__(self, folder: Path, save: frozenset[str], style: Style) -> None:
+        self._folder, self._save, self._style = folder, save, style
+        self.wants_sigma = bool(save & {"sigma", "ply"})  # written, or decides which points are
 
     def paths(self, name: str) -> list[Path]:
         """Return what `write` writes for a frame's name."""
-        endings = [ending for kind, endings in SAVE_KINDS.items() if kind in self.save for ending in endings]
-        return [self.folder / f"{name}{ending}" for ending in endings]
-
-    @property
-    def wants_sigma(self) -> bool:
-        """Whether sigma is written, or decides which points are."""
-        return bool(self.save & {"sigma", "ply"})
+        endings = [ending for kind, endings in SAVE_KINDS.items() if kind in self._save for ending in endings]
+        return [self._folder / f"{name}{ending}" for ending in endings]
 
     def check_inputs(self, jobs: Sequence[ImageJob]) -> None:
         """Refuse to write over an image that is to be read."""
@@ -159,55 +138,42 @@ class DepthFiles:
                         f"Depth of {job.path} would be written over the input {path}; choose another --output."
                     )
 
-    def write(
-        self,
-        frame: Frame,
-        depth_m: NDArray[np.float32],
-        camera: Intrinsics | None,
-        sigma: NDArray[np.float32] | None = None,
-    ) -> list[Path]:
-        """Write one depth map, and sigma (H, W) where it is wanted; return the files.
+    def write(self, done: DepthFrame) -> list[Path]:
+        """Write one depth map, and sigma where it is wanted; return the files.
 
         Raises:
             LightDepthError: the folder can't be written, or points are wanted of an unknown camera, or sigma where
                 there is none.
         """
-        if "ply" in self.save and camera is None:  # before the first file
-            raise unknown_camera(f"Points of {frame.name} need")
-        if "sigma" in self.save and sigma is None:
-            raise LightDepthError(f"{frame.name} comes without sigma; leave sigma out of --save.")
-        paths = self.paths(frame.name)
-        for path, content in zip(paths, self._contents(frame, depth_m, camera, sigma), strict=True):
+        name = done.frame.name
+        if "ply" in self._save and done.camera is None:  # before the first file
+            raise unknown_camera(f"Points of {name} need")
+        if "sigma" in self._save and done.sigma is None:
+            raise LightDepthError(f"{name} comes without sigma; leave sigma out of --save.")
+        paths = self.paths(name)
+        for path, content in zip(paths, self._contents(done), strict=True):
             write_bytes(path, content)
         return paths
 
-    def close(self) -> list[Path]:
-        """Do nothing: each frame's files are whole already."""
-        return []
-
-    def abort(self) -> None:
-        """Do nothing: what was written stays."""
-
-    def _contents(
-        self, frame: Frame, depth_m: NDArray[np.float32], camera: Intrinsics | None, sigma: NDArray[np.float32] | None
-    ) -> Iterator[bytes]:
+    def _contents(self, done: DepthFrame) -> Iterator[bytes]:
         """Yield the content of each of `paths`."""
-        style = self.style
-        if "png" in self.save:
+        style, depth_m, camera = self._style, done.depth_m, done.camera
+        if "png" in self._save:
             scale = style.scale or depth_range(depth_m, style.limits)
             picture = colorize(depth_m, style.colormap, scale)
             if style.mount is not None and camera is not None:
                 picture = draw_obstacles(picture, find_obstacles(depth_m, camera, style.mount))
             yield encode_png(with_scale(picture, style.colormap, scale))
-        if "png16" in self.save:
+        if "png16" in self._save:
             yield encode_png(depth_as_mm(depth_m))
-        if "npy" in self.save:
+        if "npy" in self._save:
             yield _npy(depth_m)
-        if "ply" in self.save and camera is not None:
-            yield encode_ply(points_of(without_unsure(depth_m, sigma, style.max_sigma), frame.image, camera))
-        if "sigma" in self.save and sigma is not None:
-            yield encode_png(draw_sigma(sigma, style.colormap))
-            yield _npy(sigma)
+        if "ply" in self._save and camera is not None:
+            sure_m = without_unsure(depth_m, done.sigma, style.max_sigma)
+            yield encode_ply(points_of(sure_m, done.frame.image, camera))
+        if "sigma" in self._save and done.sigma is not None:
+            yield encode_png(draw_sigma(done.sigma, style.colormap))
+            yield _npy(done.sigma)
 
 
 def _npy(values: NDArray[np.float32]) -> bytes:

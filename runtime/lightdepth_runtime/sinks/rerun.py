@@ -7,14 +7,13 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..atomic import PendingOutput, atomic_path
+from ..atomic import atomic_path
 from ..errors import LightDepthError
-from ..frames.frame import Frame
+from ..frames.frame import DepthFrame
 from ..sigma import MAX_SIGMA, without_unsure
-from ..spec import Intrinsics
 from .points import points_of
+from .sink import SpanSink
 
 __all__ = ["RerunSink"]
 
@@ -35,7 +34,7 @@ def import_rerun() -> ModuleType:
     return rerun
 
 
-class RerunSink:
+class RerunSink(SpanSink[Any]):  # Any: a rerun.RecordingStream, of an optional package
     """Log each frame on the timeline `time`: image as JPEG, depth in metres, and with a camera pinhole and points.
 
     The timeline shows dates where stamps are of a clock, and seconds of a video.
@@ -51,73 +50,50 @@ class RerunSink:
     wants_sigma = True
 
     def __init__(self, path: Path | None, *, max_sigma: float = MAX_SIGMA) -> None:
+        super().__init__(path or Path("viewer"))
+        self._is_live = path is None
         self._rerun: Any = import_rerun()  # Any: an optional package without types here
-        self._path, self._max_sigma = path, max_sigma
-        self._pending = PendingOutput()
-        self._by_clock: bool | None = None  # stamps count from 1970, and not from the first frame
-        self._recording: Any = None  # Any: rerun.RecordingStream, from the first frame on
-
-    def write(
-        self,
-        frame: Frame,
-        depth_m: NDArray[np.float32],
-        camera: Intrinsics | None,
-        sigma: NDArray[np.float32] | None = None,
-    ) -> list[Path]:
-        """Log one frame; a `.rrd` is not complete before `close`."""
-        rr = self._rerun
-        recording = self._recording or self._open()
-        if self._by_clock is None:
-            self._by_clock = frame.stamp_ns >= FIRST_CLOCK_NS
-        if self._by_clock:
-            recording.set_time("time", timestamp=np.datetime64(frame.stamp_ns, "ns"))
-        else:
-            recording.set_time("time", duration=np.timedelta64(frame.stamp_ns, "ns"))
-        recording.log(IMAGE, rr.Image(frame.image).compress(jpeg_quality=JPEG_QUALITY))
-        recording.log(DEPTH, rr.DepthImage(depth_m, meter=1.0))
-        if camera is not None:
-            matrix = [[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]]
-            resolution, axes = [camera.width, camera.height], rr.ViewCoordinates.RDF
-            recording.log(CAMERA, rr.Pinhole(image_from_camera=matrix, resolution=resolution, camera_xyz=axes))
-            stride = max(1, math.ceil(math.sqrt(depth_m.size / MOST_POINTS)))
-            cloud = points_of(without_unsure(depth_m, sigma, self._max_sigma), frame.image, camera, stride)
-            radii = rr.Radius.ui_points(POINT_RADIUS_UI)
-            recording.log(POINTS, rr.Points3D(cloud.points_m, colors=cloud.colors, radii=radii))
-        return []
+        self._max_sigma = max_sigma
+        self._by_clock = False  # stamps count from 1970, and not from the first frame
 
     def close(self) -> list[Path]:
-        """Finish the recording and give it its name."""
-        if self._recording is None:
-            return []
-        self._recording.disconnect()  # flushes, and closes the file
-        self._recording = None
-        self._pending.finish()
-        return [self._path] if self._path else []
+        """Finish the recording and give it its name; the viewer has none."""
+        written = super().close()
+        return [] if self._is_live else written
 
-    def abort(self) -> None:
-        """Delete what is unfinished."""
-        if self._recording is None:
-            return
-        self._recording.disconnect()
-        self._recording = None
-        self._pending.abort()
-
-    def _open(self) -> Any:  # Any: rerun.RecordingStream
+    def _open(self, first: DepthFrame, /) -> Any:  # Any: a rerun.RecordingStream
         rr = self._rerun
+        self._by_clock = first.frame.stamp_ns >= FIRST_CLOCK_NS
         recording = rr.RecordingStream("lightdepth")
+        temporary = None if self._is_live else self._contexts.enter_context(atomic_path(self._path))
+        self._contexts.callback(recording.disconnect)  # flushes, and closes the file
         try:
-            if self._path:
-                recording.save(self._pending.open(atomic_path(self._path)))
-            else:
+            if temporary is None:
                 recording.spawn()
+            else:
+                recording.save(temporary)
         except (OSError, RuntimeError) as error:
-            recording.disconnect()
-            self._pending.abort()
             raise LightDepthError(f"Rerun can't start ({error}); save to a .rrd file instead.") from error
         recording.send_blueprint(_blueprint(rr.blueprint))
         recording.log("world", rr.ViewCoordinates.RDF, static=True)
-        self._recording = recording
         return recording
+
+    def _add(self, output: Any, done: DepthFrame) -> None:  # Any: as above
+        rr, image, camera = self._rerun, done.frame.image, done.camera
+        if self._by_clock:
+            output.set_time("time", timestamp=np.datetime64(done.frame.stamp_ns, "ns"))
+        else:
+            output.set_time("time", duration=np.timedelta64(done.frame.stamp_ns, "ns"))
+        output.log(IMAGE, rr.Image(image).compress(jpeg_quality=JPEG_QUALITY))
+        output.log(DEPTH, rr.DepthImage(done.depth_m, meter=1.0))
+        if camera is not None:
+            matrix = [[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]]
+            resolution, axes = [camera.width, camera.height], rr.ViewCoordinates.RDF
+            output.log(CAMERA, rr.Pinhole(image_from_camera=matrix, resolution=resolution, camera_xyz=axes))
+            stride = max(1, math.ceil(math.sqrt(done.depth_m.size / MOST_POINTS)))
+            cloud = points_of(without_unsure(done.depth_m, done.sigma, self._max_sigma), image, camera, stride)
+            radii = rr.Radius.ui_points(POINT_RADIUS_UI)
+            output.log(POINTS, rr.Points3D(cloud.points_m, colors=cloud.colors, radii=radii))
 
 
 def _blueprint(rrb: Any) -> Any:  # Any: Rerun's blueprint module and object

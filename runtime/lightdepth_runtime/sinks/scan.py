@@ -8,21 +8,20 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..atomic import PendingOutput, atomic_path
+from ..atomic import atomic_path
 from ..errors import LightDepthError
 from ..floor import CameraMount
-from ..frames.frame import Frame, unknown_camera
+from ..frames.frame import DepthFrame, unknown_camera
 from ..obstacles import find_obstacles
-from ..spec import Intrinsics
+from .sink import SpanSink
 
 __all__ = ["SCHEMA", "ScanSink"]
 
 SCHEMA = "lightdepth.scan/1"
 
 
-class ScanSink:
+class ScanSink(SpanSink[TextIO]):
     """Write a line a frame: its name, stamp, frame id, the directions, and the nearest distance of each.
 
     `angles_rad` are the directions' middles, right to left, 0 ahead. `ranges_m` are metres over the floor from the
@@ -35,15 +34,18 @@ class ScanSink:
     def __init__(self, path: Path, mount: CameraMount | None) -> None:
         if mount is None:
             raise LightDepthError("A scan needs the camera's place over the floor; give --camera-height, and --tilt.")
-        self._path, self._mount = path, mount
-        self._pending = PendingOutput()
-        self._file: TextIO | None = None
+        super().__init__(path)
+        self._mount = mount
 
-    def write(self, frame: Frame, depth_m: NDArray[np.float32], camera: Intrinsics | None) -> list[Path]:
-        """Add one line; nothing is complete before `close`."""
-        if camera is None:
+    def _open(self, _: DepthFrame, /) -> TextIO:
+        temporary = self._contexts.enter_context(atomic_path(self._path))
+        return self._contexts.enter_context(temporary.open("w", encoding="utf-8"))
+
+    def _add(self, output: TextIO, done: DepthFrame) -> None:
+        frame = done.frame
+        if done.camera is None:
             raise unknown_camera(f"The scan of {frame.name} needs")
-        obstacles = find_obstacles(depth_m, camera, self._mount)
+        obstacles = find_obstacles(done.depth_m, done.camera, self._mount)
         content: dict[str, Any] = {  # Any: a JSON object
             "schema": SCHEMA,
             "name": frame.name,
@@ -53,23 +55,4 @@ class ScanSink:
             "ranges_m": [round(float(m), 3) if math.isfinite(m) else None for m in obstacles.ranges_m],
             "unknown": [int(number) for number in np.flatnonzero(np.isnan(obstacles.ranges_m))],
         }
-        if self._file is None:
-            self._file = self._pending.open(atomic_path(self._path)).open("w", encoding="utf-8")
-        self._file.write(json.dumps(content, allow_nan=False) + "\n")
-        return []
-
-    def close(self) -> list[Path]:
-        """Finish the file and give it its name."""
-        if self._file is None:
-            return []
-        self._file.close()
-        self._file = None
-        self._pending.finish()
-        return [self._path]
-
-    def abort(self) -> None:
-        """Delete what is unfinished."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-            self._pending.abort()
+        output.write(json.dumps(content, allow_nan=False) + "\n")

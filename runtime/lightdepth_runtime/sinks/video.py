@@ -5,17 +5,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..atomic import PendingOutput, atomic_path
+from ..atomic import atomic_path
 from ..errors import LightDepthError
-from ..floor import CameraMount
-from ..frames.frame import Frame
+from ..frames.frame import DepthFrame
 from ..images.opencv import import_cv2, quiet_cv2
 from ..images.preprocess import resize_rgb
 from ..obstacles import find_obstacles
 from ..obstacles.draw import draw_obstacles
-from ..spec import Intrinsics
-from .colorize import Colormap, DepthRange, colorize, depth_range, with_scale
+from .colorize import DepthRange, colorize, depth_range, with_scale
 from .encoder import VideoEncoder, open_encoder
+from .sink import SpanSink, Style
 
 __all__ = ["VideoSink"]
 
@@ -25,62 +24,24 @@ LONGEST_GAP_S = 10.0  # a still picture for longer tells nothing
 LEAP_BACK_NS = 1_000_000_000  # less is a message that came late
 
 
-class VideoSink:
+class VideoSink(SpanSink[VideoEncoder]):
     """Write `colour | depth | scale` as MP4 at a constant rate: H.264 with PyAV, else MPEG-4.
 
     A frame stands where its stamp says: it is repeated over a gap (for at most ten seconds) and left out where another
     has its place, so that the video runs as fast as the world did. A stamp that is the last one's again, or leaps back,
     tells no time: such a frame follows the one before. All frames are brought to the size of the first, and
     to at most 2048 pixels a side. The colours' range grows with the depths seen and never shrinks, so that nothing
-    flickers; `scale` fixes it. With the camera's mount the nearest obstacles are drawn into the colour half.
+    flickers; the style's `scale` fixes it. With its `mount` the nearest obstacles are drawn into the colour half.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        fps: float | None = None,
-        *,
-        colormap: Colormap = "plasma",
-        limits: DepthRange | None = None,
-        scale: DepthRange | None = None,
-        mount: CameraMount | None = None,
-    ) -> None:
-        self._path, self._fps = path, fps or LIVE_FPS
-        self._colormap: Colormap = colormap
-        self._mount = mount
-        self._limits, self._fixed, self._scale = limits, scale is not None, scale
-        self._pending = PendingOutput()
-        self._temporary: Path | None = None
-        self._writer: VideoEncoder | None = None  # once the first frame tells the size
-        self._codec = ""
+    def __init__(self, path: Path, fps: float | None = None, style: Style | None = None) -> None:
+        super().__init__(path)
+        self._fps, self._style = fps or LIVE_FPS, style or Style()
+        self._scale: DepthRange | None = None  # of all frames so far, where the style fixes none
+        self._temporary = path
         self._dropped = self._repeated = 0
         self._size = (0, 0)
         self._first_ns = self._last_ns = self._count = 0
-
-    def write(self, frame: Frame, depth_m: NDArray[np.float32], camera: Intrinsics | None) -> list[Path]:
-        """Add one frame; nothing is complete before `close`."""
-        writer = self._writer or self._open(frame)
-        if self._count and (frame.stamp_ns == self._last_ns or frame.stamp_ns < self._last_ns - LEAP_BACK_NS):
-            self._first_ns = frame.stamp_ns - round(self._count / self._fps * 1e9)
-        self._last_ns = frame.stamp_ns
-        place = round((frame.stamp_ns - self._first_ns) / 1e9 * self._fps)
-        longest = self._count + round(LONGEST_GAP_S * self._fps)
-        if place > longest:  # a leap of the clock or a long pause: go on from here
-            self._first_ns += round((place - longest) / self._fps * 1e9)
-            place = longest
-        if place < self._count:
-            self._dropped += 1
-            return []
-        image = frame.image
-        if self._mount is not None and camera is not None:
-            image = draw_obstacles(image, find_obstacles(depth_m, camera, self._mount))
-        picture = self._picture(image, depth_m)
-        for _ in range(place - self._count):
-            writer.write(self._last)
-        writer.write(picture)
-        self._repeated += place - self._count
-        self._last, self._count = picture, place + 1
-        return []
 
     def close(self) -> list[Path]:
         """Finish the video, look whether all frames are in it, and give it its name.
@@ -88,10 +49,10 @@ class VideoSink:
         Raises:
             LightDepthError: the video is not whole, as on a full disk.
         """
-        if self._writer is None or self._temporary is None:
+        if self._output is None:
             return []
         cv2 = import_cv2()
-        self._writer.release()
+        self._output.release()
         with quiet_cv2():
             written = cv2.VideoCapture(str(self._temporary))
             count = round(written.get(cv2.CAP_PROP_FRAME_COUNT)) if written.isOpened() else 0
@@ -101,17 +62,7 @@ class VideoSink:
             raise LightDepthError(
                 f"Can't write {self._path}: {count} of {self._count} frames arrived. Free some space and try again."
             )
-        self._writer = None
-        self._pending.finish()
-        return [self._path]
-
-    def abort(self) -> None:
-        """Delete what is unfinished."""
-        if self._writer is None:
-            return
-        self._writer.release()
-        self._writer = None
-        self._pending.abort()
+        return super().close()
 
     def describe(self) -> str:
         """Say what the finished video holds: frames, rate, codec, and how many were left out or repeated."""
@@ -122,30 +73,46 @@ class VideoSink:
             f"{self._codec}"
         )
 
-    def _open(self, frame: Frame) -> VideoEncoder:
-        height, width = frame.image.shape[:2]
+    def _open(self, first: DepthFrame, /) -> VideoEncoder:
+        height, width = first.depth_m.shape
         factor = min(1.0, LONGEST_SIDE / max(height, width))
         self._size = max(1, round(height * factor)), max(1, round(width * factor))
-        self._first_ns = frame.stamp_ns
-        self._last = self._picture(frame.image, np.ones(frame.image.shape[:2], np.float32))
-        self._scale = self._scale if self._fixed else None
-        self._temporary = self._pending.open(atomic_path(self._path))
-        try:
-            self._writer = open_encoder(self._temporary, self._fps, *self._last.shape[:2])
-        except LightDepthError:
-            self._pending.abort()
-            raise
-        self._codec = self._writer.codec
-        return self._writer
+        self._first_ns = first.frame.stamp_ns
+        self._last = self._picture(first)
+        self._temporary = self._contexts.enter_context(atomic_path(self._path))
+        encoder = open_encoder(self._temporary, self._fps, *self._last.shape[:2])
+        self._contexts.callback(encoder.release)
+        self._codec = encoder.codec
+        return encoder
 
-    def _picture(self, image: NDArray[np.uint8], depth_m: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def _add(self, output: VideoEncoder, done: DepthFrame) -> None:
+        stamp_ns = done.frame.stamp_ns
+        if self._count and (stamp_ns == self._last_ns or stamp_ns < self._last_ns - LEAP_BACK_NS):
+            self._first_ns = stamp_ns - round(self._count / self._fps * 1e9)
+        self._last_ns = stamp_ns
+        place = round((stamp_ns - self._first_ns) / 1e9 * self._fps)
+        longest = self._count + round(LONGEST_GAP_S * self._fps)
+        if place > longest:  # a leap of the clock or a long pause: go on from here
+            self._first_ns += round((place - longest) / self._fps * 1e9)
+            place = longest
+        if place < self._count:
+            self._dropped += 1
+            return
+        picture = self._picture(done)
+        for _ in range(place - self._count):
+            output.write(self._last)
+        output.write(picture)
+        self._repeated += place - self._count
+        self._last, self._count = picture, place + 1
+
+    def _picture(self, done: DepthFrame) -> NDArray[np.uint8]:
         """Draw one video frame: BGR (h, w, 3) with even sides, which MPEG-4 needs."""
-        cv2 = import_cv2()
-        if not self._fixed:
-            self._scale = _union(self._scale, depth_range(depth_m, self._limits))
-        scale = self._scale or DepthRange(0.0, 1.0)
-        colored = resize_rgb(colorize(depth_m, self._colormap, scale), *self._size)
-        right = with_scale(colored, self._colormap, scale)
+        cv2, style, image = import_cv2(), self._style, done.frame.image
+        if style.mount is not None and done.camera is not None:
+            image = draw_obstacles(image, find_obstacles(done.depth_m, done.camera, style.mount))
+        self._scale = _union(self._scale, style.scale or depth_range(done.depth_m, style.limits))
+        colored = resize_rgb(colorize(done.depth_m, style.colormap, self._scale), *self._size)
+        right = with_scale(colored, style.colormap, self._scale)
         left = resize_rgb(image, *self._size)
         below, odd = right.shape[0] - left.shape[0], (left.shape[1] + right.shape[1]) % 2
         left = cv2.copyMakeBorder(left, 0, below, odd, 0, cv2.BORDER_CONSTANT, value=(255, 255, 255))

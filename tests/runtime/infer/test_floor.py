@@ -9,6 +9,7 @@ from lightdepth_runtime.infer.lens import Lens
 from lightdepth_runtime.infer.plan import plan_inputs, run_plan
 from lightdepth_runtime.scale import FloorScale
 from lightdepth_runtime.sinks.open import Style, encode_png
+from lightdepth_runtime.sinks.sink import FrameSink
 
 MOUNT = CameraMount(0.5, 15.0)
 IMAGE = np.zeros((120, 160, 3), np.uint8)
@@ -30,19 +31,13 @@ class _Says:
         return self(image), None
 
 
-class _Kept:
+class _Kept(FrameSink):
     def __init__(self):
         self.depths_m = []
 
-    def write(self, frame, depth_m, camera):
-        self.depths_m.append(depth_m)
+    def write(self, done):
+        self.depths_m.append(done.depth_m)
         return []
-
-    def close(self):
-        return []
-
-    def abort(self):
-        pass
 
 
 def test_a_stream_gets_the_floors_scale_and_says_once_where_there_is_none():

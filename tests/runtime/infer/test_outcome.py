@@ -12,6 +12,7 @@ from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.frames.frame import Frame
 from lightdepth_runtime.infer.infer import infer_stream
 from lightdepth_runtime.infer.outcome import MOST_PATHS, Outcome
+from lightdepth_runtime.sinks.sink import FrameSink
 
 
 def test_files_are_all_counted_and_the_first_named():
@@ -33,14 +34,11 @@ def test_failures_are_all_counted_and_the_first_named():
         outcome.check("frames")
 
 
-class Counting:
+class Counting(FrameSink):
     """Says that it wrote a file for each frame."""
 
-    def write(self, frame, depth_m, camera):
-        return [Path(f"{frame.name}.npy")]
-
-    def close(self):
-        return []
+    def write(self, done):
+        return [Path(f"{done.frame.name}.npy")]
 
     def abort(self):
         raise AssertionError("Nothing failed here.")

@@ -13,6 +13,7 @@ from lightdepth_runtime.infer.inputs import plan_jobs
 from lightdepth_runtime.infer.lens import Lens
 from lightdepth_runtime.infer.plan import plan_inputs, run_plan
 from lightdepth_runtime.sinks.open import Style, open_sinks
+from lightdepth_runtime.sinks.sink import FrameSink
 from lightdepth_runtime.spec import DepthCalibration
 
 CAMERA = Intrinsics(120.0, 130.0, 79.5, 59.5, 160, 120)
@@ -104,24 +105,21 @@ def test_a_model_without_sigma_is_refused_where_sigma_is_asked_for_and_gives_all
     assert points_in(path) == np.prod(read_image(photo).shape[:2])
 
 
-class _OwnSink:
-    """A sink of somebody's own, that knows nothing of sigma."""
+class _OwnSink(FrameSink):
+    """A sink of somebody's own."""
 
-    def __init__(self):
-        self.count = 0
+    def __init__(self, wants_sigma):
+        self.wants_sigma, self.frames = wants_sigma, []
 
-    def write(self, frame, depth_m, camera):
-        self.count += 1
+    def write(self, done):
+        self.frames.append(done)
         return []
 
-    def close(self):
-        return []
 
-    def abort(self):
-        pass
-
-
-def test_sinks_that_know_nothing_of_sigma_stay_as_they_are(estimator, photo):
-    sink = _OwnSink()
+@pytest.mark.parametrize("wants_sigma", [True, False])
+def test_a_sink_of_ones_own_gets_sigma_where_it_wants_it(estimator, photo, wants_sigma):
+    sink = _OwnSink(wants_sigma)
     infer_stream(estimator, [Frame(read_image(photo), 0, "a")], [sink])
-    assert sink.count == 1
+    [done] = sink.frames
+    assert (done.sigma is not None) == wants_sigma
+    assert done.depth_m.shape == done.frame.image.shape[:2]

@@ -2,21 +2,16 @@ import numpy as np
 
 from lightdepth_runtime import DepthEstimator, FakeBackend, Frame
 from lightdepth_runtime.infer.infer import infer_stream
+from lightdepth_runtime.sinks.sink import FrameSink
 
 
-class _Kept:
+class _Kept(FrameSink):
     def __init__(self):
         self.depths_m = []
 
-    def write(self, frame, depth_m, camera):
-        self.depths_m.append(depth_m)
+    def write(self, done):
+        self.depths_m.append(done.depth_m)
         return []
-
-    def close(self):
-        return []
-
-    def abort(self):
-        pass
 
 
 def test_a_stream_is_smoothed_where_asked_for():

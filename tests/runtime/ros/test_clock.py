@@ -7,7 +7,7 @@ from fakes.bags import COLOR_TOPIC, START_NS, STEP_NS, camera_messages, write_me
 
 from lightdepth_runtime.backends.fake import FakeBackend
 from lightdepth_runtime.estimator import DepthEstimator
-from lightdepth_runtime.frames.frame import Frame
+from lightdepth_runtime.frames.frame import DepthFrame, Frame
 from lightdepth_runtime.infer.infer import infer_stream
 from lightdepth_runtime.pairs import load_pairs
 from lightdepth_runtime.ros import RecordingSource
@@ -65,6 +65,6 @@ def test_a_clock_runs_if_hardly_a_stamp_is_unset_or_repeated():
 def test_a_video_of_stamps_that_stand_still_or_leap_back_keeps_every_frame(tmp_path, stamps):
     sink = VideoSink(tmp_path / "a.mp4", 10.0)
     for stamp in stamps:
-        sink.write(Frame(np.zeros((64, 96, 3), np.uint8), stamp, "a"), np.ones((64, 96), np.float32), None)
+        sink.write(DepthFrame(Frame(np.zeros((64, 96, 3), np.uint8), stamp, "a"), np.ones((64, 96), np.float32), None))
     sink.close()
     assert cv2.VideoCapture(str(tmp_path / "a.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 4

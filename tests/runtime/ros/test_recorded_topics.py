@@ -12,7 +12,7 @@ from mcap_ros2.decoder import DecoderFactory
 
 from lightdepth_runtime import DepthEstimator, FakeBackend, ModelSpec
 from lightdepth_runtime.floor import CameraMount
-from lightdepth_runtime.frames.frame import Frame
+from lightdepth_runtime.frames.frame import DepthFrame, Frame
 from lightdepth_runtime.infer.infer import infer_stream
 from lightdepth_runtime.ros import RecordingSink
 from lightdepth_runtime.ros.source import RecordedFrame
@@ -36,7 +36,7 @@ def recorded(depth_m, tmp_path_factory):
     image = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
     sink = RecordingSink(path, mount=MOUNT)
     for number in range(2):
-        sink.write(Frame(image, STAMP_NS + number * 10**8, "a", CAMERA, FRAME), depth_m, CAMERA)
+        sink.write(DepthFrame(Frame(image, STAMP_NS + number * 10**8, "a", CAMERA, FRAME), depth_m, CAMERA))
     sink.close()
     found = {}
     [file] = path.glob("*.mcap")
@@ -122,7 +122,7 @@ def test_the_camera_of_depth_has_depths_size(tmp_path, depth_m):
     info = _calibrated(320, 240)
     sink = RecordingSink(tmp_path / "half")
     frame = RecordedFrame(np.zeros((120, 160, 3), np.uint8), STAMP_NS, "a", CAMERA, FRAME, STAMP_NS, info)
-    sink.write(frame, depth_m, CAMERA)
+    sink.write(DepthFrame(frame, depth_m, CAMERA))
     sink.close()
     found = _read(tmp_path / "half")
     depth, camera = found["/lightdepth/depth/image_rect"], found["/lightdepth/depth/camera_info"]
@@ -136,7 +136,9 @@ def test_the_camera_of_depth_has_depths_size(tmp_path, depth_m):
 def test_a_camera_of_another_shape_is_left_out_and_depth_is_recorded(tmp_path, depth_m):
     sink = RecordingSink(tmp_path / "misfit")
     image = np.zeros((120, 160, 3), np.uint8)
-    sink.write(RecordedFrame(image, STAMP_NS, "a", None, FRAME, STAMP_NS, _calibrated(320, 320)), depth_m, None)
+    sink.write(
+        DepthFrame(RecordedFrame(image, STAMP_NS, "a", None, FRAME, STAMP_NS, _calibrated(320, 320)), depth_m, None)
+    )
     sink.close()
     assert set(_read(tmp_path / "misfit")) == {"/lightdepth/depth/image_rect"}
 

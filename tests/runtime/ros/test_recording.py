@@ -10,7 +10,7 @@ from mcap_ros2.decoder import DecoderFactory
 from lightdepth_runtime.backends.fake import FakeBackend
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
-from lightdepth_runtime.frames.frame import Frame
+from lightdepth_runtime.frames.frame import DepthFrame, Frame
 from lightdepth_runtime.infer.infer import infer_stream
 from lightdepth_runtime.pairs import load_pairs
 from lightdepth_runtime.ros import (
@@ -102,7 +102,7 @@ def test_depth_read_back_by_another_reader_is_right(write_bag, tum, tmp_path, es
 def test_frames_from_elsewhere_get_a_camera_info_of_their_intrinsics(tmp_path):
     camera = Intrinsics(100, 101, 31.5, 15.5, 64, 32)
     sink = RecordingSink(tmp_path / "depth")
-    sink.write(Frame(np.zeros((32, 64, 3), np.uint8), 5, "a"), np.ones((32, 64), np.float32), camera)
+    sink.write(DepthFrame(Frame(np.zeros((32, 64, 3), np.uint8), 5, "a"), np.ones((32, 64), np.float32), camera))
     sink.close()
     messages = {topic: message for topic, _, message in read_back(tmp_path / "depth")}
     np.testing.assert_array_equal(messages["/lightdepth/depth/camera_info"].k, [100, 0, 31.5, 0, 101, 15.5, 0, 0, 1])
@@ -232,7 +232,7 @@ def test_a_recording_is_never_overwritten_and_an_error_leaves_none(tmp_path):
     with pytest.raises(LightDepthError, match="exists already; a recording is never overwritten"):
         RecordingSink(tmp_path / "there")
     sink = RecordingSink(tmp_path / "new")
-    sink.write(Frame(np.zeros((2, 2, 3), np.uint8), 5, "a"), np.ones((2, 2), np.float32), None)
+    sink.write(DepthFrame(Frame(np.zeros((2, 2, 3), np.uint8), 5, "a"), np.ones((2, 2), np.float32), None))
     sink.abort()
     sink.abort()
     assert [path.name for path in tmp_path.iterdir()] == ["there"]

@@ -1,5 +1,6 @@
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from fakes.rooms import CAMERA, room_m
 
 from lightdepth_runtime import Frame, LightDepthError
 from lightdepth_runtime.floor import CameraMount
+from lightdepth_runtime.frames.frame import DepthFrame
 from lightdepth_runtime.obstacles import find_obstacles
 from lightdepth_runtime.obstacles.draw import FREE, SLOW, draw_obstacles
 from lightdepth_runtime.sinks.open import Style, open_sinks
@@ -21,7 +23,7 @@ def test_each_frame_is_a_line_that_any_json_reader_takes(tmp_path):
     depth_m[:, :30] = np.nan
     sink = ScanSink(tmp_path / "scan.jsonl", MOUNT)
     for number in range(2):
-        sink.write(Frame(IMAGE, number, f"frame_{number}", None, "camera"), depth_m, CAMERA)
+        sink.write(DepthFrame(Frame(IMAGE, number, f"frame_{number}", None, "camera"), depth_m, CAMERA))
     assert sink.close() == [tmp_path / "scan.jsonl"]
     lines = [json.loads(line) for line in (tmp_path / "scan.jsonl").read_text().splitlines()]
     assert [line["name"] for line in lines] == ["frame_0", "frame_1"]
@@ -42,12 +44,32 @@ def test_a_scan_without_the_cameras_place_is_refused_before_any_frame(tmp_path):
 
 def test_a_frame_of_an_unknown_camera_is_refused_and_leaves_nothing(tmp_path):
     sink = ScanSink(tmp_path / "scan.jsonl", MOUNT)
-    sink.write(Frame(IMAGE, 0, "a"), room_m(MOUNT), CAMERA)
+    sink.write(DepthFrame(Frame(IMAGE, 0, "a"), room_m(MOUNT), CAMERA))
     with pytest.raises(LightDepthError, match="--focal-px"):
-        sink.write(Frame(IMAGE, 1, "b"), room_m(MOUNT), None)
+        sink.write(DepthFrame(Frame(IMAGE, 1, "b"), room_m(MOUNT), None))
     sink.abort()
     sink.abort()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("end", "names"), [(ScanSink.abort, []), (ScanSink.close, ["scan.jsonl"])])
+def test_a_scan_is_whole_once_it_is_closed_or_never_there(tmp_path, end, names):
+    sink = ScanSink(tmp_path / "scan.jsonl", MOUNT)
+    assert sink.close() == []
+    sink.write(DepthFrame(Frame(IMAGE, 0, "a"), room_m(MOUNT), CAMERA))
+    assert not (tmp_path / "scan.jsonl").exists()
+    end(sink)
+    sink.abort()
+    assert [path.name for path in tmp_path.iterdir()] == names
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+def test_a_disk_that_is_full_at_the_end_is_one_sentence(tmp_path):
+    (tmp_path / "scan.jsonl").symlink_to("/dev/full")
+    sink = ScanSink(tmp_path / "scan.jsonl", MOUNT)
+    sink.write(DepthFrame(Frame(IMAGE, 0, "a"), room_m(MOUNT), CAMERA))
+    with pytest.raises(LightDepthError, match=r"Can't write .*: No space left"):
+        sink.close()
 
 
 def test_obstacles_are_marked_where_they_are_by_how_near_they_are():
@@ -70,7 +92,7 @@ def test_pictures_and_videos_show_obstacles_where_the_camera_is_placed(tmp_path)
         (tmp_path / name).mkdir()
         for number in range(3):
             for sink in sinks:
-                sink.write(Frame(IMAGE, number * 10**8, f"f{number}"), depth_m, CAMERA)
+                sink.write(DepthFrame(Frame(IMAGE, number * 10**8, f"f{number}"), depth_m, CAMERA))
         paths = [path for sink in sinks for path in sink.close()]
         assert [path.name for path in paths] == ["a_depth.mp4"]
         pictures[name] = (tmp_path / name / "f0_depth.png").read_bytes()

@@ -11,7 +11,7 @@ import pytest
 from lightdepth_runtime import DepthEstimator, ModelSpec
 from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.frames.frame import Frame
+from lightdepth_runtime.frames.frame import DepthFrame, Frame
 from lightdepth_runtime.images.decode import read_image
 from lightdepth_runtime.infer.infer import infer_files, infer_stream
 from lightdepth_runtime.infer.inputs import plan_jobs
@@ -79,7 +79,7 @@ def test_a_film_keeps_the_time_of_its_frames(frames, tmp_path):
     sink = VideoSink(tmp_path / "film.mp4", fps=10)
     depth_m = np.full((120, 160), 2, np.float32)
     for number, stamp_s in enumerate((5.0, 5.1, 5.5, 5.52, 5000.0)):  # a gap, one too many, a leap of the clock
-        sink.write(Frame(frames[number].image, round(stamp_s * 1e9), str(number)), depth_m, None)
+        sink.write(DepthFrame(Frame(frames[number].image, round(stamp_s * 1e9), str(number)), depth_m, None))
     sink.close()
     assert len(read_film(tmp_path / "film.mp4")) == 6 + 100 + 1  # a leap is a still picture of ten seconds
 
@@ -169,8 +169,8 @@ def test_a_known_focal_length_corrects_depth_where_the_model_knows_its_own(frame
     with_own = DepthEstimator(FakeBackend(spec))
     from lightdepth_runtime.infer.infer import estimate_frame
 
-    plain, _ = estimate_frame(with_own, frames[0])
-    longer, _ = estimate_frame(with_own, frames[0], Lens(focal_px=250.0))
+    plain = estimate_frame(with_own, frames[0]).depth_m
+    longer = estimate_frame(with_own, frames[0], Lens(focal_px=250.0)).depth_m
     np.testing.assert_allclose(longer, plain * CAMERA.depth_factor(250.0, 120, 160), rtol=1e-6)
 
 
@@ -197,7 +197,7 @@ def test_a_rerun_recording_is_whole_and_holds_the_depth(estimator, frames, tmp_p
 @needs_rerun
 def test_an_interrupted_rerun_recording_is_deleted(frames, tmp_path):
     [sink] = open_sinks({"rrd"}, tmp_path, "clip")
-    sink.write(frames[0], np.ones((120, 160), np.float32), CAMERA)
+    sink.write(DepthFrame(frames[0], np.ones((120, 160), np.float32), CAMERA))
     sink.abort()
     assert list(tmp_path.iterdir()) == []
 
@@ -219,7 +219,7 @@ def test_reruns_time_axis_shows_dates_of_a_clock_and_seconds_of_a_video(frames, 
     [sink] = open_sinks({"rrd"}, tmp_path, "clip")
     for number, frame in enumerate(frames):
         stamped = replace(frame, stamp_ns=start_ns + number * 10**8)
-        sink.write(stamped, np.ones(frame.image.shape[:2], np.float32), None)
+        sink.write(DepthFrame(stamped, np.ones(frame.image.shape[:2], np.float32), None))
     sink.close()
     assert {name for time in times for name in time} == {kind}
     assert int(times[-1][kind].astype(np.int64)) == start_ns + (len(frames) - 1) * 10**8
