@@ -58,8 +58,6 @@ def bench_models(
             of reach.
     """
     options = options or BenchOptions()
-    if against is not None:
-        _baseline_name(against)  # before anything is loaded
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lightdepth-")))
         files = [find_model(model) for model in models or ["lite0", "resnet18"]]
@@ -98,22 +96,14 @@ def _torch_devices() -> list[str]:
     return ["auto", HALF_DEVICE] if torch.cuda.is_available() else ["auto"]
 
 
-def _baseline_name(against: Against) -> str:
-    from .baselines.baseline import check_baseline_name
-    from .baselines.names import DEPTH_ANYTHING_SMALL
-
-    name = against.name or DEPTH_ANYTHING_SMALL
-    check_baseline_name(name)
-    return name
-
-
 def _export_baseline(
     stack: ExitStack, against: Against, frame: NDArray[np.uint8], say: Say, *, half: bool
 ) -> list[Path]:
     """Return the baseline's files: FP32, and FP16 where a model is."""
     from .baselines.baseline import Baseline
+    from .baselines.names import DEPTH_ANYTHING_SMALL
 
-    baseline = stack.enter_context(Baseline(against.weights or "hub", _baseline_name(against)))
+    baseline = stack.enter_context(Baseline(against.weights or "hub", against.name or DEPTH_ANYTHING_SMALL))
     say(f"Exporting {baseline.model.name} ({baseline.model.weights} weights) for ONNX Runtime")
     if baseline.is_random:
         say("Its weights are random: latency, size and memory mean something, its output does not.")

@@ -16,18 +16,13 @@ from lightdepth_export.onnx.trace import run_exporter
 from lightdepth_runtime.atomic import atomic_path
 from lightdepth_runtime.backends.baseline import BASELINE_KEY, BaselineBackend, BaselineSpec, open_baseline
 from lightdepth_runtime.closing import Closing
-from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.spec import Precision
 
 from ..network.macs import count_gmacs
-from .depth_anything import (
-    DepthAnything,
-    depth_anything_size,
-    load_depth_anything,
-)
-from .names import DEPTH_ANYTHING_SMALL, HUB_REPOSITORIES
+from .depth_anything import DepthAnything, depth_anything_size, load_depth_anything
+from .names import DEPTH_ANYTHING_SMALL
 
-__all__ = ["Baseline", "check_baseline_name", "export_baseline"]
+__all__ = ["Baseline", "export_baseline"]
 
 
 class Baseline(Closing):
@@ -80,16 +75,6 @@ class Baseline(Closing):
         self._folder.cleanup()
 
 
-def check_baseline_name(name: str) -> None:
-    """Refuse a baseline that isn't one.
-
-    Raises:
-        LightDepthError: an unknown name.
-    """
-    if name not in HUB_REPOSITORIES:
-        raise LightDepthError(f"Unknown baseline {name!r}; --against takes {', '.join(HUB_REPOSITORIES)}.")
-
-
 def export_baseline(
     model: DepthAnything, height: int, width: int, path: Path, *, precision: Precision = "fp32"
 ) -> BaselineSpec:
@@ -113,7 +98,12 @@ def export_baseline(
         std=model.preprocessing.std,
         precision=precision,
     )
-    traced = _trace(model, spec)
+    network: nn.Module = copy.deepcopy(model.network)
+    if precision == "fp16":
+        network = _HalfNetwork(network)
+    traced = run_exporter(
+        network, torch.zeros(1, 3, height, width), spec.input_name, [spec.output_name], name=model.name
+    )
     traced.metadata_props.add(key=BASELINE_KEY, value=spec.to_json())
     with atomic_path(path) as temporary:
         onnx.save_model(traced, str(temporary))
@@ -130,11 +120,3 @@ class _HalfNetwork(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Map float32 (1, 3, H, W) to the network's output in float32."""
         return self.network(image.half()).float()
-
-
-def _trace(model: DepthAnything, spec: BaselineSpec) -> onnx.ModelProto:
-    example = torch.zeros(1, 3, spec.input_height, spec.input_width)
-    network: nn.Module = copy.deepcopy(model.network)
-    if spec.precision == "fp16":
-        network = _HalfNetwork(network)
-    return run_exporter(network, example, spec.input_name, [spec.output_name], name=model.name)

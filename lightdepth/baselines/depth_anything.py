@@ -101,8 +101,11 @@ def load_depth_anything(weights: str, name: str = DEPTH_ANYTHING_SMALL) -> Depth
         name: of `HUB_REPOSITORIES`, which of them the hub is asked for.
 
     Raises:
-        LightDepthError: the hub is out of reach, the folder is missing, of another architecture, or damaged.
+        LightDepthError: an unknown name, or the hub is out of reach, the folder is missing, of another architecture, or
+            damaged.
     """
+    if name not in HUB_REPOSITORIES:
+        raise LightDepthError(f"Unknown baseline {name!r}; --against takes {', '.join(HUB_REPOSITORIES)}.")
     if weights == "random":
         if name != DEPTH_ANYTHING_SMALL:
             raise LightDepthError(f"Random weights are made for {DEPTH_ANYTHING_SMALL} alone, not for {name}.")

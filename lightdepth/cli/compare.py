@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
-from pathlib import Path
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
 
 from lightdepth_runtime.cli.evaluate import tracker
 from lightdepth_runtime.cli.options import AnyDevice, Data, DepthScale, Output, Split, Threads, Wide, Workers
@@ -13,9 +11,6 @@ from lightdepth_runtime.errors import LightDepthError
 
 from .bench import typed_command
 from .options import AgainstWeights, Baseline, BaselineSpecFile, ComparedModels, ComparedWith, Domain, Report, Visualize
-
-if TYPE_CHECKING:
-    from ..compare.candidate import Candidate
 
 __all__ = ["compare_command"]
 
@@ -56,22 +51,24 @@ def compare_command(
     from lightdepth_runtime.table import print_table
 
     from ..baselines.names import DEPTH_ANYTHING_SMALL
-    from ..compare.candidates import open_candidates
+    from ..compare.candidates import open_baseline_file, open_candidates, open_named_baseline
     from ..compare.compare import compare
     from ..report.comparison.folder import write_comparison
     from ..report.comparison.page import write_compare_report
     from ..report.comparison.tables import accuracy_table, models_table
 
+    if baseline_spec and not baseline_file:
+        raise LightDepthError("--baseline-spec says how to feed --baseline FILE; give that file too.")
     pairs = load_pairs(data, split, unit=depth_scale)
     threads = threads or usable_cores()
     if against is None and (against_weights or len(models or []) < 2):
         against = DEPTH_ANYTHING_SMALL
     with ExitStack() as stack:
         candidates = []
-        if against or baseline_file or baseline_spec:
-            weights = against_weights or "hub"
-            baseline = str(against), weights, baseline_file, baseline_spec
-            candidates.append(_open_baseline(stack, *baseline, device, threads))
+        if baseline_file:
+            candidates.append(open_baseline_file(stack, baseline_file, baseline_spec, device, threads))
+        elif against:
+            candidates.append(open_named_baseline(stack, against, against_weights or "hub", device, threads))
         candidates += open_candidates(stack, models or [None], pairs, domain=domain, device=device, threads=threads)
         keep = spread_indices(len(pairs), visualize)
         count = worker_count(workers, len(pairs))
@@ -91,26 +88,6 @@ def compare_command(
     for note in comparison.notes():
         print(note)
     print_table(models_table(comparison), wide=wide)
-    winners = comparison.winners()
     for chosen in comparison.protocols():
-        table = accuracy_table(comparison.rows_under(chosen), winners.get(chosen.id, {}))
-        print_table(table, wide=wide)
+        print_table(accuracy_table(comparison, chosen), wide=wide)
     print(f"Wrote {', '.join(str(path) for path in written[: len(written) - len(frames)])} and {len(frames)} pictures")
-
-
-def _open_baseline(
-    stack: ExitStack, against: str, weights: str, file: Path | None, spec: Path | None, device: str, threads: int
-) -> Candidate:
-    """Open the baseline: a file with its spec, or one that is known by name."""
-    from lightdepth_runtime.backends.baseline import open_baseline
-
-    from ..baselines.baseline import check_baseline_name
-    from ..compare.candidates import open_named_baseline, other_candidate
-
-    if file is None:
-        if spec is not None:
-            raise LightDepthError("--baseline-spec says how to feed --baseline FILE; give that file too.")
-        check_baseline_name(against)
-        return open_named_baseline(stack, against, weights, device, threads)
-    spec = spec or (beside if (beside := file.with_suffix(".json")).is_file() else None)
-    return other_candidate(stack.enter_context(closing(open_baseline(file, device, threads, spec_path=spec))))

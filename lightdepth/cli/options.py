@@ -216,7 +216,7 @@ BaselineSpecFile = Annotated[
     ),
 ]
 Domain = Annotated[
-    str | None,
+    Literal["in-domain", "zero-shot"] | None,
     option(
         SCORING,
         metavar="DOMAIN",

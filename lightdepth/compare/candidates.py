@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lightdepth_runtime.backends.baseline import BaselineBackend, is_baseline, open_baseline
+from lightdepth_runtime.backends.baseline import is_baseline, open_baseline
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.models import find_model
@@ -20,14 +20,7 @@ from ..baselines.names import HUB_REPOSITORIES
 from ..bench import export_for_timing
 from .candidate import Candidate
 
-__all__ = [
-    "baseline_candidate",
-    "domain_of",
-    "lightdepth_candidate",
-    "open_candidates",
-    "open_named_baseline",
-    "other_candidate",
-]
+__all__ = ["baseline_candidate", "domain_of", "open_baseline_file", "open_candidates", "open_named_baseline"]
 
 NYU_PACKAGINGS = frozenset({"kaggle", "labelled mat"})  # two packagings of NYU Depth V2
 
@@ -48,7 +41,7 @@ def open_candidates(
         models: what `find_model` takes, or the name of a baseline. An ONNX file of another project's network is fed as
             the BaselineSpec in it says, or the JSON file of its name beside it. A checkpoint is exported to ONNX first.
         pairs: what they are compared on.
-        domain: how the models' training data relates to the pairs, where their names don't tell.
+        domain: "in-domain" or "zero-shot" where the names of models' training data don't tell.
         device: as `DepthEstimator.load` takes it.
         threads: of the CPU, the same for all.
 
@@ -72,14 +65,12 @@ def _open_candidate(
     if model in HUB_REPOSITORIES:
         return open_named_baseline(stack, str(model), "hub", device, threads)
     path = find_model(model, also=HUB_REPOSITORIES)
-    if is_baseline(path):
-        return other_candidate(stack.enter_context(closing(open_baseline(path, device, threads))))
-    if (spec := path.with_suffix(".json")).is_file() and path.suffix == ".onnx":
-        return other_candidate(stack.enter_context(closing(open_baseline(path, device, threads, spec_path=spec))))
+    if path.suffix == ".onnx" and (is_baseline(path) or path.with_suffix(".json").is_file()):
+        return open_baseline_file(stack, path, None, device, threads)
     if path.suffix == ".safetensors":  # timed in the runtime that the others run in
         folder = stack.enter_context(TemporaryDirectory(prefix="lightdepth-"))
         path = export_for_timing(path, Path(folder))
-    return lightdepth_candidate(stack.enter_context(DepthEstimator.load(path, device, threads)), pairs, domain)
+    return _lightdepth_candidate(stack.enter_context(DepthEstimator.load(path, device, threads)), pairs, domain)
 
 
 def open_named_baseline(stack: ExitStack, name: str, weights: str, device: str, threads: int | None) -> Candidate:
@@ -89,21 +80,24 @@ def open_named_baseline(stack: ExitStack, name: str, weights: str, device: str, 
     return baseline_candidate(stack.enter_context(Baseline(weights, name, device=device, threads=threads)))
 
 
-def other_candidate(backend: BaselineBackend) -> Candidate:
-    """Enter a network that a spec file describes; nothing is known of its training data."""
+def open_baseline_file(
+    stack: ExitStack, path: Path, spec_path: Path | None, device: str, threads: int | None
+) -> Candidate:
+    """Open another project's network; nothing is known of its training data.
+
+    It is fed as the spec file says, without one as the spec in the network's file, or the JSON file of its name, does.
+    """
+    beside = path.with_suffix(".json")
+    if spec_path is None and not is_baseline(path) and beside.is_file():
+        spec_path = beside
+    backend = stack.enter_context(closing(open_baseline(path, device, threads, spec_path=spec_path)))
     spec = backend.spec
     domain = "untrained" if spec.is_random else "other data"
     return Candidate(spec.name, backend, spec.kind, spec.parameters, spec.weights, "not stated", domain)
 
 
-def lightdepth_candidate(estimator: DepthEstimator, pairs: PairSet, stated_domain: str | None = None) -> Candidate:
-    """Enter a LightDepth model; its spec says what it was trained on.
-
-    Raises:
-        LightDepthError: a stated domain that is neither in-domain nor zero-shot.
-    """
-    if stated_domain not in (None, "in-domain", "zero-shot"):
-        raise LightDepthError(f"--domain is in-domain or zero-shot, not {stated_domain!r}.")
+def _lightdepth_candidate(estimator: DepthEstimator, pairs: PairSet, stated_domain: str | None) -> Candidate:
+    """Enter a LightDepth model; its spec says what it was trained on."""
     spec = estimator.spec
     domain = domain_of(spec, pairs)
     if stated_domain and domain != "untrained":

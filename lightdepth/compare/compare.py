@@ -22,7 +22,7 @@ from lightdepth_runtime.spec import DepthKind
 from .candidate import METRIC_ALIGNMENTS, Candidate
 from .run import Run, Views, run_all
 
-__all__ = ["ComparedFrame", "Comparison", "Row", "compare", "rank"]
+__all__ = ["ComparedFrame", "Comparison", "Row", "compare"]
 
 SCHEMA = "lightdepth.compare/1"
 HIGHER_IS_BETTER = frozenset({"delta1", "delta2", "delta3"})
@@ -127,16 +127,8 @@ class Comparison:
 
     def winners(self) -> dict[str, dict[str, str]]:
         """Return, for each protocol id with two models or more, the best model by metric; ties go to none."""
-        best: dict[str, dict[str, str]] = {}
-        for identity, rows in self._by_protocol().items():
-            if len(rows) > 1:
-                ranked = {name: rank(rows, name) for name in METRIC_NAMES}
-                best[identity] = {
-                    name: first.model
-                    for name, (first, second, *_) in ranked.items()
-                    if _value(first, name) != _value(second, name)
-                }
-        return best
+        groups = {protocol.id: self.rows_under(protocol) for protocol in self.protocols()}
+        return {identity: _best(rows) for identity, rows in groups.items() if len(rows) > 1}
 
     def to_dict(self) -> dict[str, Any]:  # Any: a JSON object
         """Return schema `lightdepth.compare/1`."""
@@ -150,13 +142,6 @@ class Comparison:
             "rows": [row.to_dict() for row in self.rows],
             "winners": self.winners(),
         }
-
-    def _by_protocol(self) -> dict[str, list[Row]]:
-        groups: dict[str, list[Row]] = {}
-        for row in self.rows:
-            if row.protocol is not None:
-                groups.setdefault(row.protocol.id, []).append(row)
-        return groups
 
 
 def compare(
@@ -229,23 +214,12 @@ def _rows(run: Run) -> list[Row]:
     ]
 
 
-def rank(rows: Sequence[Row], metric: str) -> list[Row]:
-    """Order rows from the best to the worst by one metric.
-
-    Raises:
-        LightDepthError: the rows' protocols differ, or one has no accuracy to show.
-    """
-    for row in rows:
-        if row.protocol is None or rows[0].protocol is None:
-            raise LightDepthError(f"{row.model} has random weights and can't be ranked by {metric}; leave it out.")
-        differences = rows[0].protocol.differences(row.protocol)
-        if differences:
-            raise LightDepthError(
-                f"{rows[0].model} and {row.model} can't be ranked by {metric}, their protocols differ "
-                f"({'; '.join(differences)}); score both under one."
-            )
-    return sorted(rows, key=lambda row: _value(row, metric), reverse=metric in HIGHER_IS_BETTER)
-
-
-def _value(row: Row, metric: str) -> float:
-    return getattr(row.metrics, metric)
+def _best(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the best model by metric of rows under one protocol."""
+    best = {}
+    for name in METRIC_NAMES:
+        values = [getattr(row.metrics, name) for row in rows]
+        top = max(values) if name in HIGHER_IS_BETTER else min(values)
+        if values.count(top) == 1:
+            best[name] = rows[values.index(top)].model
+    return best

@@ -58,13 +58,11 @@ def compare_markdown(comparison: Comparison, pictures: Sequence[str] = (), comma
         markdown_table(models_table(comparison)),
         *(f"\n{note}" for note in comparison.notes()),
     ]
-    winners = comparison.winners()
     for protocol in comparison.protocols():
-        rows = comparison.rows_under(protocol)
         lines += ["", f"## Alignment: {ALIGNMENTS[protocol.alignment]}", "", f"Protocol {protocol.describe()}."]
-        lines += [f"Id `{protocol.id}`.", "", markdown_table(accuracy_table(rows, winners.get(protocol.id, {})))]
-        other = other_average_table(rows)
-        lines += ["", interval_note(rows), "", f"{other.title}:", "", markdown_table(other)]
+        lines += [f"Id `{protocol.id}`.", "", markdown_table(accuracy_table(comparison, protocol))]
+        other = other_average_table(comparison, protocol)
+        lines += ["", interval_note(comparison.rows_under(protocol)), "", f"{other.title}:", "", markdown_table(other)]
     lines += ["", "Figures of different protocols are not comparable, so no model wins across two tables."]
     for row in comparison.first_scored():
         assert row.protocol is not None, "a scored row has a protocol"

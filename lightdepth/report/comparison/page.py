@@ -43,7 +43,6 @@ def write_compare_report(
 
 def compare_html(comparison: Comparison, pictures: Sequence[Path], command: Sequence[str], threads: int) -> str:
     """Build the page from the tables and the PNG files of the panels."""
-    winners = comparison.winners()
     parts = [
         paragraph(
             f"{comparison.describe_pairs()} Every model saw each once; each table has one protocol, and no model "
@@ -57,10 +56,10 @@ def compare_html(comparison: Comparison, pictures: Sequence[Path], command: Sequ
         rows = comparison.rows_under(protocol)
         parts += [
             heading(f"Alignment: {ALIGNMENTS[protocol.alignment]}"),
-            html_table(accuracy_table(rows, winners.get(protocol.id, {}))),
+            html_table(accuracy_table(comparison, protocol)),
             paragraph(interval_note(rows), "quiet"),
         ]
-        other = other_average_table(rows)
+        other = other_average_table(comparison, protocol)
         parts += [heading(other.title, 3), html_table(other)]
         if len(rows) > 1:  # one point says nothing that the table doesn't
             parts.append(_plots(rows))

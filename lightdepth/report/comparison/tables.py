@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from lightdepth_runtime.bench.table import milliseconds
 from lightdepth_runtime.evaluation.metrics import DepthMetrics
-from lightdepth_runtime.evaluation.protocol import Averaging
+from lightdepth_runtime.evaluation.protocol import Averaging, Protocol
 from lightdepth_runtime.table import Cell, Column, Table, number
 
 from ...compare.compare import Comparison, Row
@@ -58,10 +58,11 @@ def models_table(comparison: Comparison) -> Table:
     return Table("The models; median of the whole call on a frame", columns, rows)
 
 
-def accuracy_table(rows: Sequence[Row], winners: Mapping[str, str]) -> Table:
-    """Return the scores of rows of one protocol, the best of each metric marked, its 95 % interval below each."""
+def accuracy_table(comparison: Comparison, protocol: Protocol) -> Table:
+    """Return the scores under one protocol, the best of each metric marked, its 95 % interval below each."""
+    winners = comparison.winners().get(protocol.id, {})
     lines = []
-    for row in rows:
+    for row in comparison.rows_under(protocol):
         assert row.scores is not None, "a row with a protocol has scores"
         figures = []
         for _, name, style in METRICS:
@@ -69,17 +70,15 @@ def accuracy_table(rows: Sequence[Row], winners: Mapping[str, str]) -> Table:
             value = getattr(row.metrics, name)
             figures.append(number(value, style, note=f"{low}..{high}", is_best=winners.get(name) == row.model))
         lines.append([Cell(row.model, note=row.domain), *figures])
-    title = rows[0].protocol.describe() if rows[0].protocol else ""
-    return Table(title, (Column("model", is_words=True), *(column for column, _, _ in METRICS)), lines)
+    return Table(protocol.describe(), (Column("model", is_words=True), *(column for column, _, _ in METRICS)), lines)
 
 
-def other_average_table(rows: Sequence[Row]) -> Table:
+def other_average_table(comparison: Comparison, protocol: Protocol) -> Table:
     """Return the same scores under the average that the protocol does not call its result."""
-    other: Averaging = "per-image"
+    other: Averaging = "pooled" if protocol.averaging == "per-image" else "per-image"
     lines = []
-    for row in rows:
+    for row in comparison.rows_under(protocol):
         assert row.scores is not None, "a row with a protocol has scores"
-        other = "pooled" if row.protocol is not None and row.protocol.averaging == "per-image" else "per-image"
         metrics = row.scores.headline(other)
         lines.append([row.model, *(number(getattr(metrics, name), style) for _, name, style in METRICS)])
     title = f"The same, {OTHER_AVERAGES[other]}"

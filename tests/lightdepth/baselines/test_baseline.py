@@ -5,8 +5,7 @@ import onnx
 import pytest
 import torch
 
-from lightdepth.baselines.baseline import Baseline, check_baseline_name
-from lightdepth_runtime import LightDepthError
+from lightdepth.baselines.baseline import Baseline
 from lightdepth_runtime.backends.baseline import baseline_input, open_baseline
 from lightdepth_runtime.pairs import load_pairs
 
@@ -74,8 +73,3 @@ def test_closing_deletes_the_exported_files(tiny_depth_anything):
         path = Path(opened.export(120, 160))
         assert path.exists()
     assert not path.exists()
-
-
-def test_an_unknown_baseline_is_refused_by_name():
-    with pytest.raises(LightDepthError, match=r"midas.*depth-anything-v2-small"):
-        check_baseline_name("midas")

@@ -49,6 +49,12 @@ def test_a_folder_of_another_architecture_is_refused_by_name(tiny_depth_anything
         load_depth_anything(str(folder))
 
 
+@pytest.mark.parametrize("weights", ["hub", "random"])
+def test_an_unknown_baseline_is_refused_by_name(weights):
+    with pytest.raises(LightDepthError, match=r"Unknown baseline 'midas'.*depth-anything-v2-small"):
+        load_depth_anything(weights, "midas")
+
+
 def test_weights_that_do_not_fit_their_config_are_refused(tiny_depth_anything, tmp_path):
     folder = shutil.copytree(tiny_depth_anything, tmp_path / "resized")
     config = json.loads((folder / "config.json").read_text())

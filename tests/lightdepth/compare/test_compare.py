@@ -4,20 +4,23 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
+from fakes.onnx_graph import write_onnx
 from typer.testing import CliRunner
 
 from lightdepth.baselines.baseline import Baseline
 from lightdepth.checkpoints.checkpoint import build_model, count_parameters, save_checkpoint
 from lightdepth.cli.app import app
 from lightdepth.compare.candidate import Candidate
-from lightdepth.compare.candidates import baseline_candidate, domain_of, open_named_baseline
-from lightdepth.compare.compare import compare, rank
+from lightdepth.compare.candidates import baseline_candidate, domain_of, open_baseline_file, open_named_baseline
+from lightdepth.compare.compare import compare
 from lightdepth.compare.panels import Note, Sigma
 from lightdepth.config import check_config
 from lightdepth.report.comparison.folder import compare_markdown, compare_panel
 from lightdepth_runtime import DepthEstimator, LightDepthError, ModelSpec
 from lightdepth_runtime.backends import FakeBackend
+from lightdepth_runtime.backends.baseline import BASELINE_KEY, BaselineSpec
 from lightdepth_runtime.evaluation.protocol import get_protocol
 from lightdepth_runtime.pairs import load_pairs, spread_indices
 
@@ -95,19 +98,12 @@ def test_winners_exist_only_inside_one_protocol(test_pairs, truth_by_image):
     assert set(next(iter(winners.values())).values()) == {"good"}
 
 
-def test_rows_of_different_protocols_are_not_ranked_and_the_difference_is_named(test_pairs, truth_by_image):
-    raw = compare([candidate("a", truth_by_image)], test_pairs)[0].rows[0]
-    median = compare([candidate("b", truth_by_image)], test_pairs, protocol=get_protocol("none"))[0].rows[1]
-    with pytest.raises(LightDepthError, match="crop eigen and none; alignment none and median"):
-        rank([raw, median], "rmse_m")
-
-
-def test_rows_of_one_protocol_are_ranked_best_first(test_pairs, truth_by_image):
+def test_the_winner_has_the_least_error_and_the_largest_delta(test_pairs, truth_by_image):
     good = candidate("good", lambda image: truth_by_image(image) * np.float32(1.1))
     bad = candidate("bad", lambda image: truth_by_image(image) * np.float32(1.6))
-    rows = [row for row in compare([bad, good], test_pairs)[0].rows if row.protocol.alignment == "none"]
-    assert [row.model for row in rank(rows, "rmse_m")] == ["good", "bad"]
-    assert [row.model for row in rank(rows, "delta1")] == ["good", "bad"]
+    comparison, _ = compare([bad, good], test_pairs)
+    raw = comparison.winners()[comparison.protocols()[0].id]
+    assert (raw["rmse_m"], raw["delta1"]) == ("good", "good")
 
 
 def test_the_mirror_image_is_predicted_once_for_all_alignments(test_pairs, truth_by_image):
@@ -174,6 +170,21 @@ def test_two_packagings_of_nyu_are_one_domain(write_mat, tmp_path):
     pairs = load_pairs(write_mat(tmp_path / "official"), "test")
     spec = ModelSpec("m", 32, 32, parameters=1, training_data="downloads (kaggle, 50688 pairs)")
     assert domain_of(spec, pairs) == "in-domain"
+
+
+@pytest.mark.parametrize("where", ["in the file", "beside the file", "in a file of its own"])
+def test_another_projects_network_is_fed_as_its_spec_says_wherever_that_is(tmp_path, where):
+    path = write_onnx(tmp_path / "net.onnx", ModelSpec("net", 32, 64, parameters=0))
+    spec = BaselineSpec(where, "metric", 32, 64, 0, "trained").to_json()
+    other = tmp_path / "other.json" if where == "in a file of its own" else None
+    if where == "in the file":
+        model = onnx.load(path)
+        model.metadata_props.add(key=BASELINE_KEY, value=spec)
+        onnx.save(model, path)
+        spec = spec.replace(where, "what the file says comes first")
+    (other or path.with_suffix(".json")).write_text(spec)
+    with ExitStack() as stack:
+        assert open_baseline_file(stack, path, other, "cpu", 1).name == where
 
 
 def test_pictures_are_spread_from_the_first_to_the_last():
