@@ -1,9 +1,7 @@
 """The field's depth metrics for one image, in float64."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, cast
+from dataclasses import asdict, astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +13,24 @@ from .alignment import fit_alignment
 from .protocol import Protocol
 
 __all__ = [
-    "NO_PIXELS",
+    "LOG_MEAN",
+    "LOG_SQUARES",
+    "PIXELS",
     "DepthMetrics",
     "NoValidDepthError",
-    "PixelSums",
     "image_metrics",
+    "join_sums",
     "mean_metrics",
+    "metric_values",
     "range_sums",
     "valid_pixels",
 ]
 
 DELTA_BASE = 1.25
+# What the metrics need of a set of pixels, in a row of eleven: how many they are; the sums of squared, absolute,
+# relative, squared relative and |log10| errors; the squares of log errors about their mean, so that nothing cancels
+# whatever the scale of the prediction; how many are under 1.25, 1.25^2 and 1.25^3; and the mean of the log errors.
+PIXELS, LOG_SQUARES, LOG_MEAN = 0, 6, 10
 CHUNK_PIXELS = 1 << 14  # what is computed from so many stays in a core's cache: twice as fast as all of them at once
 
 
@@ -51,65 +56,33 @@ class DepthMetrics:
     delta2: float
     delta3: float
 
+    @classmethod
+    def from_sums(cls, sums: NDArray[np.float64]) -> "DepthMetrics":
+        """Return the metrics over the pixels, one or more, with these sums (11,)."""
+        return cls(*metric_values(sums).tolist())
+
     def to_dict(self) -> dict[str, float]:
         """Return the metrics by name."""
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class PixelSums:
-    """What the metrics need of some pixels, such that two sets' sums add up to those of their union."""
-
-    pixels: int
-    squared: float
-    absolute: float
-    relative: float
-    squared_relative: float
-    log10: float
-    log_mean: float
-    log_squares: float  # of the differences from log_mean: no cancellation, whatever the scale of the prediction
-    within: tuple[int, int, int]  # pixels under 1.25, 1.25^2, 1.25^3
-
-    def __add__(self, other: "PixelSums") -> "PixelSums":
-        if self.pixels == 0 or other.pixels == 0:
-            return other if self.pixels == 0 else self
-        pixels = self.pixels + other.pixels
-        step = other.log_mean - self.log_mean  # Chan et al. 1979, how two means and sums of squares combine
-        return PixelSums(
-            pixels,
-            self.squared + other.squared,
-            self.absolute + other.absolute,
-            self.relative + other.relative,
-            self.squared_relative + other.squared_relative,
-            self.log10 + other.log10,
-            self.log_mean + step * other.pixels / pixels,
-            self.log_squares + other.log_squares + step**2 * self.pixels * other.pixels / pixels,
-            cast(tuple[int, int, int], tuple(a + b for a, b in zip(self.within, other.within, strict=True))),
-        )
-
-    def metrics(self) -> DepthMetrics:
-        """Return the metrics over these pixels.
-
-        Raises:
-            LightDepthError: there are none.
-        """
-        n = self.pixels
-        if n == 0:
-            raise LightDepthError("No pixel with valid depth was evaluated; the data has no pairs.")
-        return DepthMetrics(
-            rmse_m=math.sqrt(self.squared / n),
-            mae_m=self.absolute / n,
-            abs_rel=self.relative / n,
-            sq_rel=self.squared_relative / n,
-            log10=self.log10 / n,
-            silog=100 * math.sqrt(self.log_squares / n),
-            delta1=self.within[0] / n,
-            delta2=self.within[1] / n,
-            delta3=self.within[2] / n,
-        )
+def join_sums(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sums (..., 11) of the union of several sets of pixels, from those of each (K, ..., 11)."""
+    total = sums.sum(axis=0)
+    pixels, log_means = sums[..., PIXELS], sums[..., LOG_MEAN]
+    log_mean = (pixels * log_means).sum(axis=0) / np.maximum(total[..., PIXELS], 1)
+    # Chan et al. 1979, how means and sums of squares combine
+    total[..., LOG_SQUARES] += (pixels * (log_means - log_mean) ** 2).sum(axis=0)
+    total[..., LOG_MEAN] = log_mean
+    return total
 
 
-NO_PIXELS = PixelSums(0, 0, 0, 0, 0, 0, 0, 0, (0, 0, 0))
+def metric_values(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the metrics (..., 9), in the order of `DepthMetrics`, of pixels with these sums (..., 11)."""
+    values = sums[..., 1:LOG_MEAN] / sums[..., :1]
+    values[..., 0] = np.sqrt(values[..., 0])
+    values[..., LOG_SQUARES - 1] = 100 * np.sqrt(values[..., LOG_SQUARES - 1])
+    return values
 
 
 def image_metrics(
@@ -122,7 +95,7 @@ def image_metrics(
 ) -> DepthMetrics:
     """Compare one prediction (h, w) with its truth (H, W) in metres under a protocol; see `valid_pixels`."""
     predicted, truth = valid_pixels(prediction, truth_m, protocol, name, kind=kind)
-    return range_sums(predicted, truth, ())[0].metrics()
+    return DepthMetrics.from_sums(range_sums(predicted, truth, ())[0])
 
 
 def valid_pixels(
@@ -166,40 +139,20 @@ def valid_pixels(
 
 def range_sums(
     predicted_m: NDArray[np.float64], truth_m: NDArray[np.float64], edges_m: Sequence[float]
-) -> list[PixelSums]:
-    """Sum up the errors of pixels (N,), both sides positive, for each range of truth between rising edges.
+) -> NDArray[np.float64]:
+    """Sum up the errors of pixels (N,), both sides positive, for each range of truth between rising edges: (R, 11).
 
     Every pixel is looked at once: the first sums are of truth below the first edge, the last of truth from the last.
     """
     starts = range(0, max(1, len(truth_m)), CHUNK_PIXELS)
     parts = [_chunk_sums(predicted_m[i : i + CHUNK_PIXELS], truth_m[i : i + CHUNK_PIXELS], edges_m) for i in starts]
-    pixels, sums, log_means, log_squares, within = (np.stack(column) for column in zip(*parts, strict=True))
-    count = pixels.sum(axis=0)  # (chunks, ranges) -> (ranges,)
-    log_mean = (pixels * log_means).sum(axis=0) / np.maximum(count, 1)
-    # Chan et al. 1979, how means and sums of squares combine
-    log_square = (log_squares + pixels * (log_means - log_mean) ** 2).sum(axis=0)
-    squared, absolute, relative, squared_relative, log10 = sums.sum(axis=0).tolist()  # (chunks, 5, ranges)
-    within = within.sum(axis=0).tolist()  # (chunks, ranges, 3)
-    return [
-        PixelSums(
-            pixels=int(count[i]),
-            squared=squared[i],
-            absolute=absolute[i],
-            relative=relative[i],
-            squared_relative=squared_relative[i],
-            log10=log10[i],
-            log_mean=float(log_mean[i]),
-            log_squares=float(log_square[i]),
-            within=(within[i][0], within[i][1], within[i][2]),
-        )
-        for i in range(len(count))
-    ]
+    return join_sums(np.stack(parts))
 
 
 def _chunk_sums(
     predicted_m: NDArray[np.float64], truth_m: NDArray[np.float64], edges_m: Sequence[float]
-) -> tuple[NDArray[Any], ...]:  # Any: counts and sums
-    """Return for each range (R,): pixels, five sums (5, R), mean and squares of the log error, pixels within (R, 3)."""
+) -> NDArray[np.float64]:
+    """Do it for as many pixels as fit into a core's cache."""
     ranges = len(edges_m) + 1
     which = np.zeros(len(truth_m), np.intp)
     for edge in edges_m:
@@ -215,17 +168,18 @@ def _chunk_sums(
     logarithm = np.log(ratio)
     log_mean = total(logarithm) / np.maximum(pixels, 1)
     log_absolute = total(np.abs(logarithm)) / np.log(10)
-    sums = (total(absolute * absolute), total(absolute), total(relative), total(absolute * relative), log_absolute)
+    log_squares = total((logarithm - log_mean[which]) ** 2)
     np.maximum(ratio, truth_m / predicted_m, out=ratio)
     place = 4 * which
     for power in (1, 2, 3):
         place += ratio >= DELTA_BASE**power
     within = np.bincount(place, minlength=4 * ranges).reshape(ranges, 4)[:, :3].cumsum(axis=1)
-    return pixels, np.stack(sums), log_mean, total((logarithm - log_mean[which]) ** 2), within
+    errors = (total(absolute * absolute), total(absolute), total(relative), total(absolute * relative), log_absolute)
+    return np.column_stack([pixels, *errors, log_squares, within, log_mean]).astype(np.float64, copy=False)
 
 
 def mean_metrics(per_image: Sequence[DepthMetrics]) -> DepthMetrics:
     """Average per-image metrics, each image counting the same."""
     if not per_image:
         raise LightDepthError("No images were evaluated; the data has no pairs.")
-    return DepthMetrics(*(float(np.mean([getattr(m, f.name) for m in per_image])) for f in fields(DepthMetrics)))
+    return DepthMetrics(*np.mean([astuple(metrics) for metrics in per_image], axis=0).tolist())

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import LightDepthError
 from ..images.preprocess import resize_depth
 from ..spec import DepthKind
 from .confidence import ConfidenceSums
-from .metrics import NO_PIXELS, DepthMetrics, NoValidDepthError, PixelSums, mean_metrics, range_sums, valid_pixels
+from .metrics import (
+    LOG_MEAN,
+    LOG_SQUARES,
+    PIXELS,
+    DepthMetrics,
+    NoValidDepthError,
+    join_sums,
+    mean_metrics,
+    metric_values,
+    range_sums,
+    valid_pixels,
+)
 from .protocol import Averaging, Protocol
 
 __all__ = ["RESAMPLES", "DepthRange", "ImageScore", "SceneScore", "Scorer", "Scores"]
@@ -27,14 +37,14 @@ WORST = 10
 METRICS = tuple(field.name for field in fields(DepthMetrics))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageScore:
-    """One image's metrics."""
+    """One image's metrics, and what they are made of (11,), as in `metrics.range_sums`."""
 
     name: str
     scene: str
     metrics: DepthMetrics
-    sums: PixelSums
+    sums: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -99,7 +109,7 @@ class Scorer:
         self.kind: DepthKind = kind
         self.left_out: list[str] = []  # frames whose truth has no pixel that counts
         self._images: list[ImageScore] = []
-        self._ranges = [NO_PIXELS] * (len(RANGES_M) - 1)
+        self._ranges = range_sums(np.empty(0), np.empty(0), RANGES_M[1:-1])
         self.confidence = ConfidenceSums()
 
     def add(
@@ -126,9 +136,9 @@ class Scorer:
             except NoValidDepthError:
                 continue
             parts = range_sums(predicted, truth, RANGES_M[1:-1])
-            self._ranges = [total + part for total, part in zip(self._ranges, parts, strict=True)]
-            sums = sum(parts, NO_PIXELS)
-            metrics = sums.metrics()
+            self._ranges = join_sums(np.stack([self._ranges, parts]))
+            sums = join_sums(parts)
+            metrics = DepthMetrics.from_sums(sums)
             self._images.append(ImageScore(name, scene, metrics, sums))
         if metrics is None:
             self.left_out.append(name)
@@ -147,7 +157,7 @@ class Scorer:
         self.left_out += other.left_out
         self.confidence.merge(other.confidence)
         self._images += other._images
-        self._ranges = [mine + theirs for mine, theirs in zip(self._ranges, other._ranges, strict=True)]
+        self._ranges = join_sums(np.stack([self._ranges, other._ranges]))
 
     def scores(self) -> Scores:
         """Return the tables over all images so far.
@@ -155,8 +165,6 @@ class Scorer:
         Raises:
             LightDepthError: there were none.
         """
-        if not self._images:
-            raise LightDepthError("No images were evaluated; the data has no pairs.")
         by_scene: dict[str, list[ImageScore]] = {}
         for image in self._images:
             by_scene.setdefault(image.scene, []).append(image)
@@ -168,14 +176,14 @@ class Scorer:
         ]
         return Scores(
             per_image=mean_metrics([image.metrics for image in self._images]),
-            pooled=sum((image.sums for image in self._images), NO_PIXELS).metrics(),
+            pooled=DepthMetrics.from_sums(join_sums(self._ranges)),
             interval=_interval(groups, self.protocol.averaging),
             resampled="scenes" if many else "images",
             scenes=tuple(sorted(scenes, key=lambda scene: -scene.metrics.abs_rel)),
             ranges=tuple(
-                DepthRange(low, None if high == np.inf else high, sums.pixels, sums.metrics())
+                DepthRange(low, None if high == np.inf else high, int(sums[PIXELS]), DepthMetrics.from_sums(sums))
                 for low, high, sums in zip(RANGES_M, RANGES_M[1:], self._ranges, strict=False)
-                if sums.pixels
+                if sums[PIXELS]
             ),
             worst=tuple(sorted(self._images, key=lambda image: -image.metrics.abs_rel)[:WORST]),
         )
@@ -183,41 +191,19 @@ class Scorer:
 
 def _interval(groups: Sequence[Sequence[ImageScore]], averaging: Averaging) -> dict[str, tuple[float, float]]:
     """Bootstrap over groups: draw as many as there are, with replacement, and average anew; always the same draws."""
-    rows, combine = _ROWS[averaging]
-    totals = np.stack([np.sum([rows(image) for image in group], axis=0) for group in groups])  # (G, K)
     rng = np.random.default_rng(0)
     draws = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=RESAMPLES)  # (R, G) counts
-    values = combine(draws.astype(np.float64) @ totals)  # (R, 9)
+    if averaging == "per-image":
+        rows = [[(1.0, *astuple(image.metrics)) for image in group] for group in groups]
+        totals = draws @ np.stack([np.sum(row, axis=0) for row in rows])  # (R, 10)
+        values = totals[:, 1:] / totals[:, :1]
+    else:
+        sums = np.stack([join_sums(np.stack([image.sums for image in group])) for group in groups])  # (G, 11)
+        sums[:, LOG_SQUARES] += sums[:, PIXELS] * sums[:, LOG_MEAN] ** 2  # about zero, so that they add up
+        sums[:, LOG_MEAN] *= sums[:, PIXELS]
+        totals = draws @ sums  # (R, 11)
+        spread = totals[:, LOG_SQUARES] - totals[:, LOG_MEAN] ** 2 / totals[:, PIXELS]
+        totals[:, LOG_SQUARES] = np.maximum(spread, 0)
+        values = metric_values(totals)
     low, high = np.percentile(values, INTERVAL_PERCENT, axis=0)
     return {name: (float(low[i]), float(high[i])) for i, name in enumerate(METRICS)}
-
-
-def _image_row(image: ImageScore) -> NDArray[np.float64]:
-    return np.array([1.0, *(getattr(image.metrics, name) for name in METRICS)])
-
-
-def _divide_by_count(totals: NDArray[np.float64]) -> NDArray[np.float64]:
-    return totals[:, 1:] / totals[:, :1]  # (R, 10) -> (R, 9)
-
-
-def _pixel_row(image: ImageScore) -> NDArray[np.float64]:
-    s = image.sums
-    log_total = s.log_mean * s.pixels
-    log_squares = s.log_squares + s.log_mean * log_total  # about zero, so that it adds up
-    sums = (s.squared, s.absolute, s.relative, s.squared_relative, s.log10)
-    return np.array([s.pixels, *sums, log_total, log_squares, *s.within], np.float64)
-
-
-def _pooled_metrics(totals: NDArray[np.float64]) -> NDArray[np.float64]:
-    means = totals[:, 1:] / totals[:, :1]  # (R, 11) -> (R, 10)
-    variance = np.maximum(means[:, 6] - means[:, 5] ** 2, 0)
-    columns = [np.sqrt(means[:, 0]), *means[:, 1:5].T, 100 * np.sqrt(variance), *means[:, 7:10].T]
-    return np.stack(columns, axis=1)  # (R, 9)
-
-
-Row = Callable[[ImageScore], NDArray[np.float64]]
-Combine = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-_ROWS: dict[Averaging, tuple[Row, Combine]] = {
-    "per-image": (_image_row, _divide_by_count),
-    "pooled": (_pixel_row, _pooled_metrics),
-}
