@@ -63,16 +63,14 @@ class MatPair:
         return FrameData(fit_color(image, depth_m, f"{self.mat_path}, image {self.index}"), depth_m)
 
 
-def load_labelled_mat(path: Path, split: str) -> PairSet:
+def load_labelled_mat(mat_path: Path, split: str) -> PairSet:
     """List the frames of one official split; indices in `splits.mat` count from 1.
 
-    `path` is the .mat file of images and depths, under any name, or the folder with the official one; `splits.mat`
-    stands beside it.
+    `mat_path` is the file of images and depths, under any name; `splits.mat` stands beside it.
 
     Raises:
         LightDepthError: `splits.mat` missing, a damaged file, an unknown split, or h5py and scipy not installed.
     """
-    mat_path = path / MAT_NAME if path.is_dir() else path
     folder, splits_path = mat_path.parent, mat_path.with_name(SPLITS_NAME)
     if not splits_path.is_file():
         raise LightDepthError(

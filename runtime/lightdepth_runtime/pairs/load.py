@@ -9,16 +9,14 @@ from .depth_unit import DepthUnit
 from .folders.find import find_recordings, what_is_there
 from .labelled_mat import MAT_NAME, load_labelled_mat
 from .lists.files import check_files
-from .lists.kaggle import find_csv, load_kaggle
-from .lists.pair_list import load_pair_list
+from .lists.load import load_kaggle, load_pair_list
 from .packed import PACKED_NAME, load_packed, packed_splits
-from .pair import PairSet, common_camera
+from .pair import UNDIVIDED, PairSet, common_camera
 from .remote import url_of
 from .shard_cache import ShardCache
 
-__all__ = ["UNDIVIDED", "MissingSplitError", "load_pairs", "splits_of"]
+__all__ = ["MissingSplitError", "load_pairs", "splits_of"]
 
-UNDIVIDED = "all"  # the split of data that has none
 _SPLITS = ("train", "test")
 # Folders that stand for a split; KITTI calls its second one val.
 _SPLIT_FOLDERS = {"train": ("train", "training"), "test": ("test", "testing", "val", "validation")}
@@ -56,27 +54,20 @@ def load_pairs(
             where no packaging of the split is found.
     """
     path = Path(path)
-    if path.is_file():
-        if path.suffix.lower() == ".mat":
-            _check_open(unit, path)
-            return load_labelled_mat(path, split)
-        load = load_kaggle if path.suffix.lower() == ".csv" else load_pair_list
-        return load(path, split, missing_ok=missing_ok, unit=unit)
-    if not path.is_dir() and not url_of(path):
-        raise LightDepthError(f"No data at {path}{nearest_path(path)}; name a folder of RGB-D pairs or a pair list.")
     if url_of(path) or (path / PACKED_NAME).is_file():
         _check_open(unit, path)
         return load_packed(path, split, cache=cache)
-    csv_path = find_csv(path, split)
-    if csv_path:
-        return load_kaggle(csv_path, split, missing_ok=missing_ok, unit=unit)
-    if (path / MAT_NAME).is_file():
-        _check_open(unit, path)
-        return load_labelled_mat(path, split)
-    if (path / f"{split}.txt").is_file():
-        return load_pair_list(path / f"{split}.txt", split, missing_ok=missing_ok, unit=unit)
+    listing = _find_listing(path, split)
+    if listing is not None:
+        if listing.suffix.lower() == ".mat":
+            _check_open(unit, path)
+            return load_labelled_mat(listing, split)
+        load = load_kaggle if listing.suffix.lower() == ".csv" else load_pair_list
+        return load(listing, split, missing_ok=missing_ok, unit=unit)
+    if not path.is_dir():
+        raise LightDepthError(f"No data at {path}{nearest_path(path)}; name a folder of RGB-D pairs or a pair list.")
     # What a list leaves out is not the other split: it may be the same pairs.
-    found = None if _has_lists(path) else _load_folder(path, split, unit, missing_ok=missing_ok)
+    found = None if _is_listed(path) else _load_folder(path, split, unit, missing_ok=missing_ok)
     if found is None:
         raise MissingSplitError(f"No {split} pairs in {path}. {what_is_there(path, split)}")
     return found
@@ -88,14 +79,23 @@ def splits_of(path: Path) -> tuple[str, ...]:
         return _SPLITS if path.suffix.lower() == ".mat" else (UNDIVIDED,)
     if url_of(path) or (path / PACKED_NAME).is_file():
         return packed_splits(path)
-    if not path.is_dir() or _has_lists(path) or (path / MAT_NAME).is_file() or _split_folder(path, "train"):
+    if not path.is_dir() or _is_listed(path) or _split_folder(path, "train"):
         return _SPLITS
     return (UNDIVIDED,) if find_recordings(path, None) else _SPLITS
 
 
-def _has_lists(path: Path) -> bool:
-    """Tell whether a folder has a csv or a pair list of any split."""
-    return any(find_csv(path, split) or (path / f"{split}.txt").is_file() for split in _SPLITS)
+def _find_listing(path: Path, split: str) -> Path | None:
+    """Return the file that names a split's pairs: `path` itself, or what a folder has."""
+    if path.is_file():
+        return path
+    csv_name = f"nyu2_{split}.csv"
+    listings = (path / csv_name, path / "data" / csv_name, path / MAT_NAME, path / f"{split}.txt")
+    return next((listing for listing in listings if listing.is_file()), None)
+
+
+def _is_listed(folder: Path) -> bool:
+    """Tell whether a folder has a file that names the pairs of any split."""
+    return any(_find_listing(folder, split) for split in _SPLITS)
 
 
 def _load_folder(path: Path, split: str, unit: DepthUnit | None, *, missing_ok: bool) -> PairSet | None:

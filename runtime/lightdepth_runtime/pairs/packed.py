@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import LightDepthError
 from ..spec import Intrinsics
 from .depth_unit import decode_depth, parse_depth_unit
-from .pair import FrameData, PairSet, common_camera
+from .pair import UNDIVIDED, FrameData, PairSet, common_camera
 from .remote import read_files, url_of
 from .shard import LocalShard, RemoteShard, Shard
 from .shard_cache import ShardCache
@@ -28,7 +28,6 @@ __all__ = ["PACKED_NAME", "PACKED_SCHEMA", "PackedPair", "load_packed", "packed_
 PACKED_NAME = "packed.json"
 PACKED_SCHEMA = "lightdepth.packed/2"
 COLOR_BYTES = 3
-_UNDIVIDED = "all"  # the split of data that has none
 _DEPTH_TYPES = {"uint8": "|u1", "uint16": "<u2", "float32": "<f4"}
 
 
@@ -83,8 +82,8 @@ def load_packed(folder: Path, split: str, *, cache: ShardCache | None = None) ->
     try:
         if index["schema"] != PACKED_SCHEMA:
             raise LightDepthError(f"{place} is packed as {index['schema']}; this version reads {PACKED_SCHEMA}.")
-        if [*index["splits"]] == [_UNDIVIDED]:
-            split = _UNDIVIDED
+        if [*index["splits"]] == [UNDIVIDED]:
+            split = UNDIVIDED
         if split not in index["splits"]:
             raise LightDepthError(f"{place} has the splits {', '.join(index['splits'])}, not {split!r}.")
         entry = index["splits"][split]

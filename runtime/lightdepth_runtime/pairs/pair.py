@@ -13,6 +13,7 @@ from ..images.preprocess import resize_rgb
 from ..spec import Intrinsics
 
 __all__ = [
+    "UNDIVIDED",
     "FrameData",
     "Pair",
     "PairSet",
@@ -23,6 +24,7 @@ __all__ = [
     "spread_indices",
 ]
 
+UNDIVIDED = "all"  # the split of data that has none
 # A share of the aspect ratio. ScanNet's 1296x968 and 640x480 differ by 0.4 %; a RealSense's unregistered 1280x720 and
 # 848x480 by 0.6 %.
 SAME_SHAPE = 0.005
