@@ -48,16 +48,13 @@ def read_depth_values(path: Path, unit: DepthUnit | None = None) -> NDArray[np.g
         )
     if not np.issubdtype(values.dtype, np.number) or np.issubdtype(values.dtype, np.complexfloating):
         raise LightDepthError(f"{path} holds {values.dtype}; depth is whole numbers or floats.")
-    if values.dtype == np.uint8 and (unit is None or unit.per_metre > _LARGEST_8BIT_UNIT) and not _takes_bytes(unit):
+    takes_bytes = unit is not None and (unit.bytes_are_10m or unit.per_metre <= _LARGEST_8BIT_UNIT)
+    if values.dtype == np.uint8 and not takes_bytes:
         raise LightDepthError(
             f"{path} has 8 bits a pixel, which can't be millimetres: they would end at 0.255 m. Declare what its "
             "numbers mean with --depth-scale (densedepth: 255 is 10 m; or units per metre), or convert it to 16 bits."
         )
     return values
-
-
-def _takes_bytes(unit: DepthUnit | None) -> bool:
-    return unit is not None and unit.bytes_are_10m
 
 
 def _read_picture(path: Path) -> NDArray[np.generic]:

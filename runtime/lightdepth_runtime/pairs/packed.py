@@ -154,8 +154,4 @@ def _read_local(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise _unreadable(str(path), error) from error
-
-
-def _unreadable(path: str, error: Exception) -> LightDepthError:
-    return LightDepthError(f"Can't read {path} ({error}); run `lightdepth data pack` again.")
+        raise LightDepthError(f"Can't read {path} ({error}); run `lightdepth data pack` again.") from error

@@ -120,10 +120,8 @@ def _try(work: Callable[[], Result], url: str) -> Result:
                 f"There is no {url}; from a URL only what `lightdepth data pack` wrote is read: upload that folder "
                 "whole, then run this again."
             ) from error
-        except PermissionError as error:
-            raise LightDepthError(f"{url} may not be read ({_say(error)}); check the credentials.") from error
         except Exception as error:  # each library has kinds of its own for time-outs and broken connections
-            if getattr(error, "status", None) in _REFUSALS:
+            if isinstance(error, PermissionError) or getattr(error, "status", None) in _REFUSALS:
                 raise LightDepthError(f"{url} may not be read ({_say(error)}); check the credentials.") from error
             if "credential" in type(error).__name__.lower():  # botocore's NoCredentialsError, Google's
                 raise LightDepthError(

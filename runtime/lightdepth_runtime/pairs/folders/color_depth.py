@@ -9,7 +9,7 @@ from ...images.decode import IMAGE_SUFFIXES
 from ..depth_file import DEPTH_SUFFIXES
 from ..depth_unit import NAMED_UNITS, DepthUnit
 from .camera_files import read_camera
-from .matching import match_files
+from .matching import Matches, match_files
 from .recording import Recording, make_pairs
 
 __all__ = ["COLOR_FOLDERS", "DEPTH_FOLDERS", "find_color_depth", "find_mixed", "named_folder"]
@@ -20,8 +20,8 @@ DEPTH_FOLDERS = (
     "groundtruth_depth", "groundtruth", "gt", "depth_map", "depth_maps",
 )  # fmt: skip
 _SUN_MARK = "depth_bfx"  # SUN RGB-D has its filled depth beside the raw one, both rotated by three bits
-_DEPTH_WORD = re.compile(r"(?<![a-z])depths?(?![a-z])")
-_OTHER_WORD = re.compile(r"(?<![a-z])(mask|masks|normals?|labels?|seg|semantic|instance|vis|mm|confidence)(?![a-z])")
+_DEPTH_WORD = re.compile(r"(?i)(?<![a-z])depths?(?![a-z])")
+_OTHER_WORD = re.compile(r"(?i)(?<![a-z])(masks?|normals?|labels?|seg|semantic|instance|vis|mm|confidence)(?![a-z])")
 
 
 def find_color_depth(root: Path, folder: Path, unit: DepthUnit | None) -> Recording | None:
@@ -31,40 +31,34 @@ def find_color_depth(root: Path, folder: Path, unit: DepthUnit | None) -> Record
         return None
     colors = files_of(color_folder, IMAGE_SUFFIXES)
     depths = files_of(depth_folder, DEPTH_SUFFIXES)
-    matches = match_files(colors, depths)
-    if matches is None:
-        return None
     if unit is None and (folder / _SUN_MARK).is_dir():
         unit = NAMED_UNITS["sunrgbd"]
-    camera = read_camera(folder, matches.pairs[0][0])
-    pairs = make_pairs(root, folder, matches.pairs, unit, camera)
-    return Recording("colour and depth folders", pairs, matches.rule, matches.alone)
+    return _recording("colour and depth folders", root, folder, match_files(colors, depths), unit)
 
 
 def find_mixed(root: Path, folder: Path, unit: DepthUnit | None) -> Recording | None:
     """Return the pairs of a folder whose depth files stand beside their images and have "depth" in their names."""
-    depths = [path for path in files_of(folder, DEPTH_SUFFIXES) if _DEPTH_WORD.search(path.stem.lower())]
-    depths = [path for path in depths if not _OTHER_WORD.search(path.stem.lower())]
-    colors = [
-        path
-        for path in files_of(folder, IMAGE_SUFFIXES)
-        if not _DEPTH_WORD.search(path.stem.lower()) and not _OTHER_WORD.search(path.stem.lower())
-    ]
-    if not depths or not colors:
-        return None
+    files = [path for path in files_of(folder, IMAGE_SUFFIXES | DEPTH_SUFFIXES) if not _OTHER_WORD.search(path.stem)]
+    depths = [path for path in files if _DEPTH_WORD.search(path.stem) and path.suffix.lower() in DEPTH_SUFFIXES]
+    colors = [path for path in files if not _DEPTH_WORD.search(path.stem) and path.suffix.lower() in IMAGE_SUFFIXES]
     matches = match_files(colors, depths)
-    if matches is None or matches.rule == "their order":
-        return None
-    camera = read_camera(folder, matches.pairs[0][0])
-    return Recording(
-        "colour and depth files", make_pairs(root, folder, matches.pairs, unit, camera), matches.rule, matches.alone
-    )
+    by_order = matches is not None and matches.rule == "their order"
+    return None if by_order else _recording("colour and depth files", root, folder, matches, unit)
 
 
 def named_folder(folder: Path, names: tuple[str, ...]) -> Path | None:
     """Return the folder of the first of these names, whatever its case."""
     there = {entry.name.lower(): entry for entry in folder.iterdir() if entry.is_dir()}
     return next((there[name] for name in names if name in there), None)
+
+
+def _recording(
+    kind: str, root: Path, folder: Path, matches: Matches | None, unit: DepthUnit | None
+) -> Recording | None:
+    if matches is None:
+        return None
+    pairs = make_pairs(root, folder, matches.pairs, unit, read_camera(folder, matches.pairs[0][0]))
+    return Recording(kind, pairs, matches.rule, matches.alone)
 
 
 def files_of(folder: Path, suffixes: frozenset[str]) -> list[Path]:

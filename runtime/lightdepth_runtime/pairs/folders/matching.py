@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["Matches", "match_files", "match_stamps", "nanoseconds", "natural_key"]
+__all__ = ["Matches", "match_files", "match_stamped", "match_stamps", "nanoseconds", "natural_key"]
 
 LARGEST_GAP_S = 0.02  # TUM's associate.py: stamps of colour and depth of one moment
 LEAST_SHARE = 0.5  # of the smaller side that a rule must match to be believed
@@ -41,15 +41,24 @@ def match_files(colors: Sequence[Path], depths: Sequence[Path]) -> Matches | Non
         pairs = _match_keys(colors, depths, key)
         if pairs and len(pairs) >= LEAST_SHARE * min(len(colors), len(depths)):
             return Matches(pairs, rule, total - 2 * len(pairs))
-    if colors and depths and all(_STAMP.search(path.stem) for path in (*colors, *depths)):
-        stamps = [[_stamp_ns(path) for path in paths] for paths in (colors, depths)]
-        matched = match_stamps(*stamps, max_gap_ns=round(LARGEST_GAP_S * 1e9))
-        if matched:
-            pairs = [(colors[i], depths[j]) for i, j in matched]
-            return Matches(pairs, f"nearest time stamps, at most {LARGEST_GAP_S:g} s apart", total - 2 * len(pairs))
+    stamped = [
+        [(nanoseconds(found[0]), path) for path in paths if (found := _STAMP.search(path.stem))]
+        for paths in (colors, depths)
+    ]
+    if len(stamped[0]) + len(stamped[1]) == total and (matches := match_stamped(*stamped)):
+        return matches
     if colors and len(colors) == len(depths):
         return Matches(list(zip(colors, depths, strict=True)), "their order", 0)
     return None
+
+
+def match_stamped(colors: Sequence[tuple[int, Path]], depths: Sequence[tuple[int, Path]]) -> Matches | None:
+    """Pair files that have time stamps in nanoseconds by the nearest; None where no two are within 0.02 s."""
+    color_ns, depth_ns = [stamp for stamp, _ in colors], [stamp for stamp, _ in depths]
+    matched = match_stamps(color_ns, depth_ns, max_gap_ns=round(LARGEST_GAP_S * 1e9))
+    pairs = [(colors[i][1], depths[j][1]) for i, j in matched]
+    rule = f"nearest time stamps, at most {LARGEST_GAP_S:g} s apart"
+    return Matches(pairs, rule, len(colors) + len(depths) - 2 * len(pairs)) if pairs else None
 
 
 def match_stamps(color_ns: Sequence[int], depth_ns: Sequence[int], *, max_gap_ns: int) -> list[tuple[int, int]]:
@@ -106,9 +115,3 @@ def _plain_stem(path: Path) -> str:
 def _last_number(path: Path) -> int | None:
     numbers = re.findall(r"\d+", path.stem)
     return int(numbers[-1]) if numbers else None
-
-
-def _stamp_ns(path: Path) -> int:
-    found = _STAMP.search(path.stem)
-    assert found is not None, "only names with a stamp come here"
-    return nanoseconds(found[0])

@@ -7,7 +7,7 @@ from pathlib import Path
 from ...errors import LightDepthError
 from ...spec import Intrinsics
 from ..depth_unit import NAMED_UNITS, DepthUnit
-from .matching import LARGEST_GAP_S, match_stamps, nanoseconds
+from .matching import LARGEST_GAP_S, Matches, match_stamped, nanoseconds
 from .recording import Recording, make_pairs
 
 __all__ = ["find_tum"]
@@ -29,39 +29,35 @@ def find_tum(root: Path, folder: Path, unit: DepthUnit | None) -> Recording | No
     """
     listed = next((folder / name for name in _ASSOCIATIONS if (folder / name).is_file()), None)
     if listed is not None:
-        files, alone, rule = _read_associations(folder, listed), 0, listed.name
+        matches = Matches(_read_associations(listed), listed.name, 0)
     elif (folder / "rgb.txt").is_file() and (folder / "depth.txt").is_file():
-        colors, depths = _read_stamps(folder / "rgb.txt"), _read_stamps(folder / "depth.txt")
-        gap_ns = round(LARGEST_GAP_S * 1e9)
-        matched = match_stamps([stamp for stamp, _ in colors], [stamp for stamp, _ in depths], max_gap_ns=gap_ns)
-        if not matched:
+        matches = match_stamped(_read_stamps(folder / "rgb.txt"), _read_stamps(folder / "depth.txt"))
+        if matches is None:
             raise LightDepthError(
                 f"{folder}: no colour image of rgb.txt and depth of depth.txt are within {LARGEST_GAP_S:g} s of each "
                 "other; are both lists of one recording?"
             )
-        files = [(folder / colors[i][1], folder / depths[j][1]) for i, j in matched]
-        alone = len(colors) + len(depths) - 2 * len(files)
-        rule = f"nearest time stamps, at most {LARGEST_GAP_S:g} s apart"
     else:
         return None
     camera = next((camera for name, camera in _CAMERAS.items() if name in folder.resolve().name), None)
-    return Recording("TUM sequences", make_pairs(root, folder, files, unit or NAMED_UNITS["tum"], camera), rule, alone)
+    pairs = make_pairs(root, folder, matches.pairs, unit or NAMED_UNITS["tum"], camera)
+    return Recording("TUM sequences", pairs, matches.rule, matches.alone)
 
 
-def _read_stamps(path: Path) -> list[tuple[int, str]]:
-    """Read `stamp file` lines as nanoseconds and path."""
+def _read_stamps(path: Path) -> list[tuple[int, Path]]:
+    """Read `stamp file` lines as nanoseconds and path, which is relative to the list's folder."""
     rows = []
     for number, words in _rows(path):
         if len(words) < 2:
             raise LightDepthError(f"{path}, line {number}: expected `stamp file`, got {' '.join(words)[:80]!r}.")
         try:
-            rows.append((nanoseconds(words[0]), words[1]))
+            rows.append((nanoseconds(words[0]), path.parent / words[1]))
         except ValueError as error:
             raise LightDepthError(f"{path}, line {number}: {words[0]!r} is no time stamp in seconds.") from error
     return rows
 
 
-def _read_associations(folder: Path, path: Path) -> list[tuple[Path, Path]]:
+def _read_associations(path: Path) -> list[tuple[Path, Path]]:
     """Read `stamp file stamp file` lines, depth first or colour first."""
     files = []
     for number, words in _rows(path):
@@ -69,7 +65,7 @@ def _read_associations(folder: Path, path: Path) -> list[tuple[Path, Path]]:
             raise LightDepthError(
                 f"{path}, line {number}: expected `stamp file stamp file`, got {' '.join(words)[:80]!r}."
             )
-        first, second = folder / words[1], folder / words[3]
+        first, second = path.parent / words[1], path.parent / words[3]
         files.append((second, first) if "depth" in words[1].lower() else (first, second))
     if not files:
         raise LightDepthError(f"{path} lists no pairs; make it again with TUM's associate.py, or delete it.")

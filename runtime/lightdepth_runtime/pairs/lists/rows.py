@@ -135,19 +135,17 @@ def _names_columns(readings: Sequence[Sequence[str]]) -> bool:
 
 def _check(paths: tuple[str, str], path: Path, number: int, line: str) -> None:
     """Refuse what no reading of the paths can mend."""
-    color, depth = paths
-    if color != depth != "None" and not any(map(_DRIVE.match, paths)):
-        return
-    place = f"{path}, line {number}"
+    (color, depth), place = paths, f"{path}, line {number}"
     if color == depth:
         raise LightDepthError(
             f"{place}: colour and depth are the same file {color!r}; write the photograph first, then its depth."
         )
     if depth == "None":
         raise LightDepthError(f"{place}: {color!r} has no depth (None); leave such lines out: grep -v ' None' LIST.")
-    raise LightDepthError(
-        f"{place}: {line.strip()[:EXCERPT]!r} names a Windows drive; write the paths relative to the list's folder."
-    )
+    if any(map(_DRIVE.match, paths)):
+        raise LightDepthError(
+            f"{place}: {line.strip()[:EXCERPT]!r} names a Windows drive; write the paths relative to the list's folder."
+        )
 
 
 def _misread(line: str, words: Sequence[str], place: str) -> LightDepthError:
