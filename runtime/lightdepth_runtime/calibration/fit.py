@@ -14,7 +14,7 @@ from ..images.decode import read_image
 from ..pairs import Pair, PairSet
 from ..pairs.pair import scenes_of, spread_indices
 from ..spec import DepthCalibration
-from .sigma import Miss, SigmaFit, fit_sigma_factor
+from .sigma import Miss, SigmaFit, fit_sigma_factor, quantile
 
 __all__ = ["CalibrationReport", "DepthGroup", "KnownDistance", "calibrate", "groups_of_pairs", "groups_of_points"]
 
@@ -238,17 +238,16 @@ def _slope_helps(groups: Sequence[DepthGroup]) -> bool:
 
 
 def _fit_scale(groups: Sequence[DepthGroup]) -> tuple[float, float]:
-    predicted, truth, weights = _log_samples(groups)
-    ratio = truth - predicted
-    order = np.argsort(ratio)
-    sums = np.cumsum(weights[order])
-    low, high = (ratio[order[np.searchsorted(sums, sums[-1] * half)]] for half in (0.5 - 1e-9, 0.5 + 1e-9))
+    ratios = [np.log(group.truth_m) - np.log(group.predicted_m) for group in groups]
+    low, high = (quantile(ratios, half) for half in (0.5 - 1e-9, 0.5 + 1e-9))
     return float(np.exp((low + high) / 2)), 1.0
 
 
 def _fit_scale_and_slope(groups: Sequence[DepthGroup]) -> tuple[float, float]:
     """Fit log truth = shift + slope log prediction by iteratively reweighted least squares."""
-    predicted, truth, weights = _log_samples(groups)
+    predicted = np.log(np.concatenate([group.predicted_m for group in groups]))
+    truth = np.log(np.concatenate([group.truth_m for group in groups]))
+    weights = np.concatenate([np.full(len(group.truth_m), 1 / len(group.truth_m)) for group in groups])
     shift, slope = 0.0, 1.0
     current = weights
     for _ in range(LEAST_ABSOLUTE_STEPS):
@@ -258,16 +257,6 @@ def _fit_scale_and_slope(groups: Sequence[DepthGroup]) -> tuple[float, float]:
         shift = float(target - slope * mean)
         current = weights / np.maximum(np.abs(truth - shift - slope * predicted), SMALLEST_RESIDUAL)
     return float(np.exp(shift)), slope
-
-
-def _log_samples(
-    groups: Sequence[DepthGroup],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return log prediction, log truth and weight of all samples, (N,) each; every group weighs 1."""
-    predicted = np.log(np.concatenate([group.predicted_m for group in groups]))
-    truth = np.log(np.concatenate([group.truth_m for group in groups]))
-    weights = np.concatenate([np.full(len(group.truth_m), 1 / len(group.truth_m)) for group in groups])
-    return predicted, truth, weights
 
 
 def _abs_rel(groups: Sequence[DepthGroup], fit: tuple[float, float]) -> float:

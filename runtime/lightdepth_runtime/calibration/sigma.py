@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..sigma import MAX_SIGMA, laplace_quantile
 
-__all__ = ["INTERVAL", "Miss", "SigmaFit", "fit_sigma_factor"]
+__all__ = ["INTERVAL", "Miss", "SigmaFit", "fit_sigma_factor", "quantile"]
 
 INTERVAL = 0.95
 SMALLEST_FACTOR = 1e-3  # where depth is exact, as in a made-up scene
@@ -69,20 +69,19 @@ def fit_sigma_factor(
         previous: its factor before.
     """
     before = _coverage(judges_before, previous)
-    fitted = max(SMALLEST_FACTOR, _quantile(fitting) / laplace_quantile(INTERVAL))
+    fitted = max(SMALLEST_FACTOR, quantile([group.sigmas for group in fitting], INTERVAL) / laplace_quantile(INTERVAL))
     candidates = {factor: _coverage(judges, factor) for factor in (fitted, previous)}
     factor = min(candidates, key=lambda factor: abs(candidates[factor] - INTERVAL))
     middle = float(np.median(np.concatenate([group.sigma for group in judges])))
     return SigmaFit(factor, before, candidates[factor], kept_before=factor != fitted, median=factor * middle)
 
 
-def _quantile(groups: Sequence[Miss]) -> float:
-    """Return how many sigmas hold 95 % of the pixels."""
-    values = np.concatenate([group.sigmas for group in groups])
-    weights = np.concatenate([np.full(len(group.sigma), 1 / len(group.sigma)) for group in groups])
-    order = np.argsort(values)
+def quantile(values: Sequence[NDArray[np.float64]], share: float) -> float:
+    """Return the value under which a share of all values lies, every group of them (N,) counting the same."""
+    joined, weights = np.concatenate(values), np.concatenate([np.full(len(group), 1 / len(group)) for group in values])
+    order = np.argsort(joined)
     sums = np.cumsum(weights[order])
-    return float(values[order[np.searchsorted(sums, INTERVAL * sums[-1])]])
+    return float(joined[order[np.searchsorted(sums, share * sums[-1])]])
 
 
 def _coverage(groups: Sequence[Miss], factor: float) -> float:

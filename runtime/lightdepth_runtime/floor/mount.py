@@ -65,14 +65,7 @@ class CameraMount:
         up = self.up
         ahead = np.array([0.0, 0.0, 1.0]) - up[2] * up
         ahead /= np.linalg.norm(ahead)
-        left = np.array(
-            [
-                up[1] * ahead[2] - up[2] * ahead[1],
-                up[2] * ahead[0] - up[0] * ahead[2],
-                up[0] * ahead[1] - up[1] * ahead[0],
-            ]
-        )
-        return np.stack([ahead, left, up])
+        return np.stack([ahead, np.cross(up, ahead).astype(np.float64), up])
 
     def quaternion(self) -> tuple[float, float, float, float]:
         """Return the rotation from the level frame to the optical one as ROS has it in a transform: x, y, z, w.

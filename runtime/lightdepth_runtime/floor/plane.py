@@ -129,14 +129,11 @@ def _best(
 ) -> Floor | None:
     """Return the plane with the most points on it and the fewest under it, if it is a floor."""
     ups, heights = planes[:, :3], planes[:, 3]
-    above = points @ ups.T + heights  # (N, P) metres over the plane
-    tolerance = TOLERANCE * heights
-    faces = normals @ ups.T > math.cos(math.radians(STEEPEST_DEG))
-    on, under = (np.abs(above) < tolerance) & faces, above < -2 * tolerance
+    on, under = _on_and_under(points, normals, ups.T, heights)
     best = int(np.argmax(on.sum(axis=0) - PENALTY * under.sum(axis=0)))
-    up, height_m = ups[best], float(heights[best])
+    up, height_m, on = ups[best], float(heights[best]), on[:, best]
     for _ in range(3):  # settle on the points that lie on it
-        members = points[on[:, best]] if on.ndim == 2 else points[on]
+        members = points[on]
         if len(members) < 3:
             return None
         if refine:
@@ -148,12 +145,22 @@ def _best(
             height_m = float(np.median(-members @ up))
         if height_m <= 0:
             return None
-        above_m = points @ up + height_m
-        on = (np.abs(above_m) < TOLERANCE * height_m) & (normals @ up > math.cos(math.radians(STEEPEST_DEG)))
+        on, under = _on_and_under(points, normals, up, height_m)
     members, share = points[on], float(on.mean())
-    below = float((points @ up + height_m < -2 * TOLERANCE * height_m).mean())
-    if share < SMALLEST_SHARE or below > MOST_BELOW or -up[1] < math.cos(math.radians(TILTS_DEG + 10)):
+    if share < SMALLEST_SHARE or under.mean() > MOST_BELOW or -up[1] < math.cos(math.radians(TILTS_DEG + 10)):
         return None
     directions = members[:, 0] / members[:, 2]
     span = np.ptp(np.percentile(directions, (5, 95))) / max(float(np.ptp(points[:, 0] / points[:, 2])), 1e-9)
     return Floor(height_m, up, share) if span > LEAST_SPAN else None
+
+
+def _on_and_under(
+    points: NDArray[np.float64],
+    normals: NDArray[np.float64],
+    up: NDArray[np.float64],
+    height_m: NDArray[np.float64] | float,
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell which points (N,) lie on a plane (3,) and which under it, or on and under each of several (3, P): (N, P)."""
+    above_m = points @ up + height_m
+    faces = normals @ up > math.cos(math.radians(STEEPEST_DEG))
+    return (np.abs(above_m) < TOLERANCE * height_m) & faces, above_m < -2 * TOLERANCE * height_m

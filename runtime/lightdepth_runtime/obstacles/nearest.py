@@ -91,13 +91,9 @@ def find_obstacles(
     rows, columns = np.arange(stride // 2, height, stride), np.arange(stride // 2, width, stride)
     z = depth_m[np.ix_(rows, columns)]  # (rows, columns)
     edges = _edges(camera, mount, sectors)
-    rays = np.stack(
-        np.broadcast_arrays(
-            ((columns - camera.cx) / camera.fx)[None, :], ((rows - camera.cy) / camera.fy)[:, None], np.ones(())
-        ),
-        axis=-1,
-    ).reshape(-1, 3)  # (rows * columns, 3)
-    ahead, left, up = (rays @ mount.rotation.T).T.astype(np.float32)
+    across, down = np.meshgrid((columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy)
+    rays = np.stack([across.ravel(), down.ravel(), np.ones(z.size)])  # (3, rows * columns)
+    ahead, left, up = (mount.rotation @ rays).astype(np.float32)
     depth = z.reshape(-1)
     seen = np.isfinite(depth) & (depth > 0)
     sector = np.searchsorted(edges, np.arctan2(left, ahead), side="right") - 1

@@ -55,9 +55,8 @@ class DepthCorrection:
 
     def apply(self, depth_m: NDArray[np.float32]) -> NDArray[np.float32]:
         """Correct depth (H, W) in metres in place; returns the same array."""
-        if self.kind == "smooth":
-            return np.multiply(depth_m, self.factor(*depth_m.shape), out=depth_m)
-        return depth_m if self.scale == 1.0 else np.multiply(depth_m, np.float32(self.scale), out=depth_m)
+        factor = self.factor(*depth_m.shape) if self.kind == "smooth" else np.float32(self.scale)
+        return np.multiply(depth_m, factor, out=depth_m)
 
     def describe(self) -> str:
         """Say it in half a sentence."""

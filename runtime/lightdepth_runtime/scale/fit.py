@@ -13,11 +13,10 @@ from .correction import TERMS, DepthCorrection, basis
 from .points import KnownPoints, PointsLike
 
 __all__ = [
-    "CELLS_ACROSS",
-    "CELLS_DOWN",
     "LARGEST_SCALE",
     "PRIOR",
     "ScalePrior",
+    "cells_of",
     "correct",
     "fit_correction",
     "fit_scale",
@@ -92,13 +91,13 @@ def fit_correction(
     if len(known) == 0:
         return _from_prior(prior)
     ratio = log_ratio(depth_m, known)
-    across, down = (known.x + 0.5) / width, (known.y + 0.5) / height
-    waves = basis(across, down)  # (N, terms)
+    waves = basis(*known.places(height, width))  # (N, terms)
     _check_units(ratio)
     possible = is_possible(ratio)
     if not possible.any():
         return _from_prior(prior, tuple(range(len(known))))
-    share = _share_of_cell(across, down) * possible
+    cell = cells_of(known, height, width)
+    share = possible / np.bincount(cell)[cell]  # how much each point counts, (N,): all of one cell together as one
     smooth = _fit(waves, ratio, share, prior)
     scale = _fit(waves[:, :1], ratio, share, prior)
     rejected = tuple(int(number) for number in np.flatnonzero((smooth.trust < OUTLIER_WEIGHT) | ~possible))
@@ -170,10 +169,10 @@ def log_ratio(depth_m: NDArray[np.float32], known: KnownPoints) -> NDArray[np.fl
     return np.log(known.depth_m) - np.log(np.maximum(estimated, NEAREST_LOG))
 
 
-def _share_of_cell(across: NDArray[np.float64], down: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how much each point counts, (N,): all of one cell together count as one."""
-    cell = (down * CELLS_DOWN).astype(np.intp) * CELLS_ACROSS + (across * CELLS_ACROSS).astype(np.intp)
-    return 1 / np.bincount(cell)[cell]
+def cells_of(known: KnownPoints, height: int, width: int) -> NDArray[np.intp]:
+    """Return the number of the cell of the image that each point lies in, (N,)."""
+    across, down = known.places(height, width)
+    return (down * CELLS_DOWN).astype(np.intp) * CELLS_ACROSS + (across * CELLS_ACROSS).astype(np.intp)
 
 
 def _fit(

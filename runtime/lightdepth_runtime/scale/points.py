@@ -74,6 +74,10 @@ class KnownPoints:
             )
         return cls(x, y, depth_m)
 
+    def places(self, height: int, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the points' places as parts of the width and height of their image, (N,) each."""
+        return (self.x + 0.5) / width, (self.y + 0.5) / height
+
     def resized(self, size: tuple[int, ...], target: tuple[int, ...]) -> KnownPoints:
         """Return the points in pixels of their image stretched from `size` to `target`, both (rows, columns)."""
         down, across = target[0] / size[0], target[1] / size[1]

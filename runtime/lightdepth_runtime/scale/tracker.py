@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from ..frames.motion import MotionSensor
 from .correction import DepthCorrection, basis
-from .fit import CELLS_ACROSS, CELLS_DOWN, PRIOR, ScalePrior, fit_correction, fit_scale, is_possible, log_ratio
+from .fit import PRIOR, ScalePrior, cells_of, fit_correction, fit_scale, is_possible, log_ratio
 from .points import KnownPoints, PointsLike
 
 __all__ = ["ScaleTracker"]
@@ -124,18 +124,14 @@ class ScaleTracker:
 
 def _keys(depth_m: NDArray[np.float32], known: KnownPoints) -> tuple[list[tuple[int, int]], NDArray[np.float64]]:
     """Return each point's cell of the image and step of distance, and its log(known / depth) (N,)."""
-    height, width = depth_m.shape
     ratios = log_ratio(depth_m, known)
-    column = ((known.x + 0.5) / width * CELLS_ACROSS).astype(int)
-    row = ((known.y + 0.5) / height * CELLS_DOWN).astype(int)
     step = np.floor((np.log(known.depth_m) - ratios) / DISTANCE_STEP).astype(int)  # of the model's distance
-    cells = (row * CELLS_ACROSS + column).tolist()
-    return list(zip(cells, step.tolist(), strict=True)), ratios
+    return list(zip(cells_of(known, *depth_m.shape).tolist(), step.tolist(), strict=True)), ratios
 
 
 def _shape(correction: DepthCorrection, known: KnownPoints, height: int, width: int) -> NDArray[np.float64]:
     """Return the correction's logarithm at the points without that of its scale, (N,)."""
     if correction.kind != "smooth":
         return np.zeros(len(known))
-    waves = basis((known.x + 0.5) / width, (known.y + 0.5) / height)  # (N, terms)
+    waves = basis(*known.places(height, width))  # (N, terms)
     return waves[:, 1:] @ np.array(correction.coefficients[1:])
