@@ -47,7 +47,10 @@ def values_seen(
 
     K counts, and P for rectified images where it is filled in.
     """
-    fx, fy, cx, cy = _focal_and_center(message, rectified=rectified)
+    k, p = matrix(message, "k"), matrix(message, "p")
+    fx, fy, cx, cy = k[0], k[4], k[2], k[5]
+    if rectified and len(p) == 12 and all(math.isfinite(value) for value in p) and p[0] > 0 and p[5] > 0:
+        fx, fy, cx, cy = p[0], p[5], p[2], p[6]
     center = (cx + 0.5 - view.left) * view.x - 0.5, (cy + 0.5 - view.top) * view.y - 0.5
     return fx * view.x, fy * view.y, *center, width, height
 
@@ -104,14 +107,6 @@ def _views(message: Any) -> list[tuple[View, int, int]]:  # Any: as above
             )
         windows.insert(0, (left, top, roi_width, roi_height, x, y))
     return [(View(left, top, 1 / x, 1 / y), max(1, w // x), max(1, h // y)) for left, top, w, h, x, y in windows]
-
-
-def _focal_and_center(message: Any, *, rectified: bool) -> tuple[float, float, float, float]:  # Any: as above
-    """Return fx, fy, cx, cy of P for rectified images where it is filled in, else of K."""
-    k, p = matrix(message, "k"), matrix(message, "p")
-    if rectified and len(p) == 12 and all(math.isfinite(value) for value in p) and p[0] > 0 and p[5] > 0:
-        return p[0], p[5], p[2], p[6]
-    return k[0], k[4], k[2], k[5]
 
 
 def matrix(message: Any, name: str) -> list[float]:  # Any: as above

@@ -15,7 +15,7 @@ from ..sensor_view import CameraMisfitError
 from ..spec import Intrinsics
 from ..steady import SteadyDepth
 from .answer import AnswerOptions, RobotAnswer, make_answer
-from .image_camera import is_calibrated, is_rectified
+from .image_camera import camera_of, is_calibrated, is_rectified
 from .messages.camera_info import CameraFields
 from .messages.cloud import decode_points
 from .messages.image import NANOSECONDS, color_bits, decode_color, stamp_ns
@@ -76,11 +76,10 @@ class DepthHandler:
         Raises:
             LightDepthError: a calibration that is no camera's; the one before stays.
         """
-        camera = CameraFields.read(message)
-        if self._camera is not None and self._camera.intrinsics is not None and not is_calibrated(message):
+        camera, before = CameraFields.read(message), self._camera
+        if before is not None and is_calibrated(before) and not is_calibrated(camera):
             return
-        intrinsics = camera.intrinsics
-        if self._camera is not None and intrinsics != self._camera.intrinsics:
+        if before is not None and not camera.is_like(before):
             self._tracker.reset()
             if self._floor is not None:
                 self._floor.reset()
@@ -126,12 +125,14 @@ class DepthHandler:
         """Return the camera of an image of this size, as fields and as a pinhole; None where it can't be told."""
         if self._camera is None:
             return None, None
+        if not is_calibrated(self._camera):
+            return self._camera, None
         try:
-            fields = self._camera.resized(height, width)
+            camera = camera_of(self._camera, width, height, rectified=self._rectified)
         except CameraMisfitError as error:
             self.note = str(error)
             return None, None
-        return fields, fields.rectified_intrinsics if self._rectified else fields.intrinsics
+        return self._camera.resized(height, width), camera
 
     def _estimate(
         self, image: NDArray[np.uint8], stamp: int, camera: Intrinsics | None

@@ -10,21 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from ..atomic import is_writing_error, make_folder
 from ..errors import LightDepthError
-from .answer import LevelFrame, RobotAnswer
-from .messages.build import MessageBuilder
-from .recording import CAMERA_INFO_TYPE, MISSING
+from .answer import RobotAnswer
+from .messages.build import TOPICS, MessageBuilder
+from .recording import MISSING
 
 if TYPE_CHECKING:
     from rosbags.interfaces import Connection, Qos
     from rosbags.rosbag2 import Writer
     from rosbags.typesys.store import Typestore
 
-__all__ = ["DEPTH_TOPIC", "INFO_TOPIC", "NAMESPACE", "DepthRecorder", "check_free", "record_depth"]
+__all__ = ["NAMESPACE", "DepthRecorder", "check_free", "record_depth"]
 
 NAMESPACE = "/lightdepth"  # the ROS 2 node's too, so that a recording is what the node would have published
-DEPTH_TOPIC = f"{NAMESPACE}/depth/image_rect"
-INFO_TOPIC = f"{NAMESPACE}/depth/camera_info"
-_IMAGE, _TRANSFORMS = "sensor_msgs/msg/Image", "tf2_msgs/msg/TFMessage"
+_TRANSFORMS = "tf2_msgs/msg/TFMessage"
 _VERSION = 9  # of the recording's metadata: ROS 2 Jazzy; Humble reads the .mcap or .db3 file itself
 
 
@@ -45,29 +43,15 @@ class DepthRecorder:
             answer: what `make_answer` or a DepthHandler gives.
             received_ns: the messages' place in time, as in the recording that the image came from.
         """
-        build, stamp = self._build, (answer.stamp_ns, answer.frame_id)
-        if answer.camera is not None:
-            self._append(INFO_TOPIC, CAMERA_INFO_TYPE, received_ns, build.camera_info(answer.camera, *stamp))
-        self._append(DEPTH_TOPIC, _IMAGE, received_ns, build.image(answer.depth))
-        if answer.cloud is not None:
-            points = build.cloud(answer.cloud, *stamp)
-            self._append(f"{NAMESPACE}/points", "sensor_msgs/msg/PointCloud2", received_ns, points)
-        if answer.confidence is not None:
-            self._append(f"{NAMESPACE}/confidence", _IMAGE, received_ns, build.image(answer.confidence))
-        if answer.scan is not None and answer.level is not None:
-            self._write_level(answer, answer.level, received_ns)
-            scan = build.scan(answer.scan, answer.stamp_ns, answer.level.frame_id)
-            self._append(f"{NAMESPACE}/scan", "sensor_msgs/msg/LaserScan", received_ns, scan)
+        level = answer.level
+        if level is not None and answer.frame_id and answer.frame_id not in self._placed:
+            self._placed.add(answer.frame_id)
+            transform = self._build.level_transform(level, answer.stamp_ns, answer.frame_id)
+            message = self._store.types[_TRANSFORMS](transforms=[transform])
+            self._append("/tf_static", _TRANSFORMS, received_ns, message, static=True)
+        for topic, build in self._build.parts(answer):
+            self._append(f"{NAMESPACE}/{topic}", TOPICS[topic], received_ns, build())
         self.count += 1
-
-    def _write_level(self, answer: RobotAnswer, level: LevelFrame, received_ns: int) -> None:
-        """Append the level frame's transform once a camera, as a static transform."""
-        if not answer.frame_id or answer.frame_id in self._placed:
-            return
-        self._placed.add(answer.frame_id)
-        transform = self._build.level_transform(level.mount, answer.stamp_ns, answer.frame_id, level.frame_id)
-        message = self._store.types[_TRANSFORMS](transforms=[transform])
-        self._append("/tf_static", _TRANSFORMS, received_ns, message, static=True)
 
     def _append(self, topic: str, kind: str, received_ns: int, message: Any, *, static: bool = False) -> None:
         if topic not in self._connections:  # Any: rosbags makes the classes

@@ -85,6 +85,17 @@ def test_an_image_is_answered_on_every_topic_with_its_stamp_and_frame(node_modul
     assert node.get_logger().lines == []
 
 
+def test_a_camera_without_a_frame_has_no_transform(node_module):
+    """tf2 refuses one without a parent."""
+    node = _started(node_module, camera_height=0.4, steady=False)
+    node.subscribed["camera_info"].callback(_info())
+    image = _image()
+    image.header.frame_id = ""
+    node.subscribed["image"].callback(image)
+    assert len(node.published["scan"].sent) == 1
+    assert ros.StaticTransformBroadcaster.sent == []
+
+
 def test_the_scan_measures_the_room(node_module):
     mount = CameraMount(0.4, 10.0)
     depth_m = room_m(mount, wall_m=3.0)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...floor import CameraMount
+from ..answer import LevelFrame, RobotAnswer
 from .camera_info import CameraFields
 from .cloud import FLOAT32, CloudFields
 from .image import NANOSECONDS, DepthImage
 from .scan import ScanFields
 
-__all__ = ["MessageBuilder"]
+__all__ = ["TOPICS", "MessageBuilder"]
+
+TOPICS = {  # of what is published of a frame, each below a namespace
+    "depth/camera_info": "sensor_msgs/msg/CameraInfo",
+    "depth/image_rect": "sensor_msgs/msg/Image",
+    "points": "sensor_msgs/msg/PointCloud2",
+    "confidence": "sensor_msgs/msg/Image",
+    "scan": "sensor_msgs/msg/LaserScan",
+}
 
 # Any throughout: the classes are those of whichever library is there.
 
@@ -34,6 +43,19 @@ class MessageBuilder:
     def __init__(self, types: Mapping[str, Any], array: Callable[[str, NDArray[Any]], Any] = _same) -> None:
         self._types, self._array = types, array
 
+    def parts(self, answer: RobotAnswer) -> Iterator[tuple[str, Callable[[], Any]]]:
+        """Yield the topic of each message that an answer has, one of `TOPICS`, and what builds it."""
+        stamp = answer.stamp_ns, answer.frame_id
+        if answer.camera is not None:
+            yield "depth/camera_info", partial(self.camera_info, answer.camera, *stamp)
+        yield "depth/image_rect", partial(self.image, answer.depth)
+        if answer.cloud is not None:
+            yield "points", partial(self.cloud, answer.cloud, *stamp)
+        if answer.confidence is not None:
+            yield "confidence", partial(self.image, answer.confidence)
+        if answer.scan is not None and answer.level is not None:
+            yield "scan", partial(self.scan, answer.scan, answer.stamp_ns, answer.level.frame_id)
+
     def header(self, stamp_ns: int, frame_id: str) -> Any:
         """Build a std_msgs/Header."""
         seconds, nanoseconds = divmod(stamp_ns, NANOSECONDS)
@@ -42,33 +64,15 @@ class MessageBuilder:
 
     def image(self, image: DepthImage) -> Any:
         """Build a sensor_msgs/Image."""
-        return self._types["sensor_msgs/msg/Image"](
-            header=self.header(image.stamp_ns, image.frame_id),
-            height=image.height,
-            width=image.width,
-            encoding=image.encoding,
-            is_bigendian=0,
-            step=image.step,
-            data=self._array("B", image.data),
-        )
+        fields = vars(image) | {"data": self._array("B", image.data), "is_bigendian": 0}
+        header = self.header(fields.pop("stamp_ns"), fields.pop("frame_id"))
+        return self._types["sensor_msgs/msg/Image"](header=header, **fields)
 
     def camera_info(self, camera: CameraFields, stamp_ns: int, frame_id: str) -> Any:
         """Build a sensor_msgs/CameraInfo."""
-        names = ("x_offset", "y_offset", "height", "width", "do_rectify")
-        roi = self._types["sensor_msgs/msg/RegionOfInterest"](**dict(zip(names, camera.roi, strict=True)))
-        return self._types["sensor_msgs/msg/CameraInfo"](
-            header=self.header(stamp_ns, frame_id),
-            height=camera.height,
-            width=camera.width,
-            distortion_model=camera.distortion_model,
-            d=self._array("d", camera.d),
-            k=camera.k,
-            r=camera.r,
-            p=camera.p,
-            binning_x=camera.binning_x,
-            binning_y=camera.binning_y,
-            roi=roi,
-        )
+        roi = self._types["sensor_msgs/msg/RegionOfInterest"](**camera.roi._asdict())
+        fields = vars(camera) | {"d": self._array("d", camera.d), "roi": roi}
+        return self._types["sensor_msgs/msg/CameraInfo"](header=self.header(stamp_ns, frame_id), **fields)
 
     def cloud(self, cloud: CloudFields, stamp_ns: int, frame_id: str) -> Any:
         """Build a sensor_msgs/PointCloud2."""
@@ -90,26 +94,18 @@ class MessageBuilder:
 
     def scan(self, scan: ScanFields, stamp_ns: int, frame_id: str) -> Any:
         """Build a sensor_msgs/LaserScan; all its beams are of one moment."""
-        return self._types["sensor_msgs/msg/LaserScan"](
-            header=self.header(stamp_ns, frame_id),
-            angle_min=scan.angle_min,
-            angle_max=scan.angle_max,
-            angle_increment=scan.angle_increment,
-            time_increment=0.0,
-            scan_time=0.0,
-            range_min=scan.range_min,
-            range_max=scan.range_max,
-            ranges=self._array("f", scan.ranges),
-            intensities=self._array("f", np.empty(0, np.float32)),
-        )
+        arrays = {"ranges": scan.ranges, "intensities": np.empty(0, np.float32)}
+        fields = vars(scan) | {name: self._array("f", values) for name, values in arrays.items()}
+        fields |= {"time_increment": 0.0, "scan_time": 0.0}
+        return self._types["sensor_msgs/msg/LaserScan"](header=self.header(stamp_ns, frame_id), **fields)
 
-    def level_transform(self, mount: CameraMount, stamp_ns: int, optical_frame: str, level_frame: str) -> Any:
+    def level_transform(self, level: LevelFrame, stamp_ns: int, optical_frame: str) -> Any:
         """Build a geometry_msgs/TransformStamped: the level frame at the camera, x ahead and z up."""
-        x, y, z, w = mount.quaternion()
+        x, y, z, w = level.mount.quaternion()
         transform = self._types["geometry_msgs/msg/Transform"](
             translation=self._types["geometry_msgs/msg/Vector3"](x=0.0, y=0.0, z=0.0),
             rotation=self._types["geometry_msgs/msg/Quaternion"](x=x, y=y, z=z, w=w),
         )
         return self._types["geometry_msgs/msg/TransformStamped"](
-            header=self.header(stamp_ns, optical_frame), child_frame_id=level_frame, transform=transform
+            header=self.header(stamp_ns, optical_frame), child_frame_id=level.frame_id, transform=transform
         )

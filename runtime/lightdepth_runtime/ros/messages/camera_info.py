@@ -64,21 +64,10 @@ class CameraFields:
             roi=Roi(int(roi.x_offset), int(roi.y_offset), int(roi.height), int(roi.width), bool(roi.do_rectify)),
         )
 
-    @property
-    def intrinsics(self) -> Intrinsics | None:
-        """The pinhole camera of `k`; None where nobody calibrated it: its matrix is then all zero, or has no size."""
-        return self._pinhole(self.k, (0, 4, 2, 5))
-
-    @property
-    def rectified_intrinsics(self) -> Intrinsics | None:
-        """The pinhole camera of `p`, which rectified images have; that of `k` where `p` is not filled in."""
-        return self._pinhole(self.p, (0, 5, 2, 6)) or self.intrinsics
-
-    def _pinhole(self, values: NDArray[np.float64], places: tuple[int, int, int, int]) -> Intrinsics | None:
-        fx, fy, cx, cy = (float(values[place]) for place in places)
-        if not (np.isfinite(values).all() and fx > 0 and fy > 0 and min(self.width, self.height) > 0):
-            return None
-        return Intrinsics(fx, fy, cx, cy, self.width, self.height)
+    def is_like(self, other: CameraFields) -> bool:
+        """Tell whether both are one pinhole camera."""
+        same_size = (self.height, self.width) == (other.height, other.width)
+        return same_size and np.array_equal(self.k, other.k, equal_nan=True)
 
     def resized(self, height: int, width: int) -> CameraFields:
         """Return the camera of an image of another size; `sensor_view.view_of` finds what it shows.

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import LightDepthError
+from ...sinks.points import organized_points
 from ...spec import Intrinsics
 
 __all__ = ["FLOAT32", "FLOAT64", "CloudFields", "decode_points", "encode_cloud"]
@@ -45,29 +46,15 @@ class CloudFields:
 def encode_cloud(
     depth_m: NDArray[np.float32], image: NDArray[np.uint8], camera: Intrinsics, stride: int = 1
 ) -> CloudFields:
-    """Turn depth into coloured points in the camera's optical frame, in metres.
-
-    Args:
-        depth_m: (H, W) along the optical axis; what is not positive and finite becomes NaN.
-        image: RGB (H, W, 3).
-        camera: for images of this size.
-        stride: takes every n-th pixel of every n-th row.
-
-    Raises:
-        LightDepthError: sizes that differ.
-    """
-    camera.check_size(depth_m, image)
-    height, width = depth_m.shape
-    z, colors = depth_m[::stride, ::stride], image[::stride, ::stride].astype(np.uint32)
-    known = np.isfinite(z) & (z > 0)
-    z = np.where(known, z, np.nan).astype(np.float32)
-    points = np.empty(z.shape, _POINT)
-    across = ((np.arange(0, width, stride) - camera.cx) / camera.fx).astype(np.float32)
-    down = ((np.arange(0, height, stride) - camera.cy) / camera.fy).astype(np.float32)
-    points["x"], points["y"], points["z"] = across[None, :] * z, down[:, None] * z, z
-    points["rgb"] = colors[:, :, 0] << 16 | colors[:, :, 1] << 8 | colors[:, :, 2]
-    rows, columns = z.shape
-    return CloudFields(rows, columns, points.reshape(-1).view(np.uint8), bool(known.all()))
+    """Turn depth into coloured points, NaN without depth; arguments and errors are those of `organized_points`."""
+    points_m, colors = organized_points(depth_m, image, camera, stride)
+    red, green, blue = np.moveaxis(colors.astype(np.uint32), 2, 0)
+    rows, columns = red.shape
+    points = np.empty((rows, columns), _POINT)
+    points["x"], points["y"], points["z"] = np.moveaxis(points_m, 2, 0)
+    points["rgb"] = red << 16 | green << 8 | blue
+    is_dense = bool(np.isfinite(points["z"]).all())
+    return CloudFields(rows, columns, points.reshape(-1).view(np.uint8), is_dense)
 
 
 def decode_points(message: Any, name: str = "The points message") -> NDArray[np.float64]:  # Any: whichever ROS library

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import array
 import sys
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -37,6 +36,7 @@ from tf2_ros import StaticTransformBroadcaster
 
 from lightdepth_runtime import DepthEstimator, LightDepthError
 from lightdepth_runtime.ros import MessageBuilder, RobotAnswer
+from lightdepth_runtime.ros.messages.build import TOPICS
 
 from .parameters import Parameters
 
@@ -47,13 +47,6 @@ QUIET_S = 5.0  # between two warnings of one kind: rclpy counts them by their li
 # The newest image alone: depth of an old one is of no use to a robot that moves.
 NEWEST = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.RELIABLE)
-OUTPUTS = {
-    "depth/camera_info": CameraInfo,
-    "depth/image_rect": Image,
-    "points": PointCloud2,
-    "confidence": Image,
-    "scan": LaserScan,
-}
 TYPES = {
     "builtin_interfaces/msg/Time": Time,
     "geometry_msgs/msg/Quaternion": Quaternion,
@@ -79,7 +72,7 @@ class LightDepthNode(Node):
         self._build = MessageBuilder(TYPES, lambda code, values: array.array(code, values.tobytes()))
         self._broadcaster = StaticTransformBroadcaster(self)
         self._placed: set[str] = set()  # optical frames whose level frame was sent
-        self._outputs = {topic: self.create_publisher(kind, topic, RELIABLE) for topic, kind in OUTPUTS.items()}
+        self._outputs = {topic: self.create_publisher(TYPES[kind], topic, RELIABLE) for topic, kind in TOPICS.items()}
         self._camera: Any | None = None  # the last CameraInfo
 
     def read_parameters(self) -> Parameters:
@@ -145,26 +138,14 @@ class LightDepthNode(Node):
         self._publish(answer)
 
     def _publish(self, answer: RobotAnswer) -> None:
-        build, stamp = self._build, (answer.stamp_ns, answer.frame_id)
-        if answer.camera is not None:
-            self._send("depth/camera_info", build.camera_info, answer.camera, *stamp)
-        self._send("depth/image_rect", build.image, answer.depth)
-        if answer.cloud is not None:
-            self._send("points", build.cloud, answer.cloud, *stamp)
-        if answer.confidence is not None:
-            self._send("confidence", build.image, answer.confidence)
-        if answer.scan is not None and answer.level is not None:
-            if answer.frame_id not in self._placed:
-                self._placed.add(answer.frame_id)
-                level = build.level_transform(answer.level.mount, *stamp, answer.level.frame_id)
-                self._broadcaster.sendTransform(level)
-            self._send("scan", build.scan, answer.scan, answer.stamp_ns, answer.level.frame_id)
-
-    def _send(self, topic: str, build: Callable[..., Any], *arguments: Any) -> None:
-        """Build a message and publish it, if anybody listens to its topic."""
-        publisher = self._outputs[topic]
-        if publisher.get_subscription_count():
-            publisher.publish(build(*arguments))
+        """Build and publish what somebody listens to, and once a camera where the scan's frame is."""
+        level = answer.level
+        if level is not None and answer.frame_id and answer.frame_id not in self._placed:
+            self._placed.add(answer.frame_id)
+            self._broadcaster.sendTransform(self._build.level_transform(level, answer.stamp_ns, answer.frame_id))
+        for topic, build in self._build.parts(answer):
+            if self._outputs[topic].get_subscription_count():
+                self._outputs[topic].publish(build())
 
     def _take(self, method: str, message: Any) -> None:  # Any: a message of the topic's type
         """Give a message to the handler of the moment."""
