@@ -1,8 +1,12 @@
 """Export a network: write its files and their parity report side by side, all of them or none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import onnx
 from torch import nn
@@ -10,7 +14,7 @@ from torch import nn
 from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.backends import Backend, open_backend
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.evaluation.protocol import Protocol, choose_protocol
+from lightdepth_runtime.evaluation.protocol import choose_protocol
 from lightdepth_runtime.images.preprocess import preprocess
 from lightdepth_runtime.pairs import PairSet
 from lightdepth_runtime.parallel import Workers
@@ -21,13 +25,14 @@ from .files import all_or_nothing, remove_stale_forms
 from .onnx.forms import FP16_STEP, Form, fp16_form, fp32_form, int8_forms
 from .onnx.fp16_simulation import measure_overflow
 from .onnx.trace import trace_onnx
-from .parity.compare import Progress, check_frame_parity, check_parity
+from .parity.compare import Progress, check_parity
 from .parity.frames import FrameSource, check_frames, read_frames
 from .parity.gate import ParityReport, ParityThresholds, StepParity, gate
 from .parity.golden import check_golden_folder, write_golden
 
 __all__ = ["ExportOptions", "ExportResult", "export_model"]
 
+Compare = Callable[..., list[StepParity]]  # holds candidates against the reference on every frame
 OVERFLOW_IMAGES = 16  # the range of activations settles within a few images, and each costs a full inference
 CALIBRATION_IMAGES = 32
 INT8_MARGIN = 0.75  # INT8 aims at this share of its threshold: the images it is tuned on are not those it is judged on
@@ -109,24 +114,31 @@ def export_model(
     options = options or ExportOptions()
     _check(output, frames, options)
     spec = reference.spec
+    packaging = frames.packaging if isinstance(frames, PairSet) else ""
+    protocol = choose_protocol(None, packaging=packaging, range_m=spec.max_depth_m)
+
+    def compare(candidates: Mapping[str, Backend], **told: Any) -> list[StepParity]:  # Any: as `check_parity` takes it
+        seen = read_frames(frames, pool=told.get("pool"))
+        return check_parity(reference, candidates, seen, protocol=protocol, say=say, **told)
+
     with all_or_nothing(output) as folder:
         say(f"Tracing {spec.name} at {spec.input_width}x{spec.input_height}")
-        forms = _make_forms(network, reference, frames, options, say)
+        forms = _make_forms(network, spec, frames, options, compare, say)
         say(f"Comparing {', '.join(form.step for form in forms)} with {reference.name} on {len(frames)} images")
-        steps = _measure(reference, forms, frames, options, progress, say)
+        steps = _measure(forms, spec, frames, options, partial(compare, progress=progress))
         _pass(steps, options.thresholds, say)
         for form in forms:
             onnx.save_model(form.model, str(folder / f"{output.stem}{form.suffix}"))
-        engine_note, engine_steps = _build_engine(reference, folder, output, frames, options)
+        engine_note, engine_steps = _build_engine(folder, output, options, compare)
         _pass(engine_steps, options.thresholds, say)
         data = f"{frames.root.name} ({frames.split})" if isinstance(frames, PairSet) else "images without ground truth"
-        protocol = _protocol(frames, spec)
         report = ParityReport(spec.name, data, options.thresholds, (*steps, *engine_steps), protocol)
         write_json(folder / f"{output.stem}.parity.json", report.to_dict())
         if options.golden:
-            write_golden(
-                options.golden, next(read_frames(frames)), forms[0].open(options.threads), _golden_limits(report)
-            )
+            # What an integrator may expect of each form, never under FP32's threshold.
+            least_m = options.thresholds.fp32_max_abs_diff_m
+            limits_m = {s.step: max(least_m, GOLDEN_MARGIN * s.max_abs_diff_m) for s in report.steps if not s.embedded}
+            write_golden(options.golden, next(read_frames(frames)), forms[0].open(options.threads), limits_m)
         names = sorted(path.name for path in folder.iterdir())
     remove_stale_forms(output, names, say)
     known = {f"{output.stem}{suffix}" for suffix in (".onnx", ".fp16.onnx", ".parity.json")}
@@ -157,25 +169,24 @@ def _check(output: Path, frames: FrameSource, options: ExportOptions) -> None:
 
 def _make_forms(
     network: nn.Module,
-    reference: Backend,
+    spec: ModelSpec,
     frames: FrameSource,
     options: ExportOptions,
+    compare: Compare,
     say: Callable[[str], None],
 ) -> list[Form]:
-    """Make every form, FP32 first."""
-    fp32 = trace_onnx(network, reference.spec, dynamic_batch=options.dynamic_batch)
+    """Make every form, FP32 first, and those that take frames last."""
+    fp32 = trace_onnx(network, spec, dynamic_batch=options.dynamic_batch)
     forms = [fp32_form(fp32)]
     if options.fp16:
         forms.append(fp16_form(fp32))
     if options.int8:
         images = read_frames(options.calibration or frames, CALIBRATION_IMAGES)
-        batches = [preprocess(frame.image, reference.spec)[None] for frame in images]
+        batches = [preprocess(frame.image, spec)[None] for frame in images]
         allowed = INT8_MARGIN * options.thresholds.int8_rmse_change
 
         def judge(form: Form) -> None:
-            candidate = {form.step: form.open(options.threads)}
-            protocol = _protocol(frames, reference.spec)
-            [step] = check_parity(reference, candidate, read_frames(frames), protocol=protocol)
+            [step] = compare({form.step: form.open(options.threads)})
             gate(step, options.thresholds)
 
         forms += int8_forms(fp32, batches, allowed_abs_rel=allowed, judge=judge, say=say)
@@ -185,27 +196,19 @@ def _make_forms(
 
 
 def _measure(
-    reference: Backend,
-    forms: list[Form],
-    frames: FrameSource,
-    options: ExportOptions,
-    progress: Progress,
-    say: Callable[[str], None],
+    forms: list[Form], spec: ModelSpec, frames: FrameSource, options: ExportOptions, compare: Compare
 ) -> list[StepParity]:
     """Run every form against the reference, and find FP16's range of activations."""
-    plain = {form.step: form.open(options.threads) for form in forms if not form.step.endswith("-frame")}
-    embedded = {form.step: form.open(options.threads) for form in forms if form.step.endswith("-frame")}
-    protocol = _protocol(frames, reference.spec)
+    steps: list[StepParity] = []
     with Workers(options.workers) as pool:
-        told = {"protocol": protocol, "progress": progress, "pool": pool}
-        steps = check_parity(reference, plain, read_frames(frames, pool=pool), **told)
-        if embedded:
-            steps += check_frame_parity(reference, embedded, read_frames(frames, pool=pool), **told, say=say)
-    for backend in (*plain.values(), *embedded.values()):
-        backend.close()
+        for _, kind in groupby(forms, key=lambda form: form.step.endswith("-frame")):
+            candidates = {form.step: form.open(options.threads) for form in kind}
+            steps += compare(candidates, pool=pool)
+            for backend in candidates.values():
+                backend.close()
     models = {form.step: form.model for form in forms}
     if FP16_STEP in models:
-        some = (preprocess(frame.image, reference.spec)[None] for frame in read_frames(frames, OVERFLOW_IMAGES))
+        some = (preprocess(frame.image, spec)[None] for frame in read_frames(frames, OVERFLOW_IMAGES))
         overflow = measure_overflow(forms[0].model, models[FP16_STEP], some)
         steps = [replace(step, overflow=overflow) if step.step == FP16_STEP else step for step in steps]
     return steps
@@ -223,42 +226,24 @@ def _engine_suffix(options: ExportOptions) -> str:
     return ".fp16.onnx" if options.fp16 else ".int8.onnx" if options.int8 else ".onnx"
 
 
-def _build_engine(
-    reference: Backend, folder: Path, output: Path, frames: FrameSource, options: ExportOptions
-) -> tuple[str, list[StepParity]]:
+def _build_engine(folder: Path, output: Path, options: ExportOptions, compare: Compare) -> tuple[str, list[StepParity]]:
     """Build the engine that is asked for or possible; say what was built, or what to run on the target."""
     path = folder / f"{output.stem}{_engine_suffix(options)}"
     build = BuildOptions(batch=DYNAMIC_BATCH if options.dynamic_batch else None)
+    steps: list[StepParity] = []
     if options.engine_for:
         saved = engine_for(path, options.engine_for, options=build)
-        return f"Built {replace(saved, path=output.parent / saved.path.name).describe()}", []
-    if reason := can_build_here(path.name):
+    elif reason := can_build_here(path.name):
         return reason, []
-    if not (options.engine or options.fp16):
+    elif not (options.engine or options.fp16):
         return f"No engine was asked for; to build one, run: python -m lightdepth_export.engine {path.name}", []
-    try:
-        saved = engine_here(path, options=build)
-    except LightDepthError as error:
-        if options.engine:
-            raise
-        return f"No engine was built, and none was asked for: {error}", []
-    backend = open_backend(saved.path)
-    try:
-        candidate = {f"engine-{backend.spec.precision}": backend}
-        protocol = _protocol(frames, reference.spec)
-        steps = check_parity(reference, candidate, read_frames(frames), protocol=protocol)
-    finally:
-        backend.close()
+    else:
+        try:
+            saved = engine_here(path, options=build)
+        except LightDepthError as error:
+            if options.engine:
+                raise
+            return f"No engine was built, and none was asked for: {error}", []
+        with closing(open_backend(saved.path)) as backend:
+            steps = compare({f"engine-{backend.spec.precision}": backend})
     return f"Built {replace(saved, path=output.parent / saved.path.name).describe()}", steps
-
-
-def _protocol(frames: FrameSource, spec: ModelSpec) -> Protocol:
-    """Return the protocol that the pairs' packaging and the model's range imply."""
-    packaging = frames.packaging if isinstance(frames, PairSet) else ""
-    return choose_protocol(None, packaging=packaging, range_m=spec.max_depth_m)
-
-
-def _golden_limits(report: ParityReport) -> dict[str, float]:
-    """Return the distance in metres that an integrator may expect of each form, never under FP32's threshold."""
-    least = report.thresholds.fp32_max_abs_diff_m
-    return {s.step: max(least, GOLDEN_MARGIN * s.max_abs_diff_m) for s in report.steps if not s.embedded}

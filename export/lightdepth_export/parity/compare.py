@@ -1,6 +1,6 @@
 """Run the same real images through two forms of a network and measure how far they part."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -16,16 +16,15 @@ from lightdepth_runtime.evaluation.metrics import DepthMetrics, NoValidDepthErro
 from lightdepth_runtime.evaluation.protocol import PROTOCOLS, Protocol
 from lightdepth_runtime.images.preprocess import preprocess
 from lightdepth_runtime.parallel import Workers
+from lightdepth_runtime.spec import ModelSpec
 
 from .frames import Frame
 from .gate import StepParity
 
-__all__ = ["Progress", "check_frame_parity", "check_parity"]
+__all__ = ["Progress", "check_parity"]
 
 Progress = Callable[[Iterable[Frame]], Iterable[Frame]]
-# prepared image -> metres (h, w), and sigma of the same shape where the model has it
-Answer = tuple[NDArray[np.float32], NDArray[np.float32] | None]
-Runner = Callable[[NDArray[np.generic]], Answer]
+Answer = tuple[NDArray[np.float32], NDArray[np.float32] | None]  # metres (h, w), and sigma where the model has it
 
 
 def check_parity(
@@ -36,8 +35,12 @@ def check_parity(
     protocol: Protocol = PROTOCOLS["eigen"],
     pool: Workers | None = None,
     progress: Progress = iter,
+    say: Callable[[str], object] = lambda _: None,
 ) -> list[StepParity]:
-    """Feed the same preprocessed frames to the reference and to every candidate.
+    """Feed the same frames to the reference and to every candidate.
+
+    Candidates that preprocess by themselves (all of them or none) are compared with reference and runtime together, at
+    the frame's size. The others get the frames preprocessed, as the reference does.
 
     Args:
         reference: what is exported, usually the checkpoint in PyTorch.
@@ -47,61 +50,58 @@ def check_parity(
         protocol: of the metrics.
         pool: measures, while this process runs the models; without it this one does both.
         progress: wraps the frames to show progress.
+        say: told of frames that have another size than the candidates take, and are resized.
 
     Raises:
         LightDepthError: no frames, or an output that is not finite.
     """
-
-    def prepare(frame: Frame) -> NDArray[np.float32]:
-        return preprocess(frame.image, reference.spec)[None]  # (H, W, 3) -> (1, 3, h, w)
-
-    measured = _compare(reference, candidates, _squeezed, prepare, progress(frames), protocol, pool)
-    return _steps(reference, candidates, measured)
-
-
-def check_frame_parity(
-    reference: Backend,
-    candidates: Mapping[str, Backend],
-    frames: Iterable[Frame],
-    *,
-    protocol: Protocol = PROTOCOLS["eigen"],
-    pool: Workers | None = None,
-    progress: Progress = iter,
-    say: Callable[[str], object] = lambda _: None,
-) -> list[StepParity]:
-    """Compare candidates that preprocess by themselves with reference and runtime together, at the frame's size.
-
-    Frames of another size than the candidates take are resized to it, and `say` is told. The other arguments and the
-    errors are those of `check_parity`.
-    """
     spec = next(iter(candidates.values())).spec
-    assert spec.frame_height is not None, "candidates take frames"
-    assert spec.frame_width is not None, "of one size"
-    size = spec.frame_height, spec.frame_width
+    embedded = spec.frame_height is not None
+    backends = [reference, *candidates.values()]
+    ask = _ask_estimators(backends) if embedded else _ask_networks(backends)
+
+    def answer() -> Iterator[_Answered]:
+        for frame in _at_size_of(spec, progress(frames), say):
+            expected, *answers = ask(frame.image)
+            if not all(np.isfinite(values).all() for values in expected if values is not None):
+                raise LightDepthError(
+                    f"{frame.name}: the checkpoint itself gives NaN or infinite depth; train it again before exporting."
+                )
+            yield _Answered(frame.name, frame.depth_m, expected, answers)
+
+    measured = list((pool or Workers(1)).map(partial(_measure, protocol), answer(), name=lambda item: item.name))
+    if not measured:
+        raise LightDepthError("Parity is measured on real images and got none; give --data a folder of pairs.")
+    return [
+        _step(step, reference, backend, each, embedded=embedded)
+        for (step, backend), each in zip(candidates.items(), zip(*measured, strict=True), strict=True)
+    ]
+
+
+def _ask_networks(backends: Sequence[Backend]) -> Callable[[NDArray[np.uint8]], list[Answer]]:
+    def ask(image: NDArray[np.uint8]) -> list[Answer]:
+        batch = preprocess(image, backends[0].spec)[None]  # (H, W, 3) -> (1, 3, h, w)
+        outputs = [depth_and_sigma(backend, batch) for backend in backends]
+        return [(depth_m[0, 0], None if sigma is None else sigma[0, 0]) for depth_m, sigma in outputs]
+
+    return ask
+
+
+def _ask_estimators(backends: Sequence[Backend]) -> Callable[[NDArray[np.uint8]], list[Answer]]:
+    estimators = [DepthEstimator(backend) for backend in backends]
+    return lambda image: [estimator.depth_and_sigma(image) for estimator in estimators]
+
+
+def _at_size_of(spec: ModelSpec, frames: Iterable[Frame], say: Callable[[str], object]) -> Iterator[Frame]:
+    """Yield the frames at the size that a model with preprocessing inside takes; say once of each other size."""
     others: set[tuple[int, ...]] = set()
-
-    def fit(frame: Frame) -> Frame:
-        seen = frame.image.shape[:2]
-        if seen not in {size, *others}:
-            others.add(seen)
-            say(f"Pairs of {seen[1]}x{seen[0]} are resized to {size[1]}x{size[0]} for the forms that take frames")
-        return frame.resized(*size)
-
-    fitting = (fit(frame) for frame in progress(frames))
-    measured = _compare(reference, candidates, _estimated, lambda frame: frame.image, fitting, protocol, pool)
-    return _steps(reference, candidates, measured, embedded=True)
-
-
-def _squeezed(backend: Backend) -> Runner:
-    def run(batch: NDArray[np.generic]) -> Answer:
-        depth_m, sigma = depth_and_sigma(backend, batch.astype(np.float32, copy=False))
-        return depth_m[0, 0], None if sigma is None else sigma[0, 0]  # (1, 1, h, w) -> (h, w)
-
-    return run
-
-
-def _estimated(backend: Backend) -> Runner:
-    return DepthEstimator(backend).depth_and_sigma
+    for frame in frames:
+        height, width = frame.image.shape[:2]
+        size = spec.frame_height or height, spec.frame_width or width
+        if (height, width) not in {size, *others}:
+            others.add((height, width))
+            say(f"Pairs of {width}x{height} are resized to {size[1]}x{size[0]} for the forms that take frames")
+        yield frame.resized(*size)
 
 
 @dataclass(frozen=True)
@@ -129,74 +129,32 @@ class _Measured:
     metrics: DepthMetrics | None
 
 
-def _compare(
-    reference: Backend,
-    candidates: Mapping[str, Backend],
-    runner_of: Callable[[Backend], Runner],
-    prepare: Callable[[Frame], NDArray[np.generic]],
-    frames: Iterable[Frame],
-    protocol: Protocol,
-    pool: Workers | None,
-) -> list[list[_Measured]]:
-    """Run every frame once through the reference and once through each candidate; return what each frame says of each.
-
-    Workers measure.
-    """
-    expect, runs = runner_of(reference), [runner_of(backend) for backend in candidates.values()]
-
-    def answer() -> Iterator[_Answered]:
-        for frame in frames:
-            prepared = prepare(frame)
-            expected = expect(prepared)
-            if not all(np.isfinite(values).all() for values in expected if values is not None):
-                raise LightDepthError(
-                    f"{frame.name}: the checkpoint itself gives NaN or infinite depth; train it again before exporting."
-                )
-            yield _Answered(frame.name, frame.depth_m, _own(expected), [_own(run(prepared)) for run in runs])
-
-    measured = list((pool or Workers(1)).map(partial(_measure, protocol), answer(), name=lambda item: item.name))
-    if not measured:
-        raise LightDepthError("Parity is measured on real images and got none; give --data a folder of pairs.")
-    return measured
-
-
-def _steps(
-    reference: Backend, candidates: Mapping[str, Backend], measured: list[list[_Measured]], *, embedded: bool = False
-) -> list[StepParity]:
-    """Return each candidate's means over the frames."""
-    steps = []
-    for (step, backend), frames in zip(candidates.items(), zip(*measured, strict=True), strict=True):
-        pixels = max(1, sum(one.pixels for one in frames))
-        expected = [one.reference_metrics for one in frames if one.reference_metrics is not None]
-        metrics = [one.metrics for one in frames if one.metrics is not None]
-        # Frames without a valid pixel are left out of the metrics; their outputs are compared all the same.
-        left_out = sum(one.has_truth for one in frames) - len(expected)
-        with_truth = bool(expected) and all(one.has_truth for one in frames)
-        steps.append(
-            StepParity(
-                step,
-                backend.spec.precision,
-                f"{reference.name} on {reference.device}",
-                f"{backend.name} on {backend.device}",
-                len(frames),
-                max(one.largest_m for one in frames),
-                sum(one.sum_m for one in frames) / pixels,
-                sum(one.sum_relative for one in frames) / pixels,
-                sum(one.not_finite for one in frames),
-                mean_metrics(expected) if with_truth else None,
-                mean_metrics(metrics) if with_truth and len(metrics) == len(expected) else None,
-                embedded,
-                sigma_change=sum(one.sum_sigma for one in frames) / pixels if backend.spec.sigma_tensor else None,
-                left_out=left_out,
-            )
-        )
-    return steps
-
-
-def _own(answer: Answer) -> Answer:
-    """Copy what a backend may write over with the next frame."""
-    depth_m, sigma = answer
-    return depth_m.copy(), None if sigma is None else sigma.copy()
+def _step(
+    step: str, reference: Backend, candidate: Backend, frames: Sequence[_Measured], *, embedded: bool
+) -> StepParity:
+    """Return a candidate's means over the frames."""
+    pixels = max(1, sum(one.pixels for one in frames))
+    expected = [one.reference_metrics for one in frames if one.reference_metrics is not None]
+    metrics = [one.metrics for one in frames if one.metrics is not None]
+    # Frames without a valid pixel are left out of the metrics; their outputs are compared all the same.
+    left_out = sum(one.has_truth for one in frames) - len(expected)
+    with_truth = bool(expected) and all(one.has_truth for one in frames)
+    return StepParity(
+        step,
+        candidate.spec.precision,
+        f"{reference.name} on {reference.device}",
+        f"{candidate.name} on {candidate.device}",
+        len(frames),
+        max(one.largest_m for one in frames),
+        sum(one.sum_m for one in frames) / pixels,
+        sum(one.sum_relative for one in frames) / pixels,
+        sum(one.not_finite for one in frames),
+        mean_metrics(expected) if with_truth else None,
+        mean_metrics(metrics) if with_truth and len(metrics) == len(expected) else None,
+        embedded,
+        sigma_change=sum(one.sum_sigma for one in frames) / pixels if candidate.spec.sigma_tensor else None,
+        left_out=left_out,
+    )
 
 
 def _measure(protocol: Protocol, answered: _Answered) -> list[_Measured]:

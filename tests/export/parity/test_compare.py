@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lightdepth_export.onnx.fp16_simulation import OverflowMargin
-from lightdepth_export.parity.compare import check_frame_parity, check_parity
+from lightdepth_export.parity.compare import check_parity
 from lightdepth_export.parity.gate import ParityReport, ParityThresholds, gate
 from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.errors import LightDepthError
@@ -133,9 +133,9 @@ class FrameModel(FakeBackend):
 
 
 def test_embedded_preprocessing_is_compared_at_the_frames_size(frames):
-    step = check_frame_parity(FakeBackend(), {"a": FrameModel(120, 160)}, frames)[0]
+    step = check_parity(FakeBackend(), {"a": FrameModel(120, 160)}, frames)[0]
     assert (step.max_abs_diff_m, step.embedded, step.images) == (0, True, len(frames))
-    worse = check_frame_parity(FakeBackend(), {"a": FrameModel(120, 160, lambda depth: depth * 1.002)}, frames)[0]
+    worse = check_parity(FakeBackend(), {"a": FrameModel(120, 160, lambda depth: depth * 1.002)}, frames)[0]
     assert worse.abs_rel == pytest.approx(0.002, rel=1e-3)
     gate(worse, THRESHOLDS)  # past FP32's distance at single pixels, but within the change of RMSE
 
@@ -143,7 +143,7 @@ def test_embedded_preprocessing_is_compared_at_the_frames_size(frames):
 def test_frames_of_another_size_are_resized_and_it_is_said_once(frames, make_frames):
     said = []
     mixed = [*frames, *make_frames(2, 60, 80)]
-    step = check_frame_parity(FakeBackend(), {"a": FrameModel(120, 160)}, mixed, say=said.append)[0]
+    step = check_parity(FakeBackend(), {"a": FrameModel(120, 160)}, mixed, say=said.append)[0]
     assert (step.images, step.max_abs_diff_m) == (len(mixed), 0)
     assert said == ["Pairs of 80x60 are resized to 160x120 for the forms that take frames"]
     assert step.reference_metrics is not None
