@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import onnx
@@ -13,6 +14,7 @@ from .backend import open_graph
 from .fp16 import to_fp16
 from .fp16_simulation import simulate_fp16
 from .int8 import Int8Target, quantize_int8
+from .metadata import spec_of
 from .preprocessing import embed_preprocessing
 
 __all__ = ["FP16_STEP", "FP32_STEP", "Form", "fp16_form", "fp32_form", "int8_forms", "purpose"]
@@ -30,39 +32,37 @@ _PURPOSES = {
 
 @dataclass(frozen=True)
 class Form:
-    """One file of an export.
+    """One file of an export, and the graph that is run to judge it.
 
-    `step` names it in the parity report; `suffix` follows the stem of the output's name; `judged` is what ONNX Runtime
-    runs in its place; `fuse` is False where ONNX Runtime's own kernels would compute other numbers than the target.
+    `step` names it in the parity report; `suffix` follows the stem of the output's name; `fuse` is False where ONNX
+    Runtime's own kernels would compute other numbers than the target.
     """
 
     step: str
     suffix: str
     model: onnx.ModelProto
-    judged: onnx.ModelProto
     fuse: bool = True
 
     def open(self, threads: int | None) -> Backend:
-        """Open what is judged."""
-        return open_graph(self.judged, fuse=self.fuse, threads=threads)
+        """Open what is judged: of FP16 simulated binary16, since no CPU kernel computes in FP16."""
+        is_fp16 = spec_of(self.model).precision == "fp16"
+        return open_graph(simulate_fp16(self.model) if is_fp16 else self.model, fuse=self.fuse, threads=threads)
 
     def with_preprocessing(self, height: int, width: int) -> "Form":
         """Return the same form with a camera's frame as its input."""
         model = embed_preprocessing(self.model, height, width)
-        judged = model if self.judged is self.model else simulate_fp16(model)
         suffix = self.suffix.removesuffix(".onnx") + ".frame.onnx"
-        return replace(self, step=f"{self.step}-frame", suffix=suffix, model=model, judged=judged)
+        return replace(self, step=f"{self.step}-frame", suffix=suffix, model=model)
 
 
 def fp32_form(model: onnx.ModelProto) -> Form:
-    """Return the FP32 form: judged as it is."""
-    return Form(FP32_STEP, ".onnx", model, model)
+    """Return the FP32 form."""
+    return Form(FP32_STEP, ".onnx", model)
 
 
 def fp16_form(fp32: onnx.ModelProto) -> Form:
-    """Make the FP16 form: judged by simulated binary16, since no CPU kernel computes in FP16."""
-    model = to_fp16(fp32)
-    return Form(FP16_STEP, ".fp16.onnx", model, simulate_fp16(model))
+    """Make the FP16 form."""
+    return Form(FP16_STEP, ".fp16.onnx", to_fp16(fp32))
 
 
 def int8_forms(
@@ -77,25 +77,15 @@ def int8_forms(
 
     TensorRT's is judged in float, the CPU's on its own INT8 kernels. The other arguments are `quantize_int8`'s.
     """
-
-    def for_tensorrt(model: onnx.ModelProto) -> Form:
-        return Form("int8-tensorrt", ".int8.onnx", model, model, fuse=False)
-
-    def for_cpu(model: onnx.ModelProto) -> Form:
-        return Form("int8-cpu", ".int8.cpu.onnx", model, model)
-
-    targets: dict[Int8Target, Callable[[onnx.ModelProto], Form]] = {"tensorrt": for_tensorrt, "cpu": for_cpu}
+    kinds: dict[Int8Target, Callable[[onnx.ModelProto], Form]] = {
+        "tensorrt": partial(Form, "int8-tensorrt", ".int8.onnx", fuse=False),
+        "cpu": partial(Form, "int8-cpu", ".int8.cpu.onnx"),
+    }
     forms = []
-    for target, form in targets.items():
-        quantized = quantize_int8(
-            fp32,
-            batches,
-            target=target,
-            allowed_abs_rel=allowed_abs_rel,
-            judge=None if judge is None else lambda model, form=form: judge(form(model)),
-            say=say,
-        )
-        forms.append(form(quantized.model))
+    for target, form in kinds.items():
+        ask = None if judge is None else lambda model, form=form: judge(form(model))
+        model = quantize_int8(fp32, batches, target=target, allowed_abs_rel=allowed_abs_rel, judge=ask, say=say)
+        forms.append(form(model))
     return forms
 
 

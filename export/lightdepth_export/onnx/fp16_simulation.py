@@ -5,6 +5,7 @@ each FP16 result is rounded to binary16 by itself, with sums kept in FP32. Tenso
 often, and some of its kernels sum in FP16: this is an estimate of FP16 accuracy, not a measurement of TensorRT's.
 """
 
+import copy
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,10 +15,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from lightdepth_runtime.errors import LightDepthError
-
+from .backend import open_graph
 from .fp16 import FP16_MAX
-from .metadata import spec_of
+from .metadata import embed_spec, spec_of
 
 __all__ = ["OverflowMargin", "measure_overflow", "simulate_fp16"]
 
@@ -67,9 +67,8 @@ def simulate_fp16(fp16: onnx.ModelProto) -> onnx.ModelProto:
             node.output[k] = exact
             nodes.append(helper.make_node("Cast", [exact], [narrow], to=TensorProto.FLOAT16))
             nodes.append(helper.make_node("Cast", [narrow], [name], to=TensorProto.FLOAT))
-    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del graph.node[:]
-    graph.node.extend(copies)
+    graph.node.extend(nodes)
+    del graph.node[: -len(nodes)]
     del graph.value_info[:]
     model.doc_string = "simulated binary16: computes in FP32 and rounds every FP16 result"
     onnx.checker.check_model(model, full_check=True)
@@ -84,30 +83,15 @@ def measure_overflow(
     Args:
         fp32: the graph that `fp16` was made from: the same tensor names.
         fp16: what `to_fp16` returned.
-        batches: preprocessed images (1, 3, H, W).
-
-    Raises:
-        LightDepthError: no images.
+        batches: preprocessed images (1, 3, H, W), at least one.
     """
-    import onnxruntime
-
     produced = {name for node in fp32.graph.node for name in node.output}
     names = [name for name in _half_tensors(fp16) if name in produced]
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        _with_ranges(fp32, names).SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    image_name = spec_of(fp32).input_name
-    largest, images = np.zeros(len(names), np.float32), 0
-    for batch in batches:
-        ranges = np.asarray(session.run([RANGE_OUTPUT], {image_name: batch})[0])  # (tensors,)
-        largest = np.maximum(largest, ranges)
-        images += 1
-    if images == 0:
-        raise LightDepthError("Measuring FP16's overflow margin needs at least one image; none were given.")
+    backend = open_graph(_with_ranges(fp32, names))
+    ranges = [backend.run(batch) for batch in batches]  # (tensors,) each
+    largest = np.max(ranges, axis=0)
     peak = int(np.argmax(largest))
-    return OverflowMargin(float(largest[peak]), names[peak], images)
+    return OverflowMargin(float(largest[peak]), names[peak], len(ranges))
 
 
 def _half_tensors(model: onnx.ModelProto) -> list[str]:
@@ -118,8 +102,7 @@ def _half_tensors(model: onnx.ModelProto) -> list[str]:
 
 def _with_ranges(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
     """Return a copy whose only output is the largest |value| of each named tensor: (tensors,) float32."""
-    copied = onnx.ModelProto()
-    copied.CopyFrom(model)
+    copied = copy.deepcopy(model)
     graph = copied.graph
     for name in names:
         graph.node.append(helper.make_node("Abs", [name], [f"{name}_abs"]))
@@ -129,4 +112,5 @@ def _with_ranges(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
     graph.node.append(helper.make_node("Concat", [f"{name}_range" for name in names], [RANGE_OUTPUT], axis=0))
     del graph.output[:]
     graph.output.append(helper.make_tensor_value_info(RANGE_OUTPUT, TensorProto.FLOAT, [len(names)]))
+    embed_spec(copied, spec_of(model).with_changes(output_name=RANGE_OUTPUT))
     return copied

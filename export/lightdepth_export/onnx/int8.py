@@ -13,10 +13,9 @@ layer between two quantized ones gets them rounded all the same.
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -28,7 +27,7 @@ from .backend import open_graph
 from .fp16 import head_nodes
 from .metadata import embed_spec, load_onnx, spec_of
 
-__all__ = ["Int8Target", "QuantizedModel", "quantize_int8"]
+__all__ = ["Int8Target", "quantize_int8"]
 
 Int8Target = Literal["tensorrt", "cpu"]
 Block = tuple[str, ...]  # names of neighbouring nodes
@@ -36,19 +35,6 @@ Block = tuple[str, ...]  # names of neighbouring nodes
 BLOCKS = 8
 MEASURED_IMAGES = 8
 MOST_KEPT_SHARE = 0.5  # past this the file is no INT8 model any more
-
-
-@dataclass(frozen=True)
-class QuantizedModel:
-    """An INT8 graph, the convolutions it keeps in FP32 besides the head, and what it loses on the measured images.
-
-    `abs_rel` is mean |INT8 - FP32| / FP32 over the outputs.
-    """
-
-    model: onnx.ModelProto
-    target: Int8Target
-    kept: tuple[str, ...]
-    abs_rel: float
 
 
 def quantize_int8(
@@ -59,7 +45,7 @@ def quantize_int8(
     allowed_abs_rel: float = 0.02,
     judge: Callable[[onnx.ModelProto], None] | None = None,
     say: Callable[[str], None] = lambda _: None,
-) -> QuantizedModel:
+) -> onnx.ModelProto:
     """Quantize a graph, keeping as little of it in FP32 as `allowed_abs_rel` and the judge ask for.
 
     Args:
@@ -72,24 +58,21 @@ def quantize_int8(
         say: gets a line about each attempt.
 
     Raises:
-        LightDepthError: not an FP32 graph, no images, an unknown target, or so sensitive that half would stay FP32.
+        LightDepthError: so sensitive that half would stay FP32.
     """
-    spec = spec_of(fp32)
-    if spec.precision != "fp32":
-        raise LightDepthError(f"INT8 is made from the FP32 ONNX, but this one is {spec.precision}; give the FP32 file.")
-    if not batches:
-        raise LightDepthError("INT8 is calibrated on real images and got none; give --data a folder of pairs.")
-    if target not in get_args(Int8Target):
-        raise LightDepthError(f"Unknown INT8 target {target!r}; choose one of {', '.join(get_args(Int8Target))}.")
     with tempfile.TemporaryDirectory(prefix="lightdepth-int8-") as folder:
         quantizer = _Quantizer(fp32, batches, target, Path(folder))
         kept: list[Block] = []
-        model = quantizer.quantize(without=kept)
-        error = quantizer.abs_rel(model)
-        say(f"INT8 for {target}: AbsRel to FP32 {error:.2g}")
-        fault = _fault(model, error, allowed_abs_rel, judge)
-        ranked = quantizer.most_sensitive_first() if fault else []
-        while fault:
+        ranked: list[Block] = []
+        while True:
+            model = quantizer.quantize(without=kept)
+            error = quantizer.abs_rel(model)
+            what = f"{kept[-1][0]} to {kept[-1][-1]} kept in FP32, " if kept else ""
+            say(f"INT8 for {target}: {what}AbsRel to FP32 {error:.2g}")
+            fault = _fault(model, error, allowed_abs_rel, judge)
+            if not fault:
+                break
+            ranked = ranked or quantizer.most_sensitive_first()
             if len(kept) + 1 > MOST_KEPT_SHARE * len(ranked):
                 fault = fault if judge is None else _refusal(model, judge)
                 if not fault:
@@ -99,14 +82,8 @@ def quantize_int8(
                     f"FP32: {fault}"
                 )
             kept.append(ranked[len(kept)])
-            model = quantizer.quantize(without=kept)
-            error = quantizer.abs_rel(model)
-            say(f"INT8 for {target}: {kept[-1][0]} to {kept[-1][-1]} kept in FP32, AbsRel to FP32 {error:.2g}")
-            fault = _fault(model, error, allowed_abs_rel, judge)
-    kept_nodes = {name for block in kept for name in block}
-    convolutions = tuple(n.name for n in fp32.graph.node if n.op_type == "Conv" and n.name in kept_nodes)
     onnx.checker.check_model(model)
-    return QuantizedModel(model, target, convolutions, error)
+    return model
 
 
 def _fault(

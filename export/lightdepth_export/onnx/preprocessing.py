@@ -6,6 +6,7 @@ are rounded to whole grey levels as OpenCV's are. It agrees with OpenCV but for 
 and for the rounding between the halving of a large image and the rest: at most `TOLERANCE_GREY_LEVELS` at a pixel.
 """
 
+import copy
 from math import gcd
 
 import numpy as np
@@ -41,17 +42,16 @@ def embed_preprocessing(model: onnx.ModelProto, height: int, width: int) -> onnx
         raise LightDepthError(f"A camera's frame has a positive size, got {width}x{height}.")
     if not model.graph.input[0].type.tensor_type.shape.dim[0].HasField("dim_value"):
         raise LightDepthError("Preprocessing is embedded for one frame at a time; export with a batch size of 1.")
-    embedded = onnx.ModelProto()
-    embedded.CopyFrom(model)
+    embedded = copy.deepcopy(model)
     graph = embedded.graph
     before, weights = _before(spec, height, width)
     outputs = {spec.output_name: FRAME_DEPTH_NAME}
     if spec.sigma_tensor:
         outputs[spec.sigma_tensor] = FRAME_SIGMA_NAME
     after, more = _after(outputs, height, width)
-    nodes = [onnx.NodeProto.FromString(n.SerializeToString()) for n in (*before, *graph.node, *after)]
-    del graph.node[:], graph.input[:], graph.output[:], graph.value_info[:]
+    nodes = (*before, *graph.node, *after)
     graph.node.extend(nodes)
+    del graph.node[: -len(nodes)], graph.input[:], graph.output[:], graph.value_info[:]
     graph.initializer.extend((*weights, *more))
     graph.input.append(helper.make_tensor_value_info(FRAME_NAME, TensorProto.UINT8, [1, height, width, 3]))
     for name in outputs.values():

@@ -103,11 +103,6 @@ def test_a_nan_weight_is_an_error(fp32):
         to_fp16(model)
 
 
-def test_fp16_of_fp16_is_refused(fp16):
-    with pytest.raises(LightDepthError, match="give the FP32 file"):
-        to_fp16(fp16)
-
-
 def test_a_constant_shared_by_body_and_head_is_kept_in_both_precisions(fp32):
     model = copy_of(fp32)
     shared = numpy_helper.from_array(np.array(1.0, np.float32), "shared_one")

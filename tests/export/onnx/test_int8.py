@@ -43,16 +43,33 @@ def producers(model):
     return {name: node for node in model.graph.node for name in node.output}
 
 
+def kept_convolutions(model):
+    """Name the convolutions whose kernel is in FP32."""
+    made_by = producers(model)
+    return [node.name for node in model.graph.node if node.op_type == "Conv" and node.input[1] not in made_by]
+
+
+def head_convolutions(model):
+    head = head_nodes(model.graph)
+    return [node.name for i, node in enumerate(model.graph.node) if i in head and node.op_type == "Conv"]
+
+
+def told_loss(line):
+    return float(line.split()[-1])
+
+
 def test_depth_stays_close_to_fp32_on_the_targets_own_arithmetic(each_quantized, tiny_fp32, batches):
-    backend, reference = open_graph(each_quantized.model, fuse=each_quantized.target == "cpu"), open_graph(tiny_fp32)
+    backend, reference = (
+        open_graph(each_quantized, fuse=spec_of(each_quantized).quantized_for == "cpu"),
+        open_graph(tiny_fp32),
+    )
     loss = np.mean([np.abs(backend.run(b) - reference.run(b)) / reference.run(b) for b in batches])
     assert 0 < loss < LOSS
-    assert each_quantized.abs_rel < LOSS
 
 
 def test_every_convolution_of_the_body_is_int8_and_the_head_is_not(each_quantized):
-    made_by = producers(each_quantized.model)
-    convolutions = [node for node in each_quantized.model.graph.node if node.op_type == "Conv"]
+    made_by = producers(each_quantized)
+    convolutions = [node for node in each_quantized.graph.node if node.op_type == "Conv"]
     kinds = [[name in made_by and made_by[name].op_type for name in node.input[:2]] for node in convolutions]
     assert kinds[:-1] == [["DequantizeLinear"] * 2] * (len(kinds) - 1)
     assert kinds[-1][1] != "DequantizeLinear"  # its input was rounded before, its weights are not
@@ -63,11 +80,11 @@ def test_the_head_is_as_it_was(each_quantized, tiny_fp32):
         head = head_nodes(model.graph)
         return [(n.op_type, n.name) for i, n in enumerate(model.graph.node) if i in head]
 
-    assert tail(each_quantized.model) == tail(tiny_fp32)
+    assert tail(each_quantized) == tail(tiny_fp32)
 
 
 def test_tensorrts_file_is_symmetric_with_float_biases(quantized):
-    model = quantized["tensorrt"].model
+    model = quantized["tensorrt"]
     values = initializers(model)
     pairs = [node for node in model.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
     assert pairs
@@ -77,7 +94,7 @@ def test_tensorrts_file_is_symmetric_with_float_biases(quantized):
 
 
 def test_the_cpus_file_keeps_weights_to_seven_bits(quantized):
-    model = quantized["cpu"].model
+    model = quantized["cpu"]
     values = initializers(model)
     weights = [values[n.input[0]] for n in model.graph.node if n.op_type == "DequantizeLinear" and n.input[0] in values]
     kernels = [weight for weight in weights if weight.ndim == 4]
@@ -86,10 +103,10 @@ def test_the_cpus_file_keeps_weights_to_seven_bits(quantized):
 
 
 def test_weights_are_quantized_by_channel(each_quantized):
-    values = initializers(each_quantized.model)
+    values = initializers(each_quantized)
     kernels = [
         node
-        for node in each_quantized.model.graph.node
+        for node in each_quantized.graph.node
         if node.op_type == "DequantizeLinear" and node.input[0] in values and values[node.input[0]].ndim == 4
     ]
     assert all(values[node.input[1]].shape == (values[node.input[0]].shape[0],) for node in kernels)
@@ -97,7 +114,7 @@ def test_weights_are_quantized_by_channel(each_quantized):
 
 def test_the_spec_says_int8_and_the_argument_is_left_alone(tiny_fp32, batches, spec):
     before = tiny_fp32.SerializeToString()
-    model = quantize_int8(tiny_fp32, batches, target="cpu").model
+    model = quantize_int8(tiny_fp32, batches, target="cpu")
     assert spec_of(model) == spec.with_changes(precision="int8", quantized_for="cpu")
     assert tiny_fp32.SerializeToString() == before
 
@@ -115,15 +132,13 @@ def test_a_layer_that_int8_ruins_is_found_and_kept(tiny_fp32, batches):
         values = numpy_helper.to_array(tensor).copy()
         values[channel] = value
         tensor.CopyFrom(numpy_helper.from_array(values, name))
-    spoiled = quantize_int8(model, batches, target="tensorrt", allowed_abs_rel=1.0)
     lines = []
-    rescued = quantize_int8(model, batches, target="tensorrt", allowed_abs_rel=0.9 * spoiled.abs_rel, say=lines.append)
-    assert rescued.kept == (ruined.name,)
-    assert rescued.abs_rel < spoiled.abs_rel
-    made_by = producers(rescued.model)
-    kept = {n.name for n in rescued.model.graph.node if n.op_type == "Conv" and n.input[1] not in made_by}
-    assert set(rescued.kept) <= kept
-    assert any(rescued.kept[0] in line for line in lines)
+    quantize_int8(model, batches, target="tensorrt", allowed_abs_rel=1.0, say=lines.append)
+    spoiled = told_loss(lines[-1])
+    rescued = quantize_int8(model, batches, target="tensorrt", allowed_abs_rel=0.9 * spoiled, say=lines.append)
+    assert kept_convolutions(rescued) == [ruined.name, *head_convolutions(rescued)]
+    assert told_loss(lines[-1]) < spoiled
+    assert ruined.name in lines[-1]
 
 
 def test_a_judge_decides_when_enough_is_kept(tiny_fp32, batches):
@@ -135,15 +150,18 @@ def test_a_judge_decides_when_enough_is_kept(tiny_fp32, batches):
             raise LightDepthError("too far off")
 
     quantized = quantize_int8(tiny_fp32, batches, target="cpu", allowed_abs_rel=1.0, judge=judge)
-    assert quantized.model is judged[-1]
+    assert quantized is judged[-1]
     assert len(judged) == 2
-    assert quantized.kept
+    assert len(kept_convolutions(quantized)) > len(head_convolutions(quantized))
 
 
 def test_the_judge_alone_decides_where_half_in_fp32_misses_the_aim(tiny_fp32, batches):
-    quantized = quantize_int8(tiny_fp32, batches, target="cpu", allowed_abs_rel=0.0, judge=lambda _: None)
-    assert quantized.kept
-    assert quantized.abs_rel > 0
+    lines = []
+    quantized = quantize_int8(
+        tiny_fp32, batches, target="cpu", allowed_abs_rel=0.0, judge=lambda _: None, say=lines.append
+    )
+    assert len(kept_convolutions(quantized)) > len(head_convolutions(quantized))
+    assert told_loss(lines[-1]) > 0
 
 
 def test_what_the_judge_never_accepts_is_refused_in_its_words(tiny_fp32, batches):
@@ -159,21 +177,6 @@ def test_a_network_that_int8_cannot_serve_is_refused(tiny_fp32, batches):
         quantize_int8(tiny_fp32, batches, target="cpu", allowed_abs_rel=0.0)
 
 
-def test_int8_of_fp16_is_refused(fp16, batches):
-    with pytest.raises(LightDepthError, match="give the FP32 file"):
-        quantize_int8(fp16, batches, target="cpu")
-
-
-def test_no_images_are_refused(tiny_fp32):
-    with pytest.raises(LightDepthError, match="got none"):
-        quantize_int8(tiny_fp32, [], target="cpu")
-
-
-def test_an_unknown_target_is_refused(tiny_fp32, batches):
-    with pytest.raises(LightDepthError, match="'dsp'"):
-        quantize_int8(tiny_fp32, batches, target="dsp")
-
-
 def test_the_quantizer_is_silent(tiny_fp32, batches, capfd, caplog):
     quantize_int8(tiny_fp32, batches, target="cpu")
     assert capfd.readouterr() == ("", "")
@@ -181,8 +184,8 @@ def test_the_quantizer_is_silent(tiny_fp32, batches, capfd, caplog):
 
 
 def test_both_files_pass_the_checker(each_quantized):
-    onnx.checker.check_model(each_quantized.model, full_check=True)
-    assert Counter(n.op_type for n in each_quantized.model.graph.node)["QuantizeLinear"] > 0
+    onnx.checker.check_model(each_quantized, full_check=True)
+    assert Counter(n.op_type for n in each_quantized.graph.node)["QuantizeLinear"] > 0
 
 
 @pytest.mark.parametrize("device", ["cpu", "openvino"])
@@ -190,7 +193,7 @@ def test_a_cpu_computes_its_own_file_rightly_and_refuses_tensorrts(quantized, ti
     if device == "openvino":
         pytest.importorskip("openvino")
     for target, made in quantized.items():
-        onnx.save_model(made.model, str(tmp_path / f"{target}.onnx"))
+        onnx.save_model(made, str(tmp_path / f"{target}.onnx"))
     backend, reference = open_backend(tmp_path / "cpu.onnx", device, 1), open_graph(tiny_fp32)
     loss = np.mean([np.abs(backend.run(b) - reference.run(b)) / reference.run(b) for b in batches])
     assert 0 < loss < LOSS
