@@ -46,7 +46,7 @@ def _is_built_from(engine: Path, onnx_path: Path) -> bool:
 
 @contextmanager
 def all_or_nothing(output: Path) -> Iterator[Path]:
-    """Yield a folder beside the output; move its files to their places on success, delete it on any error."""
+    """Yield a folder beside the output; move what it holds to its place on success, delete it on any error."""
     parent = make_folder(output.parent)
     folder = Path(tempfile.mkdtemp(prefix=f".{output.stem}.", dir=parent))
     try:

@@ -10,7 +10,7 @@ import torch
 from lightdepth.checkpoints.backend import TorchBackend
 from lightdepth_export import artifacts
 from lightdepth_export.artifacts import ExportOptions, export_model
-from lightdepth_export.onnx.metadata import read_spec
+from lightdepth_export.onnx.metadata import load_onnx, spec_of
 from lightdepth_export.parity.gate import ParityThresholds
 from lightdepth_runtime.backends.tensorrt.engine_file import EngineSidecar, sha256_of, write_engine
 from lightdepth_runtime.errors import LightDepthError
@@ -47,7 +47,7 @@ def test_a_success_replaces_an_earlier_export_and_writes_nothing_else(tiny, refe
     result = export_model(tiny, reference, tmp_path / "m.onnx", images, options=FP16, say=lines.append)
     assert names_in(tmp_path) == ["m.fp16.onnx", "m.onnx", "m.parity.json"]
     assert sorted(path.name for path in result.paths()) == names_in(tmp_path)
-    assert (read_spec(result.fp32).precision, read_spec(result.fp16).precision) == ("fp32", "fp16")
+    assert (spec_of(load_onnx(result.fp32)).precision, spec_of(load_onnx(result.fp16)).precision) == ("fp32", "fp16")
     assert any("fp16-simulated" in line for line in lines)
     assert "python -m lightdepth_export.engine m.fp16.onnx" in result.engine_note
     report = json.loads(result.parity.read_text())
@@ -76,9 +76,9 @@ def test_engines_of_an_earlier_export_go_and_those_of_the_same_network_stay(tiny
     for path in (written.fp32, written.fp16):
         values = dict.fromkeys(("min_shape", "opt_shape", "max_shape"), (1, 3, 64, 96))
         sidecar = EngineSidecar(
-            spec=read_spec(path), flavour="tensorrt", tensorrt_version="10", gpu_name="g", compute_capabilities=(),
-            platform="p", onnx_file=path.name, onnx_sha256=sha256_of(path.read_bytes()), plan_sha256=sha256_of(b"ftrt"),
-            plan_size_bytes=4, precision="fp32", **values,
+            spec=spec_of(load_onnx(path)), flavour="tensorrt", tensorrt_version="10", gpu_name="g", platform="p",
+            compute_capabilities=(), onnx_file=path.name, onnx_sha256=sha256_of(path.read_bytes()), plan_size_bytes=4,
+            plan_sha256=sha256_of(b"ftrt"), precision="fp32", **values,
         )  # fmt: skip
         write_engine(path.with_suffix(".engine"), b"ftrt", sidecar)
     (tmp_path / "m.int8.engine").write_bytes(b"ftrt without its JSON")
@@ -113,7 +113,7 @@ def test_every_form_is_written_and_judged(tiny, reference, images, tmp_path):
     assert steps["int8-cpu"].precision == "int8"
     assert 0 < steps["int8-cpu"].abs_rel < 0.02
     assert steps["fp16-simulated-frame"].embedded
-    assert (read_spec(tmp_path / "m.int8.frame.onnx").frame_height) == 120
+    assert (spec_of(load_onnx(tmp_path / "m.int8.frame.onnx")).frame_height) == 120
     assert "fp16-simulated" in (tmp_path / "golden" / "README.md").read_text()
 
 

@@ -9,7 +9,7 @@ from lightdepth_runtime.backends.backend import spec_of_metadata
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.spec import SPEC_KEY, ModelSpec
 
-__all__ = ["embed_spec", "load_onnx", "read_spec", "spec_of"]
+__all__ = ["embed_spec", "load_onnx", "spec_of"]
 
 
 def embed_spec(model: onnx.ModelProto, spec: ModelSpec) -> None:
@@ -28,15 +28,6 @@ def spec_of(model: onnx.ModelProto, name: str = "This ONNX model") -> ModelSpec:
         LightDepthError: no spec there, or one that this version can't read.
     """
     return spec_of_metadata({entry.key: entry.value for entry in model.metadata_props}.get(SPEC_KEY), name)
-
-
-def read_spec(path: Path | str) -> ModelSpec:
-    """Return the spec of an ONNX file.
-
-    Raises:
-        LightDepthError: missing, not an ONNX file, or without a readable spec.
-    """
-    return spec_of(load_onnx(path), str(path))
 
 
 def load_onnx(path: Path | str) -> onnx.ModelProto:

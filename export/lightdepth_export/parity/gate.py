@@ -146,23 +146,21 @@ def gate(step: StepParity, thresholds: ParityThresholds) -> None:
             f"{step.step}: tensor {step.overflow.tensor} reaches {step.overflow.largest_activation:g}, over binary16's "
             f"{step.overflow.limit:.0f}; export without --fp16."
         )
+    limit = thresholds.rmse_change(step.precision)
     if step.precision == "fp32" and not step.embedded:
-        figure, value, limit, unit = "max_abs_diff_m", step.max_abs_diff_m, thresholds.fp32_max_abs_diff_m, " m"
+        checks = [("max_abs_diff_m", step.max_abs_diff_m, thresholds.fp32_max_abs_diff_m, " m")]
     elif step.rmse_change is not None:
-        figure, value, limit, unit = "rmse_change", step.rmse_change, thresholds.rmse_change(step.precision), ""
+        checks = [("rmse_change", step.rmse_change, limit, "")]
     else:
-        figure, value, limit, unit = "abs_rel", step.abs_rel, thresholds.rmse_change(step.precision), ""
-    if not value <= limit:
-        raise LightDepthError(
-            f"{step.step}: {figure} is {value:.3g}{unit} over {step.images} images, past the threshold of "
-            f"{limit:g}{unit}; {_way_out(step.precision)}"
-        )
+        checks = [("abs_rel", step.abs_rel, limit, "")]
     if step.sigma_change is not None:
         limit = thresholds.sigma_change(step.precision, embedded=step.embedded)
-        if not step.sigma_change <= limit:
+        checks.append(("sigma_change", step.sigma_change, limit, ""))
+    for figure, value, limit, unit in checks:
+        if not value <= limit:
             raise LightDepthError(
-                f"{step.step}: sigma_change is {step.sigma_change:.3g} over {step.images} images, past the threshold "
-                f"of {limit:g}; {_way_out(step.precision)}"
+                f"{step.step}: {figure} is {value:.3g}{unit} over {step.images} images, past the threshold of "
+                f"{limit:g}{unit}; {_way_out(step.precision)}"
             )
 
 

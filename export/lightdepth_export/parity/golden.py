@@ -4,7 +4,6 @@ A C++ or robot integrator checks his own code against them, step by step, withou
 """
 
 import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images.preprocess import preprocess, resize_depth
 from lightdepth_runtime.spec import ModelSpec
 
+from ..files import all_or_nothing
 from .frames import Frame
 
 __all__ = ["check_golden_folder", "write_golden"]
@@ -38,7 +38,6 @@ def write_golden(folder: Path, frame: Frame, backend: Backend, tolerances_m: dic
         LightDepthError: the folder holds other files or can't be written.
     """
     check_golden_folder(folder)
-    parent = make_folder(folder.absolute().parent)
     spec = backend.spec
     network_input = preprocess(frame.image, spec)[None]  # (H, W, 3) -> (1, 3, h, w)
     depth, sigma = depth_and_sigma(backend, network_input)  # (1, 1, h, w) each
@@ -52,21 +51,15 @@ def write_golden(folder: Path, frame: Frame, backend: Backend, tolerances_m: dic
     if sigma is not None:
         own = spec.calibration.apply_sigma(sigma[0, 0].copy()) if spec.calibration else sigma[0, 0]
         arrays |= {"sigma": sigma, "frame_sigma": resize_depth(own, *frame.image.shape[:2])}
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=parent))
-    try:
+    with all_or_nothing(folder.absolute()) as temporary:
+        golden = make_folder(temporary / folder.absolute().name)
         for name, array in arrays.items():
-            np.save(temporary / f"{name}.npy", array)
-            (temporary / f"{name}.bin").write_bytes(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
-        write_text(temporary / "spec.json", spec.to_json() + "\n")
-        write_text(temporary / "README.md", _readme(arrays, spec, tolerances_m))
+            np.save(golden / f"{name}.npy", array)
+            (golden / f"{name}.bin").write_bytes(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+        write_text(golden / "spec.json", spec.to_json() + "\n")
+        write_text(golden / "README.md", _readme(arrays, spec, tolerances_m))
         if folder.exists():
             shutil.rmtree(folder)
-        temporary.chmod(0o755)
-        temporary.rename(folder)
-    except OSError as error:
-        raise LightDepthError(f"Can't write {folder}: {error.strerror or error}. Choose another folder.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 

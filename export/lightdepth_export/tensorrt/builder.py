@@ -95,11 +95,12 @@ def build_engine(
         plan = bytes(plan)
         if timing_cache is not None and options.timing_cache is not None:
             write_bytes(options.timing_cache, bytes(timing_cache.serialize()))
-        names = [layer.name for layer in _layers(network) if layer.type == trt.LayerType.CONVOLUTION]
-        layers = report_layers(_planned_layers(trt, plan, logger, log), names)
+        layers = [network.get_layer(i) for i in range(network.num_layers)]
+        names = [layer.name for layer in layers if layer.type == trt.LayerType.CONVOLUTION]
+        report = report_layers(_planned_layers(trt, plan, logger, log), names)
         warnings = tuple(dict.fromkeys(log.warnings))
     return BuiltEngine(
-        plan, layers, flavour_of(trt), trt.__version__, sha256_of(content), shapes, capabilities, warnings
+        plan, report, flavour_of(trt), trt.__version__, sha256_of(content), shapes, capabilities, warnings
     )
 
 
@@ -119,10 +120,6 @@ def _parse(parser: Any, content: bytes, path: Path) -> None:  # Any: NVIDIA ship
         parser_error = parser.get_error(number)
         lines.append(f"  {parser_error.node_operator()} {parser_error.node_name()}: {parser_error.desc()}")
     raise LightDepthError("\n".join([f"TensorRT can't parse {path}; change these parts of the network:", *lines]))
-
-
-def _layers(network: Any) -> list[Any]:  # Any: NVIDIA ships no types
-    return [network.get_layer(i) for i in range(network.num_layers)]
 
 
 def _add_profile(

@@ -45,11 +45,9 @@ class PlannedLayer:
 
 @dataclass(frozen=True)
 class LayerReport:
-    """The planned layers, the precision of each ONNX convolution ("unknown" if not found), and the name of the last."""
+    """The precision of each ONNX convolution, "unknown" if it was not found."""
 
-    layers: tuple[PlannedLayer, ...]
     convolutions: dict[str, str]
-    head: str
 
     def counts(self) -> dict[str, int]:
         """Count the convolutions by precision."""
@@ -65,34 +63,33 @@ def report_layers(layers: Iterable[PlannedLayer], convolutions: Collection[str])
 
     Args:
         layers: what was planned.
-        convolutions: names of the network's convolutions, in its order; the last is the head.
+        convolutions: names of the network's convolutions.
 
     Raises:
         LightDepthError: no layers, or no convolutions, so nothing can be shown.
     """
-    rows = tuple(layers)
-    names = list(convolutions)
-    if not rows or not names:
+    rows = list(layers)
+    if not rows or not convolutions:
         raise LightDepthError(
-            f"The precision of this engine can't be shown: TensorRT described {len(rows)} layers for {len(names)} "
-            "convolutions. Its description may have changed; report the TensorRT version, or use a tested one."
+            f"The precision of this engine can't be shown: TensorRT described {len(rows)} layers for "
+            f"{len(convolutions)} convolutions. Its description may have changed; report the TensorRT version, or use "
+            "a tested one."
         )
-    return LayerReport(rows, {name: _precision_of(name, rows) for name in names}, names[-1])
+    return LayerReport({name: _precision_of(name, rows) for name in convolutions})
 
 
-def check_precision(report: LayerReport, precision: Precision, *, keep: Collection[str] | None = None) -> None:
+def check_precision(report: LayerReport, precision: Precision, *, keep: Collection[str] = ()) -> None:
     """Refuse an engine whose convolutions were not planned in the precision that was asked for.
 
     Args:
         report: of the engine.
         precision: what every convolution must be.
-        keep: convolutions that may be of another precision; None stands for the head alone (for FP32: for none).
+        keep: convolutions that may be of another precision.
 
     Raises:
         LightDepthError: names each convolution of another precision.
     """
-    allowed = set(keep) if keep is not None else ({report.head} if precision != "fp32" else set())
-    wrong = [name for name in report.other_than(precision) if name not in allowed]
+    wrong = [name for name in report.other_than(precision) if name not in keep]
     if wrong:
         names = ", ".join(f"{name} ({report.convolutions[name]})" for name in wrong)
         raise LightDepthError(
@@ -105,12 +102,11 @@ def check_precision(report: LayerReport, precision: Precision, *, keep: Collecti
 
 def layers_from_log(lines: Iterable[str]) -> list[PlannedLayer]:
     """Parse the builder's lines of layer information, passing over those of another form."""
-    layers = []
-    for line in lines:
-        if match := _ROW.search(line):
-            inputs = tuple(_DATATYPE.findall(match["inputs"]))
-            layers.append(PlannedLayer(match["name"], match["kind"].strip(), inputs, _onnx_nodes(line)))
-    return layers
+    return [
+        PlannedLayer(row["name"], row["kind"].strip(), tuple(_DATATYPE.findall(row["inputs"])), _onnx_nodes(line))
+        for line in lines
+        if (row := _ROW.search(line))
+    ]
 
 
 def layers_from_inspector(text: str) -> list[PlannedLayer]:
@@ -137,7 +133,7 @@ def layers_from_inspector(text: str) -> list[PlannedLayer]:
     return layers
 
 
-def _precision_of(convolution: str, layers: tuple[PlannedLayer, ...]) -> str:
+def _precision_of(convolution: str, layers: list[PlannedLayer]) -> str:
     """Return the type of the convolution's own input; the widest where several layers compute it."""
     rows = [layer for layer in layers if convolution in layer.onnx_nodes and layer.inputs]
     rows = rows or [layer for layer in layers if convolution in re.split(r" \+ |\|\|", layer.name) and layer.inputs]

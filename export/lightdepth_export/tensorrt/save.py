@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,13 @@ def build_and_save(
         max_shape=largest,
         convolutions=built.layers.counts(),
         other_precision_layers=tuple(built.layers.other_than(spec.precision)),
-        settings=_settings(options, built),
+        settings={
+            "strongly_typed": True,
+            "tf32": options.tf32,
+            "workspace_bytes": options.workspace_bytes,
+            "timing_cache": options.timing_cache is not None and built.flavour == "tensorrt",
+            "warnings": list(built.warnings),
+        },
         lightdepth_version=__version__,
         self_test={} if buffers is None else _test(trt, built, model, spec, buffers, tf32=options.tf32),
     )
@@ -119,11 +126,8 @@ def _test(
     """Say how far the engine's metres are from ONNX Runtime's, or why that isn't known."""
     if importlib.util.find_spec("onnxruntime") is None:
         return {"skipped": "ONNX Runtime is not installed here, pip install onnxruntime"}
-    backend = TensorRTBackend(trt, built.plan, spec, buffers, cuda_graph=False)
-    try:
+    with closing(TensorRTBackend(trt, built.plan, spec, buffers, cuda_graph=False)) as backend:
         return asdict(self_test(backend, model, flavour=built.flavour, version=built.tensorrt_version, tf32=tf32))
-    finally:
-        backend.close()
 
 
 def kept_convolutions(model: onnx.ModelProto, precision: Precision) -> list[str]:
@@ -141,13 +145,3 @@ def kept_convolutions(model: onnx.ModelProto, precision: Precision) -> list[str]
         # Both: a quantizer may give a kept convolution its neighbour's dequantized input beside its own FP32 kernel.
         return [node.name for node in convolutions if not dequantized.issuperset(node.input[:2])]
     return []
-
-
-def _settings(options: BuildOptions, built: BuiltEngine) -> dict[str, Any]:  # Any: JSON values
-    return {
-        "strongly_typed": True,
-        "tf32": options.tf32,
-        "workspace_bytes": options.workspace_bytes,
-        "timing_cache": options.timing_cache is not None and built.flavour == "tensorrt",
-        "warnings": list(built.warnings),
-    }

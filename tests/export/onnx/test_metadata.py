@@ -1,7 +1,7 @@
 import onnx
 import pytest
 
-from lightdepth_export.onnx.metadata import embed_spec, read_spec
+from lightdepth_export.onnx.metadata import embed_spec, load_onnx, spec_of
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.spec import ModelSpec
 
@@ -11,7 +11,7 @@ def test_a_spec_survives_the_file(fp32, tmp_path):
     model = onnx.ModelProto.FromString(fp32.SerializeToString())
     embed_spec(model, spec)
     onnx.save_model(model, str(tmp_path / "m.onnx"))
-    assert read_spec(tmp_path / "m.onnx") == spec
+    assert spec_of(load_onnx(tmp_path / "m.onnx"), str(tmp_path / "m.onnx")) == spec
     assert len(model.metadata_props) == len(fp32.metadata_props)
 
 
@@ -20,19 +20,19 @@ def test_a_damaged_file_is_one_clear_error(content, tmp_path):
     path = tmp_path / "m.onnx"
     path.write_bytes(content)
     with pytest.raises(LightDepthError, match=r"m\.onnx"):
-        read_spec(path)
+        spec_of(load_onnx(path), str(path))
 
 
 def test_a_truncated_file_is_one_clear_error(fp32, tmp_path):
     path = tmp_path / "m.onnx"
     path.write_bytes(fp32.SerializeToString()[:5000])
     with pytest.raises(LightDepthError, match=r"m\.onnx"):
-        read_spec(path)
+        spec_of(load_onnx(path), str(path))
 
 
 def test_a_missing_file_is_one_clear_error(tmp_path):
     with pytest.raises(LightDepthError, match="No such file"):
-        read_spec(tmp_path / "none.onnx")
+        spec_of(load_onnx(tmp_path / "none.onnx"), str(tmp_path / "none.onnx"))
 
 
 def test_foreign_onnx_is_refused_by_name(fp32, tmp_path):
@@ -40,4 +40,4 @@ def test_foreign_onnx_is_refused_by_name(fp32, tmp_path):
     del model.metadata_props[:]
     onnx.save_model(model, str(tmp_path / "foreign.onnx"))
     with pytest.raises(LightDepthError, match=r"foreign\.onnx has no LightDepth metadata"):
-        read_spec(tmp_path / "foreign.onnx")
+        spec_of(load_onnx(tmp_path / "foreign.onnx"), str(tmp_path / "foreign.onnx"))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightdepth_export.onnx.metadata import read_spec
+from lightdepth_export.onnx.metadata import load_onnx, spec_of
 from lightdepth_export.onnx.trace import OPSET, export_onnx
 from lightdepth_runtime.errors import LightDepthError
 
@@ -62,7 +62,7 @@ def test_the_file_is_one_piece_and_the_callers_network_stays_as_it_was(make_tiny
     export_onnx(network, spec, tmp_path / "m.onnx")
     assert capfd.readouterr() == ("", "")
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
-    assert read_spec(tmp_path / "m.onnx") == spec
+    assert spec_of(load_onnx(tmp_path / "m.onnx")) == spec
     assert all(module.training for module in network.modules())
     np.testing.assert_allclose(run(onnx.load(tmp_path / "m.onnx"), batches[0]), expected, atol=FP32_TOLERANCE_M)
 
