@@ -135,11 +135,11 @@ def from_bag_command(
     from lightdepth_runtime.progress import track
 
     from ..prepare.bags.scene import Extraction
-    from ..prepare.from_bag import extract_recordings
+    from ..prepare.from_bag import LIST_NAME, extract_recordings
 
     settings = Extraction(color, depth, max_gap, clock, depth_scale)
-    extracted = extract_recordings(bags, settings, output, workers=workers, say=print, progress=track)
-    print(f"Wrote {extracted.pairs} pairs to {extracted.list_path}; train on them with --data {output}")
+    pairs = extract_recordings(bags, settings, output, workers=workers, say=print, progress=track)
+    print(f"Wrote {pairs} pairs to {output / LIST_NAME}; train on them with --data {output}")
 
 
 def pseudo_label_command(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .facts import PairFacts
 from .finding import Finding
+
+if TYPE_CHECKING:  # SciPy takes long to import
+    from scipy.spatial import KDTree
 
 __all__ = ["find_duplicates"]
 
@@ -21,16 +25,14 @@ NEAR_DISTANCE = float(np.sqrt(2 - 2 * NEAR_DUPLICATE))
 INDEX_DIMENSIONS = 16  # principal components that the index holds; they tell nearly all images apart
 FITTED_ON = 20_000  # images that the components are fitted on
 NEIGHBOURS = 8  # looked at first; more where none of them settles the question
-QUERIES_AT_ONCE = 10_000
 NAMES_KEPT = 100
 
 
-def find_duplicates(looked: Mapping[str, Sequence[PairFacts]]) -> list[Finding]:
+def find_duplicates(looked: Mapping[str, Sequence[PairFacts]]) -> Iterator[Finding]:
     """Name files that are there more than once, by hash, and images that are nearly another, by thumbnail.
 
     A finding counts all and names the first hundred.
     """
-    found: list[Finding] = []
     for what, key in (("image", "color_hash"), ("depth", "depth_hash")):
         groups: dict[str, list[tuple[str, PairFacts]]] = defaultdict(list)
         for split, facts in looked.items():
@@ -44,27 +46,25 @@ def find_duplicates(looked: Mapping[str, Sequence[PairFacts]]) -> list[Finding]:
             names = dict.fromkeys(
                 " = ".join(fact.name for _, fact in group[:NAMES_KEPT]) for group in [*both, *copies][:NAMES_KEPT]
             )
-            found.append(Finding("error" if both else "warning", "duplicates", message, tuple(names)))
-    return found + _find_near_duplicates(looked)
+            yield Finding("error" if both else "warning", "duplicates", message, tuple(names))
+    yield from _find_near_duplicates(looked)
 
 
-def _find_near_duplicates(looked: Mapping[str, Sequence[PairFacts]]) -> list[Finding]:
+def _find_near_duplicates(looked: Mapping[str, Sequence[PairFacts]]) -> Iterator[Finding]:
     """Compare distinct images through an index of their principal components: about linear in their number."""
     # Equal files are reported already: one of each stands for all.
     splits = [list({fact.color_hash: fact for fact in facts}.values()) for facts in looked.values() if facts]
     if not splits:
-        return []
+        return
     components = _principal_components([fact for facts in splits for fact in facts])
-    found = []
     across = [pair for i in range(len(splits)) for j in range(i) for pair in _matches(splits[i], splits[j], components)]
     if across:
         message = f"{len(across)} images of one split are nearly images of the other"
-        found.append(Finding("error", "near_duplicates", message, tuple(across[:NAMES_KEPT])))
+        yield Finding("error", "near_duplicates", message, tuple(across[:NAMES_KEPT]))
     within = [pair for facts in splits for pair in _matches(facts, facts, components)]
     if within:
         message = f"{len(within)} images are nearly an earlier one of their split (consecutive frames teach little)"
-        found.append(Finding("note", "near_duplicates", message, tuple(within[:NAMES_KEPT])))
-    return found
+        yield Finding("note", "near_duplicates", message, tuple(within[:NAMES_KEPT]))
 
 
 def _principal_components(facts: Sequence[PairFacts]) -> NDArray[np.float32]:
@@ -81,30 +81,24 @@ def _matches(
     """Yield `image ~ other` for each image that is nearly one of the others, or an earlier one of its own list."""
     from scipy.spatial import KDTree
 
-    is_same = images is others
-    stored = np.stack([fact.thumbnail for fact in others])  # (m, 768)
-    tree = KDTree(stored @ components)
-    for start in range(0, len(images), QUERIES_AT_ONCE):
-        chunk = np.stack([fact.thumbnail for fact in images[start : start + QUERIES_AT_ONCE]])
-        open_rows = np.arange(len(chunk))
-        count = NEIGHBOURS
-        while len(open_rows):
-            count = min(count, len(others))
-            limit = NEAR_DISTANCE * (1 + 1e-4)  # rounding must not lose one
-            points = chunk[open_rows] @ components
-            _, found = tree.query(points, k=count, distance_upper_bound=limit)
-            near = np.asarray(found).reshape(len(points), count)  # len(others) where there is none so near
-            unsettled = []
-            for row, places in zip(open_rows.tolist(), near, strict=True):
-                known = places[places < len(others)].tolist()
-                image = images[start + row]
-                for place in known:
-                    is_other = place < start + row if is_same else others[place].color_hash != image.color_hash
-                    if is_other and float(stored[place] @ chunk[row]) > NEAR_DUPLICATE:
-                        yield f"{image.name} ~ {others[place].name}"
-                        break
-                else:
-                    if len(known) == count < len(others):
-                        unsettled.append(row)
-            open_rows = np.array(unsettled, int)
-            count *= 4
+    tree = KDTree([fact.thumbnail @ components for fact in others])
+    for number, image in enumerate(images):
+        for place in _neighbours(tree, image.thumbnail @ components):
+            other = others[place]
+            is_other = place < number if images is others else other.color_hash != image.color_hash
+            if is_other and float(other.thumbnail @ image.thumbnail) > NEAR_DUPLICATE:
+                yield f"{image.name} ~ {other.name}"
+                break
+
+
+def _neighbours(tree: KDTree, point: NDArray[np.float32]) -> Iterator[int]:
+    """Yield the places of what lies near a point, nearest first, asked for in growing numbers: few are looked at."""
+    count, yielded = NEIGHBOURS, 0
+    limit = NEAR_DISTANCE * (1 + 1e-4)  # rounding must not lose one
+    while yielded < tree.n:
+        _, found = tree.query(point, k=count, distance_upper_bound=limit)
+        near = np.asarray(found)
+        yield from near[yielded:][near[yielded:] < tree.n].tolist()  # tree.n stands for nothing so near
+        if near[-1] == tree.n:
+            return
+        count, yielded = 4 * count, count

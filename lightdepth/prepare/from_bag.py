@@ -6,7 +6,7 @@ import glob
 import pickle
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,22 +16,12 @@ from lightdepth_runtime.pairs.depth_unit import NAMED_UNITS
 from lightdepth_runtime.pairs.lists.comments import IN_MILLIMETRES, describe_camera, read_comments
 from lightdepth_runtime.pairs.lists.files import Told
 from lightdepth_runtime.parallel import Workers, worker_count
-from lightdepth_runtime.spec import Intrinsics
 
 from .bags.scene import WHOLE, Extraction, Say, Scene, Track, extract_scene, scene_name
 
-__all__ = ["ExtractedPairs", "extract_recordings"]
+__all__ = ["LIST_NAME", "extract_recordings"]
 
 LIST_NAME = "train.txt"
-
-
-@dataclass(frozen=True)
-class ExtractedPairs:
-    """What was written."""
-
-    pairs: int
-    list_path: Path
-    intrinsics: Intrinsics | None
 
 
 def extract_recordings(
@@ -42,8 +32,10 @@ def extract_recordings(
     workers: int | None = 1,
     say: Say = lambda _: None,
     progress: Track = lambda items, _label, _total: items,
-) -> ExtractedPairs:
+) -> int:
     """Write the pairs of recordings into `output/RECORDING/`, and list them in their order in `output/train.txt`.
+
+    Returns how many pairs were written.
 
     Each colour image gets the depth of the nearest stamp, each depth image is used once. Colour is kept as recorded
     where it is JPEG, else written as PNG; depth as 16-bit PNG in millimetres, beyond 65.535 m 0. A pair whose depth has
@@ -70,11 +62,12 @@ def extract_recordings(
         _check_new(output / scene_name(bags[0]))
         scene = extract_scene(settings, output, bags[0], say=say, progress=progress)
         try:
-            return _reveal(scene, output, say)
+            _reveal(scene, output, say)
         finally:
             shutil.rmtree(scene.hidden, ignore_errors=True)
+        return len(scene.lines)
     waiting = _choose(bags, output, say)
-    done: list[ExtractedPairs] = []
+    written = 0
     faults: list[str] = []
     try:
         with Workers(min(len(waiting), worker_count(workers, len(waiting), fewest=2))) as pool:
@@ -82,8 +75,9 @@ def extract_recordings(
             for scene in progress(found, "Extracting recordings", len(waiting)):
                 if isinstance(scene, str):
                     faults.append(scene)
-                    continue
-                done.append(_reveal(scene, output, say))
+                else:
+                    _reveal(scene, output, say)
+                    written += len(scene.lines)
     finally:
         for name in waiting:
             for hidden in output.glob(f".{glob.escape(name)}.????????"):  # as tempfile.mkdtemp names it
@@ -95,8 +89,7 @@ def extract_recordings(
             f"{len(faults)} of {len(bags)} recordings can't be used, the others are in {output / LIST_NAME}; the "
             f"first: {faults[0]}"
         )
-    camera = done[-1].intrinsics if done else None
-    return ExtractedPairs(sum(one.pairs for one in done), output / LIST_NAME, camera)
+    return written
 
 
 def _check_new(folder: Path) -> None:
@@ -111,8 +104,7 @@ def _choose(bags: Sequence[Path], output: Path, say: Say) -> dict[str, Path]:
         other = named.setdefault(scene_name(bag), bag)
         if other is not bag:
             raise LightDepthError(f"{other} and {bag} would both be {scene_name(bag)}; rename one of them.")
-    path = output / LIST_NAME
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = _listed(output / LIST_NAME)
     kept = [name for name in named if any(line.lstrip('"').startswith(f"{name}/") for line in lines)]
     if kept:
         say(f"Kept from an earlier call: {', '.join(kept)}")
@@ -131,31 +123,26 @@ def _attempt(settings: Extraction, output: Path, bag: Path) -> Scene | str:
         return str(error)
 
 
-def _reveal(scene: Scene, output: Path, say: Say) -> ExtractedPairs:
+def _reveal(scene: Scene, output: Path, say: Say) -> None:
     """Give a scene's folder its place and add its pairs to the list."""
     for text in scene.said:
         say(f"{scene.name}: {text}")
     path = output / LIST_NAME
-    old = _old_list(path, scene.camera, say)
+    lines = _listed(path)
+    known = read_comments(lines, path, Told())[-1] if lines else Told()
+    if known.camera is not None and scene.camera is None:
+        say(f"This recording doesn't say which camera it was made with; it is taken to be the last one of {path}.")
+    elif lines and known.camera is None and scene.camera is not None:
+        say(f"The recordings that are in {path} already don't say which camera they were made with, unlike this one.")
     (scene.hidden / scene.name).rename(output / scene.name)
     (scene.hidden / WHOLE).unlink()
-    known = read_comments(old, path, Told())[-1] if old else Told()
     if scene.camera and scene.camera != known.camera:
-        old.append(describe_camera(scene.camera))
+        lines.append(describe_camera(scene.camera))
     if known.unit != NAMED_UNITS["millimetres"]:
-        old.append(IN_MILLIMETRES)
-    write_text(path, "\n".join([*old, *scene.lines]) + "\n")
-    return ExtractedPairs(len(scene.lines), path, scene.camera)
+        lines.append(IN_MILLIMETRES)
+    write_text(path, "\n".join([*lines, *scene.lines]) + "\n")
 
 
-def _old_list(path: Path, camera: Intrinsics | None, say: Say) -> list[str]:
+def _listed(path: Path) -> list[str]:
     """Return the lines that are in the list already."""
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    old = read_comments(lines, path, Told())[-1].camera if lines else None
-    if old is not None and camera is None:
-        say(f"This recording doesn't say which camera it was made with; it is taken to be the last one of {path}.")
-    elif old is None and camera is not None and lines:
-        say(f"The recordings that are in {path} already don't say which camera they were made with, unlike this one.")
-    return lines
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []

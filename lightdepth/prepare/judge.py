@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -33,71 +33,68 @@ SAME_SHAPE = 0.01  # of the aspect ratio
 PLAUSIBLE_FOCAL = (0.4, 2.5)  # focal length over image width: 103 to 23 degrees
 
 
-def judge_split(pairs: PairSet, facts: Sequence[PairFacts], split: SplitFacts) -> list[Finding]:
+def judge_split(pairs: PairSet, facts: Sequence[PairFacts], split: SplitFacts) -> Iterator[Finding]:
     """Judge a split by itself."""
-    found: list[Finding] = []
-    name = split.split
-
-    def report(level: Level, check: str, message: str, names: Iterable[str] = ()) -> None:
-        found.append(Finding(level, check, f"{name}: {message}", tuple(names)))
-
-    def report_pairs(level: Level, check: str, message: str, wanted: Callable[[PairFacts], bool]) -> None:
-        names = [fact.name for fact in facts if wanted(fact)]
+    name, median_m = split.split, split.median_m
+    # What is said of pairs, and of which.
+    checks: list[tuple[Level, str, str, Callable[[PairFacts], bool]]] = [
+        ("error", "no_depth", "without a single reading", lambda fact: fact.median_m == 0),
+        (
+            "error",
+            "units",
+            f"over {MOST_FILE_RATIO:g} times off the split's median of {median_m:.2f} m: another unit?",
+            lambda fact: fact.median_m > 0 and not 1 / MOST_FILE_RATIO < fact.median_m / median_m < MOST_FILE_RATIO,
+        ),
+        ("warning", "holes", f"with over {MOST_HOLES:.0%} holes", lambda fact: MOST_HOLES < fact.holes < 1),
+        ("warning", "flat_depth", "of one single depth", lambda fact: 0 < fact.most_m == fact.least_m),
+        (
+            "warning",
+            "saturated",
+            f"with over {MOST_SATURATED:.0%} of the depth saturated",
+            lambda fact: fact.saturated_depth > MOST_SATURATED,
+        ),
+        (
+            "warning",
+            "overexposed",
+            f"with over {MOST_SATURATED:.0%} of the image white",
+            lambda fact: fact.saturated_color > MOST_SATURATED,
+        ),
+        ("warning", "flat_color", "whose image shows nothing", lambda fact: fact.color_spread < FLAT_COLOR),
+        (
+            "warning",
+            "alignment",
+            "whose depth has its edges where the image has none: depth of another image?",
+            lambda fact: bool(fact.edges[MAX_SHIFT, MAX_SHIFT] < LEAST_PAIR_AGREEMENT),
+        ),
+    ]
+    for level, check, message, applies in checks:
+        names = tuple(fact.name for fact in facts if applies(fact))
         if names:
-            report(level, check, f"{len(names)} {'pair' if len(names) == 1 else 'pairs'} {message}", names)
-
-    median_m = split.median_m
-    report_pairs("error", "no_depth", "without a single reading", lambda fact: fact.median_m == 0)
-    report_pairs(
-        "error",
-        "units",
-        f"over {MOST_FILE_RATIO:g} times off the split's median of {median_m:.2f} m: another unit?",
-        lambda fact: fact.median_m > 0 and not 1 / MOST_FILE_RATIO < fact.median_m / median_m < MOST_FILE_RATIO,
-    )
-    report_pairs("warning", "holes", f"with over {MOST_HOLES:.0%} holes", lambda fact: MOST_HOLES < fact.holes < 1)
-    report_pairs("warning", "flat_depth", "of one single depth", lambda fact: 0 < fact.most_m == fact.least_m)
-    report_pairs(
-        "warning", "saturated", f"with over {MOST_SATURATED:.0%} of the depth saturated",
-        lambda fact: fact.saturated_depth > MOST_SATURATED,
-    )  # fmt: skip
-    report_pairs(
-        "warning", "overexposed", f"with over {MOST_SATURATED:.0%} of the image white",
-        lambda fact: fact.saturated_color > MOST_SATURATED,
-    )  # fmt: skip
-    report_pairs("warning", "flat_color", "whose image shows nothing", lambda fact: fact.color_spread < FLAT_COLOR)
-    report_pairs(
-        "warning",
-        "alignment",
-        "whose depth has its edges where the image has none: depth of another image?",
-        lambda fact: fact.edges[MAX_SHIFT, MAX_SHIFT] < LEAST_PAIR_AGREEMENT,
-    )
+            yield Finding(level, check, f"{name}: {len(names)} pair{'s' * (len(names) != 1)} {message}", names)
     for what, counts in (("sizes", split.sizes), ("bit depths", split.bits)):
         if len(counts) > 1:
             common = next(iter(counts))
-            odd = [f.name for f in facts if common not in (f"{f.width}x{f.height}", str(f.bits))]
-            report("warning", what.replace(" ", "_"), f"{len(counts)} {what} ({', '.join(counts)})", odd)
-    found += _judge_alignment(name, facts)
-    found += _judge_camera(pairs, split)
-    return found
+            odd = tuple(f.name for f in facts if common not in (f"{f.width}x{f.height}", str(f.bits)))
+            message = f"{name}: {len(counts)} {what} ({', '.join(counts)})"
+            yield Finding("warning", what.replace(" ", "_"), message, odd)
+    yield from _judge_alignment(name, facts)
+    yield from _judge_camera(pairs, split)
 
 
-def judge_unit(pairs: PairSet, split: SplitFacts, max_depth_m: float) -> list[Finding]:
+def judge_unit(pairs: PairSet, split: SplitFacts, max_depth_m: float) -> Iterator[Finding]:
     """Ask the values, and the shipped model, whether the unit is right."""
     low_m, high_m = PLAUSIBLE_MEDIAN_M
+    is_plausible = low_m <= split.median_m <= high_m
     suspect = find_suspect(pairs, max_depth_m=max_depth_m)
-    if suspect is not None and suspect.certain:
-        return [Finding("error", "units", f"{pairs.split}: {suspect.describe()}")]
-    if not low_m <= split.median_m <= high_m:
-        message = (
-            f"a median depth of {split.median_m:.3g} m is no room's; declare the depth files' unit by --depth-scale"
-        )
-        return [Finding("error", "units", f"{pairs.split}: {message}")]
-    return [] if suspect is None else [Finding("warning", "units", f"{pairs.split}: {suspect.describe()}")]
+    if suspect is not None and (suspect.certain or is_plausible):
+        yield Finding("error" if suspect.certain else "warning", "units", f"{pairs.split}: {suspect.describe()}")
+    elif not is_plausible:
+        message = f"{pairs.split}: a median depth of {split.median_m:.3g} m is no room's"
+        yield Finding("error", "units", f"{message}; declare the depth files' unit by --depth-scale")
 
 
-def _judge_alignment(name: str, facts: Sequence[PairFacts]) -> list[Finding]:
+def _judge_alignment(name: str, facts: Sequence[PairFacts]) -> Iterator[Finding]:
     """Sum the edge agreement over each scene: where it peaks says how far depth lies beside the colour."""
-    found = []
     scenes: dict[str, list[PairFacts]] = defaultdict(list)
     for fact in facts:
         scenes[fact.scene].append(fact)
@@ -112,25 +109,25 @@ def _judge_alignment(name: str, facts: Sequence[PairFacts]) -> list[Finding]:
         here, best = float(edges[MAX_SHIFT, MAX_SHIFT]), float(edges.max())
         if best < LEAST_AGREEMENT:
             message = f"{name}, {scene}: depth and colour share no edges (agreement {here:.2f}): depth of other images?"
-            found.append(Finding("error", "alignment", message))
+            yield Finding("error", "alignment", message)
         elif shift > MOST_SHIFT and best > 1.25 * here:
             scale = members[0].width / 160
             message = (
                 f"{name}, {scene}: depth lies about {abs(column - MAX_SHIFT) * scale:.0f} px beside and "
                 f"{abs(row - MAX_SHIFT) * scale:.0f} px above or below the colour; register it to the colour camera"
             )
-            found.append(Finding("error", "alignment", message))
-    return found
+            yield Finding("error", "alignment", message)
 
 
-def _judge_camera(pairs: PairSet, split: SplitFacts) -> list[Finding]:
+def _judge_camera(pairs: PairSet, split: SplitFacts) -> Iterator[Finding]:
     camera = pairs.intrinsics
     if camera is None:
         message = (
             f"{split.split}: no focal length is known; give it in intrinsics.txt beside color/ and depth/, in a pair "
             "list's `# intrinsics:` or as the config's `intrinsics`, and checkpoints carry it"
         )
-        return [Finding("note", "intrinsics", message)]
+        yield Finding("note", "intrinsics", message)
+        return
     size = f"{camera.width}x{camera.height}"
     low, high = PLAUSIBLE_FOCAL
     # Images that were made smaller since the calibration are still that camera's, a crop of them is not.
@@ -138,13 +135,11 @@ def _judge_camera(pairs: PairSet, split: SplitFacts) -> list[Finding]:
     fits = any(abs(width / height * camera.height / camera.width - 1) < SAME_SHAPE for width, height in sizes)
     if not (fits and low < camera.fx / camera.width < high):
         message = f"{split.split}: a camera of {size} and focal length {camera.fx:g} px doesn't fit these images"
-        return [Finding("error", "intrinsics", message)]
-    return []
+        yield Finding("error", "intrinsics", message)
 
 
-def judge_together(splits: Sequence[SplitFacts], looked: dict[str, list[PairFacts]]) -> list[Finding]:
+def judge_together(splits: Sequence[SplitFacts], looked: dict[str, list[PairFacts]]) -> Iterator[Finding]:
     """Judge the splits against each other."""
-    found: list[Finding] = []
     if len(splits) == 2:
         train, test = splits
         ratio = max(train.median_m, test.median_m) / max(min(train.median_m, test.median_m), 1e-9)
@@ -153,11 +148,11 @@ def judge_together(splits: Sequence[SplitFacts], looked: dict[str, list[PairFact
                 f"train and test disagree: median depth {train.median_m:.3g} m against {test.median_m:.3g} m, "
                 f"{ratio:.0f} times apart; one of them is not in the unit its packaging says"
             )
-            found.append(Finding("error", "units", message))
+            yield Finding("error", "units", message)
         scenes = [{fact.scene for fact in looked[split.split]} for split in splits]
         common = sorted(scenes[0] & scenes[1])
         if common:
-            found.append(Finding("error", "scenes", f"{len(common)} scenes are in both splits", tuple(common)))
+            yield Finding("error", "scenes", f"{len(common)} scenes are in both splits", tuple(common))
         if train.focal_px != test.focal_px:
-            found.append(Finding("warning", "intrinsics", "train and test were recorded with other focal lengths"))
-    return found + find_duplicates(looked)
+            yield Finding("warning", "intrinsics", "train and test were recorded with other focal lengths")
+    yield from find_duplicates(looked)

@@ -91,8 +91,10 @@ def extract_scene(
             (hidden / name).mkdir()
             writer = PairWriter(bag, hidden / name, is_rectified(topics[0]), unit, say)
             pairs = progress(_matched(recording, topics, matches), f"Extracting {name}", len(matches))
-            lines = _write_pairs(pairs, writer)
-            scene = Scene(name, hidden, lines, writer.camera)
+            lines = {number: writer.write(color, depth, info, number) for number, color, depth, info in pairs}
+            writer.check()
+            listed = [line for number in sorted(lines) if (line := lines[number])]
+            scene = Scene(name, hidden, listed, writer.camera)
             write_bytes(hidden / WHOLE, pickle.dumps(scene))
         except BaseException:
             shutil.rmtree(hidden, ignore_errors=True)
@@ -100,9 +102,7 @@ def extract_scene(
     return scene
 
 
-def _stamps(
-    recording: Recording, topics: Sequence[str], clock: Clock, say: Callable[[str], None]
-) -> tuple[list[int], list[int]]:
+def _stamps(recording: Recording, topics: Sequence[str], clock: Clock, say: Say) -> tuple[list[int], list[int]]:
     """Return the stamps of both topics by the clock asked for, each in the order of recording."""
     header: dict[str, list[int]] = {topic: [] for topic in topics}
     recorded: dict[str, list[int]] = {topic: [] for topic in topics}
@@ -137,18 +137,3 @@ def _matched(
             (color, color_info), (depth, _) = (pair[topic] for topic in topics)
             del waiting[number]
             yield number, color, depth, color_info
-
-
-def _write_pairs(pairs: Iterable[tuple[int, ImageMessage, ImageMessage, Any]], writer: PairWriter) -> list[str]:
-    """Write the pairs; return the list's lines.
-
-    Raises:
-        LightDepthError: what the writer raises, or no pair with a reading.
-    """
-    lines: dict[int, str] = {}
-    for number, color, depth, info in pairs:
-        line = writer.write(color, depth, info, number)
-        if line:
-            lines[number] = line
-    writer.check()
-    return [lines[number] for number in sorted(lines)]

@@ -51,4 +51,4 @@ def test_thousands_of_copies_are_counted_and_a_hundred_named(rooms):
 
 @pytest.mark.slow
 def test_different_rooms_are_no_duplicates(rooms):
-    assert find_duplicates({"train": rooms[:700], "test": rooms[700:]}) == []
+    assert list(find_duplicates({"train": rooms[:700], "test": rooms[700:]})) == []

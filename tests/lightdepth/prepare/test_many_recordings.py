@@ -25,10 +25,8 @@ def test_workers_write_what_one_recording_after_another_does(bags, tmp_path):
     said = {}
     for workers in (1, 2):
         said[workers] = []
-        extracted = extract_recordings(
-            bags, SETTINGS, tmp_path / str(workers), workers=workers, say=said[workers].append
-        )
-        assert extracted.pairs == 18
+        options = {"workers": workers, "say": said[workers].append}
+        assert extract_recordings(bags, SETTINGS, tmp_path / str(workers), **options) == 18
     assert files(tmp_path / "1") == files(tmp_path / "2") == files(tmp_path / "each")
     assert said[1] == said[2] == [f"{name}: 6 pairs of 6 colour and 6 depth images" for name in NAMES]
 
@@ -36,7 +34,7 @@ def test_workers_write_what_one_recording_after_another_does(bags, tmp_path):
 def test_recordings_that_are_in_the_list_are_kept(bags, tmp_path):
     extract_recordings(bags[:2], SETTINGS, tmp_path / "out")
     before, said = files(tmp_path / "out"), []
-    assert extract_recordings(bags, SETTINGS, tmp_path / "out", say=said.append).pairs == 6
+    assert extract_recordings(bags, SETTINGS, tmp_path / "out", say=said.append) == 6
     assert said[0] == "Kept from an earlier call: kitchen, hall [1]"
     after = files(tmp_path / "out")
     assert after["train.txt"].startswith(before.pop("train.txt"))
