@@ -6,7 +6,7 @@ import pickle
 import zlib
 from collections.abc import Sequence
 from io import BytesIO
-from typing import cast, overload
+from typing import cast
 
 import numpy as np
 
@@ -17,7 +17,7 @@ __all__ = ["CompactPairs"]
 PAIRS_A_BLOCK = 8  # 16 microseconds to open one, 30 bytes a pair
 
 
-class CompactPairs(Sequence[Pair]):
+class CompactPairs:
     """Pairs in pickled, compressed blocks: one object to Python, where each pair is five; each worker has a copy."""
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
@@ -32,17 +32,9 @@ class CompactPairs(Sequence[Pair]):
     def __len__(self) -> int:
         return self._count
 
-    @overload
-    def __getitem__(self, index: int) -> Pair: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Pair]: ...
-    def __getitem__(self, index: int | slice) -> Pair | list[Pair]:
-        """Return the pair at a place, or those of a slice."""
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(self._count))]
-        if not -self._count <= index < self._count:
-            raise IndexError(index)
-        number, place = divmod(index % self._count, PAIRS_A_BLOCK)
+    def __getitem__(self, index: int) -> Pair:
+        """Return the pair at a place, counted from 0."""
+        number, place = divmod(index, PAIRS_A_BLOCK)
         start = self._ends[number - 1] if number else 0
         block = zlib.decompress(memoryview(self._content)[start : self._ends[number]])
         return cast(Sequence[Pair], pickle.loads(block))[place]

@@ -79,11 +79,8 @@ def add_extra_data(
     for item in extra:
         found = load_pairs(item.path, "train", cache=cache)
         for pair in found.pairs:
-            if canonical_focal:
-                own = pair.intrinsics or found.intrinsics
-                added.append(ExtraPair(pair, item.weight, _factor(found, own, camera), camera))
-            else:
-                added.append(ExtraPair(pair, item.weight))
+            factor = _factor(found, pair.intrinsics or found.intrinsics, camera) if canonical_focal else 1.0
+            added.append(ExtraPair(pair, item.weight, factor, camera if canonical_focal else None))
     return replace(pairs, pairs=[*pairs.pairs, *added])
 
 

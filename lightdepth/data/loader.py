@@ -24,12 +24,7 @@ from .sample import Lessons, Sample
 from .transport import PREFETCHED, SHARED_MEMORY, fits_shared_memory, through_pipe
 from .workers import START_METHOD, start_worker
 
-__all__ = [
-    "TrainingPairs",
-    "build_loader",
-    "collate",
-    "no_readings",
-]
+__all__ = ["TrainingPairs", "build_loader", "collate", "no_readings"]
 
 NAMES_SHOWN = 4  # in an error about a batch
 
@@ -45,7 +40,8 @@ class TrainingPairs(Dataset[Sample]):
         seed: int,
         lessons: Lessons | None = None,
     ) -> None:
-        self._pairs, self._spec, self._settings, self._seed, self._lessons = pairs, spec, settings, seed, lessons
+        self._pairs = CompactPairs(pairs)
+        self._spec, self._settings, self._seed, self._lessons = spec, settings, seed, lessons
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -70,7 +66,7 @@ class TrainingPairs(Dataset[Sample]):
         number, index = key
         rng = np.random.default_rng((self._seed, number, index))
         left_out = []
-        for _ in self._pairs:
+        for _ in range(len(self._pairs)):
             sample = self._view(index, rng, image)
             if sample is not None:
                 return sample._replace(left_out=left_out)
@@ -169,7 +165,7 @@ def build_loader(
     settings = Augmentation(
         config.zoom_max, config.zoom_share, config.flip, config.color_jitter, config.border, config.roll_deg
     )
-    dataset = TrainingPairs(CompactPairs(pairs), spec, settings, config.seed, lessons)
+    dataset = TrainingPairs(pairs, spec, settings, config.seed, lessons)
     send: Callable[[Any], Any] = _as_it_is
     if config.num_workers:
         batch_bytes = config.batch_size * dataset[0, 0].size_bytes

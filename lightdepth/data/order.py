@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -85,17 +85,9 @@ class EpochSampler(Sampler[tuple[int, int]]):
         return pairs[np.argsort(arrival + self._mixed * rng.random(len(pairs)), kind="stable")]
 
 
-def number_shards(shards: Iterable[Shard | None]) -> tuple[Indices, list[Shard]]:
+def number_shards(shards: Sequence[Shard | None]) -> tuple[Indices, list[Shard]]:
     """Return a number for each pair's shard, -1 for None, and the shards that are numbered."""
-    numbers: dict[int, int] = {}
-    found: list[Shard] = []
-    places = []
-    for shard in shards:
-        if shard is None:
-            places.append(-1)
-            continue
-        if id(shard) not in numbers:  # by itself, since comparing a million of them by value takes seconds
-            numbers[id(shard)] = len(found)
-            found.append(shard)
-        places.append(numbers[id(shard)])
-    return np.array(places, np.int64), found
+    # By itself, since comparing a million of them by value takes seconds.
+    found = {id(shard): shard for shard in shards if shard is not None}
+    numbers = {identity: number for number, identity in enumerate(found)}
+    return np.array([numbers.get(id(shard), -1) for shard in shards], np.int64), list(found.values())

@@ -19,6 +19,8 @@ class UnlabelledImage:
     """An image file; its folder is the scene."""
 
     path: Path
+    depth_unit = None  # there is no depth
+    intrinsics = None  # a photograph's camera is not known
 
     @property
     def name(self) -> str:
@@ -29,14 +31,6 @@ class UnlabelledImage:
     def scene(self) -> str:
         """Name the place by the folder."""
         return str(self.path.parent)
-
-    @property
-    def depth_unit(self) -> None:
-        """There is no depth."""
-
-    @property
-    def intrinsics(self) -> None:
-        """A photograph's camera is not known."""
 
     def read(self) -> FrameData:
         """Decode the image; depth is 0 everywhere."""

@@ -105,9 +105,14 @@ def _write_list(output: Path, focal_px: float | None, written: Sequence[_Labelle
     """
     labelled = [seen for seen in written if seen.fault is None]
     rows = [format_row(os.path.relpath(seen.job.path, output.resolve()), _depth_name(seen.job)) for seen in labelled]
-    camera = _camera_line(focal_px, {seen.size for seen in labelled})
     if rows:
-        write_text(output / LIST_NAME, "\n".join([*camera, IN_MILLIMETRES, *rows]) + "\n")
+        sizes = {seen.size for seen in labelled}
+        told = [IN_MILLIMETRES]
+        if focal_px is not None and len(sizes) == 1:  # one camera for all images
+            ((height, width),) = sizes
+            camera = Intrinsics(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, width, height)
+            told.insert(0, describe_camera(camera))
+        write_text(output / LIST_NAME, "\n".join([*told, *rows]) + "\n")
     failures = [f"{seen.job.path}: {seen.fault}" for seen in written if seen.fault is not None]
     if failures:
         raise LightDepthError(
@@ -136,14 +141,6 @@ def agreed_depth(
     depth_m = (seen + mirrored) * (np.float32(factor) / 2)
     sure = (disagreement <= most_disagreement) & (depth_as_mm(depth_m) > 0)
     return np.where(sure, depth_m, np.float32(0))
-
-
-def _mirror(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(image[:, ::-1])
-
-
-def _factor(teacher: Teacher, focal_px: float | None, size: tuple[int, int]) -> float:
-    return 1.0 if focal_px is None else teacher.depth_factor(focal_px, *size)
 
 
 @dataclass(frozen=True)
@@ -190,19 +187,19 @@ def _predict_all(teacher: Teacher, focal_px: float | None, read: Iterable[_Label
 
 def _predict(teacher: Teacher, focal_px: float | None, waiting: Sequence[_Labelled]) -> list[_Labelled]:
     """Predict images at once, or, where one of them is at fault, one by one."""
-    images = [image for seen in waiting if seen.image is not None for image in (seen.image, _mirror(seen.image))]
+    images = [seen.image for seen in waiting if seen.image is not None]
     if not images:
         return list(waiting)
     try:
-        depths = iter(teacher.predict_batch(images))
-        return [
-            seen
-            if seen.image is None
-            else replace(
-                seen, image=None, predicted=(next(depths), next(depths), _factor(teacher, focal_px, seen.size))
-            )
-            for seen in waiting
-        ]
+        both = [side for image in images for side in (image, np.ascontiguousarray(image[:, ::-1]))]
+        depths = iter(teacher.predict_batch(both))
+        done = []
+        for seen in waiting:
+            if seen.image is not None:
+                factor = 1.0 if focal_px is None else teacher.depth_factor(focal_px, *seen.size)
+                seen = replace(seen, image=None, predicted=(next(depths), next(depths), factor))
+            done.append(seen)
+        return done
     except LightDepthError as error:
         if len(waiting) == 1:
             return [replace(waiting[0], image=None, fault=str(error))]
@@ -241,11 +238,3 @@ def _claim(output: Path, settings: dict[str, Any]) -> None:
     if (output / LIST_NAME).exists():
         raise LightDepthError(f"{output} holds a {LIST_NAME} that is not of pseudo-labels; choose another --output.")
     write_json(path, record)
-
-
-def _camera_line(focal_px: float | None, sizes: set[tuple[int, int]]) -> list[str]:
-    """Say the camera in the list, where it is known and one for all images."""
-    if focal_px is None or len(sizes) != 1:
-        return []
-    ((height, width),) = sizes
-    return [describe_camera(Intrinsics(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, width, height))]
