@@ -2,14 +2,15 @@
 
 import onnx
 
-from lightdepth_runtime.backends.onnx.backend import OnnxRuntimeBackend
+from lightdepth_runtime.backends.onnx.backend import OnnxBackend
+from lightdepth_runtime.backends.onnx.session import graph_of
 
 from .metadata import spec_of
 
 __all__ = ["open_graph"]
 
 
-def open_graph(model: onnx.ModelProto, *, fuse: bool = True, threads: int | None = None) -> OnnxRuntimeBackend:
+def open_graph(model: onnx.ModelProto, *, fuse: bool = True, threads: int | None = None) -> OnnxBackend:
     """Open a graph in ONNX Runtime on the CPU.
 
     Args:
@@ -27,4 +28,4 @@ def open_graph(model: onnx.ModelProto, *, fuse: bool = True, threads: int | None
     if not fuse:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return OnnxRuntimeBackend(session, spec_of(model), "cpu")
+    return OnnxBackend(graph_of(session), spec_of(model))

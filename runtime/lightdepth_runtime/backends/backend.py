@@ -1,6 +1,6 @@
 """The Protocol of everything that runs a network."""
 
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from ..spec import ModelSpec
 
-__all__ = ["Backend", "depth_and_sigma", "empty_input", "sigma_tensor_of", "spec_of_metadata", "staged"]
+__all__ = ["Backend", "depth_and_sigma", "empty_input", "sigma_tensor_of", "spec_of_metadata", "staged", "tensors_of"]
 
 
 class Backend(Protocol):
@@ -71,6 +71,17 @@ def spec_of_metadata(text: str | None, name: object) -> ModelSpec:
     return ModelSpec.from_json(text)
 
 
+def tensors_of(spec: ModelSpec) -> dict[str, tuple[tuple[int, ...], type[Any]]]:  # Any: NumPy's float32 or uint8
+    """Return each tensor's shape behind the batch, and its type; the input first."""
+    size = spec.input_height, spec.input_width
+    image, output = ((3, *size), np.float32), ((1, *size), np.float32)
+    if spec.frame_height is not None and spec.frame_width is not None:  # preprocessing is in the model
+        size = spec.frame_height, spec.frame_width
+        image, output = ((*size, 3), np.uint8), (size, np.float32)
+    names = [spec.output_name, *([spec.sigma_tensor] if spec.sigma_tensor else [])]
+    return {spec.input_name: image, **dict.fromkeys(names, output)}
+
+
 def depth_and_sigma(
     backend: Backend, batch: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
@@ -80,14 +91,11 @@ def depth_and_sigma(
 
 def empty_input(backend: Backend, count: int = 1) -> NDArray[np.float32]:
     """Return an array for `count` inputs; where the backend has staging memory, that spares a copy."""
-    spec = backend.spec
     staging = getattr(backend, "empty_input", lambda _: None)(count)
     if staging is not None:
         return staging
-    if spec.frame_height is None or spec.frame_width is None:
-        return np.empty((count, 3, spec.input_height, spec.input_width), np.float32)
-    frames = np.empty((count, spec.frame_height, spec.frame_width, 3), np.uint8)
-    return cast("NDArray[np.float32]", frames)  # what a model with preprocessing inside takes
+    shape, dtype = tensors_of(backend.spec)[backend.spec.input_name]
+    return np.empty((count, *shape), dtype)
 
 
 def staged(backend: Backend, batch: NDArray[Any]) -> NDArray[Any]:  # Any: float32, or a frame's uint8

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +13,8 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from ..images.opencv import import_cv2
 from ..spec import IMAGENET_MEAN, IMAGENET_STD, DepthKind, Precision
-from .onnx.cuda_session import CudaSession
-from .onnx.session import open_session
-
-if TYPE_CHECKING:
-    import onnxruntime
+from .onnx.backend import GraphRunner, check_tensors, open_graph
+from .onnx.session import OnnxGraph
 
 __all__ = [
     "BASELINE_KEY",
@@ -94,75 +89,21 @@ class BaselineSpec:
             raise LightDepthError(f"The baseline's spec can't be read ({error}). Export the baseline again.") from error
 
 
-class BaselineBackend:
-    """Another project's network in ONNX Runtime, or in OpenVINO where its spec is in the file."""
+class BaselineBackend(GraphRunner):
+    """Another project's network with its spec."""
 
-    name = "onnxruntime"
-    _bound: CudaSession | None = None
-
-    def __init__(
-        self, path: Path, device: str = "auto", threads: int | None = None, spec: BaselineSpec | None = None
-    ) -> None:
-        if device == "openvino" and spec is None:
-            self._open_openvino(path, threads)
-            return
-        opened = open_session(path, device, threads)
-        self.device, self.device_reason, self._close = opened.device, opened.reason, opened.close
-        try:
-            if spec is not None:
-                _check_graph(path, opened.graph, spec)
-            else:
-                spec = _read_metadata(path, opened.graph.get_modelmeta().custom_metadata_map.get(BASELINE_KEY))
-        except LightDepthError:
-            opened.close()
-            raise
+    def __init__(self, graph: OnnxGraph, spec: BaselineSpec) -> None:
+        super().__init__(graph)
         self.spec = spec
-        self._bound = opened.session if isinstance(opened.session, CudaSession) else None
-        self._infer: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = partial(_run, opened.session, spec)
-
-    def _open_openvino(self, path: Path, threads: int | None) -> None:
-        from .openvino import compile_openvino
-
-        model, text = compile_openvino(path, threads, BASELINE_KEY)
-        self.name, self.device, self.device_reason = "openvino", "cpu", "as asked for"
-        self.spec = _read_metadata(path, text)
-        output = model.output(self.spec.output_name)
-        self._infer, self._close = lambda batch: model(batch)[output], lambda: None
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map (1, 3, H, W) to the network's own output, as it is."""
-        if self._infer is None:
-            raise LightDepthError("This baseline was closed; open it again.")
-        return self._infer(batch)
-
-    def empty_input(self, count: int = 1) -> NDArray[np.float32] | None:
-        """Return memory for a batch that `run` takes without another copy, or None where any array is as good."""
-        return None if self._bound is None else self._bound.empty_input(count)
+        return self._run([self.spec.output_name], batch)[0]
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Predict one frame: uint8 RGB (H, W, 3) -> float32 (h, w) of the spec's `kind`, at the network's own size."""
         output = self.run(baseline_input(image, self.spec)[None])
         return output.reshape(output.shape[-2:])  # (1, h, w) or (1, 1, h, w) -> (h, w)
-
-    def close(self) -> None:
-        """Drop the session and free its buffers."""
-        self._infer = self._bound = None
-        self._close()
-
-
-def _run(
-    session: onnxruntime.InferenceSession | CudaSession, spec: BaselineSpec, batch: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    if isinstance(session, CudaSession):
-        return session.run([spec.output_name], batch)[0]
-    outputs = session.run([spec.output_name], {spec.input_name: batch})
-    return cast("NDArray[np.float32]", outputs[0])  # the stub allows for sparse outputs, which no depth network has
-
-
-def _read_metadata(path: Path, text: str | None) -> BaselineSpec:
-    if text is None:
-        raise LightDepthError(f"{path} has no baseline metadata, so its input and output are unknown.")
-    return BaselineSpec.from_json(text)
 
 
 def open_baseline(
@@ -173,7 +114,20 @@ def open_baseline(
     Raises:
         LightDepthError: a file is unreadable or without a spec, the spec isn't this graph's, or the device isn't there.
     """
-    return BaselineBackend(path, device, threads, spec_path and read_baseline_spec(spec_path, path.stem))
+    spec = spec_path and read_baseline_spec(spec_path, path.stem)
+    graph = open_graph(path, device, threads)
+    try:
+        if spec is None:
+            if BASELINE_KEY not in graph.metadata:
+                raise LightDepthError(f"{path} has no baseline metadata, so its input and output are unknown.")
+            spec = BaselineSpec.from_json(graph.metadata[BASELINE_KEY])
+        size = (1, 3, spec.input_height, spec.input_width)
+        fix = "set input_name, output_name, input_height and input_width in the spec"
+        check_tensors(path, graph, spec.input_name, size, [spec.output_name], fix=fix)
+    except LightDepthError:
+        graph.close()
+        raise
+    return BaselineBackend(graph, spec)
 
 
 def read_baseline_spec(path: Path, name: str) -> BaselineSpec:
@@ -209,20 +163,6 @@ def read_baseline_spec(path: Path, name: str) -> BaselineSpec:
     except (TypeError, ValueError) as error:
         raise LightDepthError(f"{path}: mean and std are three numbers, sizes whole pixels ({error}).") from error
     return BaselineSpec(**values)
-
-
-def _check_graph(path: Path, session: onnxruntime.InferenceSession, spec: BaselineSpec) -> None:
-    """Refuse a spec whose tensor names or fixed size are not the graph's."""
-    inputs = {node.name: node.shape for node in session.get_inputs()}
-    outputs = [node.name for node in session.get_outputs()]
-    size = (1, 3, spec.input_height, spec.input_width)
-    shape = inputs.get(spec.input_name, [])
-    fits = len(shape) == 4 and all(not isinstance(a, int) or a == b for a, b in zip(shape, size, strict=True))
-    if list(inputs) != [spec.input_name] or spec.output_name not in outputs or not fits:
-        raise LightDepthError(
-            f"{path} takes {inputs} and gives {outputs}, but its spec says {spec.input_name!r} of {list(size)} and "
-            f"{spec.output_name!r}; set input_name, output_name, input_height and input_width in the spec."
-        )
 
 
 def is_baseline(path: Path) -> bool:

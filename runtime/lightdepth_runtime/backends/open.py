@@ -33,11 +33,7 @@ def open_backend(path: Path, device: str = "auto", threads: int | None = None) -
         from .tensorrt.backend import open_engine  # here, since half the import time of the runtime would be theirs
 
         return open_engine(path, device, threads)
-    if device == "openvino":
-        from .openvino import open_openvino
-
-        return open_openvino(path, threads)
-    if suffix == "onnx":
+    if suffix == "onnx" or device == "openvino":
         return open_onnx(path, device, threads)
     from importlib.metadata import entry_points
 

@@ -4,10 +4,9 @@ import onnxruntime
 import pytest
 from onnx.utils import Extractor
 
+from lightdepth_export.onnx.backend import open_graph
 from lightdepth_export.onnx.fp16_simulation import simulate_fp16
-from lightdepth_export.onnx.metadata import spec_of
 from lightdepth_export.onnx.preprocessing import TOLERANCE_GREY_LEVELS, embed_preprocessing, resize_weights
-from lightdepth_runtime.backends.onnx.backend import OnnxRuntimeBackend
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.images.opencv import import_cv2
@@ -33,9 +32,7 @@ def images(make_frames):
 
 
 def estimator(model):
-    return DepthEstimator(
-        OnnxRuntimeBackend(onnxruntime.InferenceSession(model.SerializeToString()), spec_of(model), "cpu")
-    )
+    return DepthEstimator(open_graph(model))
 
 
 def grey_level_error(fp32, spec, frame_size, images):

@@ -129,7 +129,7 @@ def test_an_onnx_with_metadata_that_is_not_a_spec_is_refused(tmp_path):
 
 def test_an_onnx_whose_spec_is_of_another_graph_is_refused(tmp_path):
     message = refusal(foreign_onnx(tmp_path / "m.onnx", SPEC.to_json()))
-    assert "its metadata says 'image'" in message
+    assert "its spec says 'image'" in message
 
 
 def test_a_truncated_onnx_is_refused(exported, tmp_path):

@@ -117,9 +117,12 @@ def write_spec(folder, **changes):
     return path
 
 
-def test_any_onnx_model_runs_by_a_small_spec_file(model, tmp_path):
+@pytest.mark.parametrize("device", ["cpu", "openvino"])
+def test_any_onnx_model_runs_by_a_small_spec_file(model, tmp_path, device):
+    if device == "openvino":
+        pytest.importorskip("openvino")
     spec_path = write_spec(tmp_path, mean=[0, 0, 0], std=[1, 1, 1])
-    backend = open_baseline(model, "cpu", 1, spec_path=spec_path)
+    backend = open_baseline(model, device, 1, spec_path=spec_path)
     assert (backend.spec.name, backend.spec.kind) == ("other", "metric")
     output = backend(np.full((48, 64, 3), 51, np.uint8))
     assert output.shape == (28, 42)

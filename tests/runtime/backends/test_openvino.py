@@ -10,7 +10,6 @@ from lightdepth.network.model import LightDepth
 from lightdepth_export.onnx.trace import export_onnx
 from lightdepth_runtime import DepthEstimator, LightDepthError, ModelSpec
 from lightdepth_runtime.backends import open_backend
-from lightdepth_runtime.backends.openvino import open_openvino
 from lightdepth_runtime.images.decode import read_image
 
 SPEC = ModelSpec(name="tiny", input_height=64, input_width=96, parameters=1)
@@ -42,7 +41,7 @@ def test_metres_are_onnx_runtimes_on_a_real_frame(exported, tum):
 @pytest.mark.parametrize("name", ["one.onnx", "any.onnx"])
 def test_batches_and_results_that_stay_the_callers(exported, name):
     pytest.importorskip("openvino")
-    backend = open_openvino(exported / name, 1)
+    backend = open_backend(exported / name, "openvino", 1)
     batch = np.random.default_rng(0).standard_normal((3, 3, 64, 96)).astype(np.float32)
     together = backend.run(batch)
     kept = together.copy()

@@ -1,51 +1,60 @@
-"""ONNX Runtime on CPU or CUDA behind the Backend protocol."""
+"""ONNX files behind the Backend protocol, in ONNX Runtime or OpenVINO."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import LightDepthError
 from ...spec import SPEC_KEY, ModelSpec
-from ..backend import sigma_tensor_of, spec_of_metadata
-from .cuda_session import CudaSession
-from .session import LARGEST_BATCH, open_session
+from ..backend import sigma_tensor_of, spec_of_metadata, tensors_of
+from .session import LARGEST_BATCH, OnnxGraph, open_session
 
-if TYPE_CHECKING:
-    import onnxruntime
-
-__all__ = ["OnnxRuntimeBackend", "check_for_cpu", "open_onnx"]
+__all__ = ["GraphRunner", "OnnxBackend", "check_tensors", "open_graph", "open_onnx"]
 
 
-class OnnxRuntimeBackend:
-    """An inference session with its spec.
+class GraphRunner:
+    """Runs a graph until it is closed, and as many images of a batch at once as the graph takes."""
 
-    Args:
-        session: of the graph; one that is bound to device buffers is closed with the backend.
-        spec: of the graph.
-        device: what it runs on, "cpu", "cuda" or "cuda:N".
-        device_reason: half a sentence why.
-    """
-
-    name = "onnxruntime"
-
-    def __init__(
-        self,
-        session: onnxruntime.InferenceSession | CudaSession,
-        spec: ModelSpec,
-        device: str,
-        *,
-        device_reason: str = "as asked for",
-    ) -> None:
-        self.spec, self.device, self.device_reason = spec, device, device_reason
-        self._session: onnxruntime.InferenceSession | CudaSession | None = session
-        graph = session.session if isinstance(session, CudaSession) else session
-        batch = graph.get_inputs()[0].shape[0]  # an int, or the name of an open dimension
+    def __init__(self, graph: OnnxGraph) -> None:
+        self.name, self.device, self.device_reason = graph.library, graph.device, graph.reason
+        self._graph: OnnxGraph | None = graph
+        batch = next(iter(graph.inputs.values()))[0]
         self.largest_batch = 1 if isinstance(batch, int) else LARGEST_BATCH
         self._most_at_once = batch if isinstance(batch, int) else LARGEST_BATCH
+
+    def _run(self, names: Sequence[str], batch: NDArray[Any]) -> list[NDArray[np.float32]]:
+        most = self._most_at_once
+        if len(batch) > most:
+            each = [self._run(names, batch[start : start + most]) for start in range(0, len(batch), most)]
+            return [np.concatenate(arrays) for arrays in zip(*each, strict=True)]
+        graph = self._graph  # another thread may close it meanwhile
+        if graph is None:
+            raise LightDepthError("This model was closed; load it again.")
+        return graph.run(names, batch)
+
+    def empty_input(self, count: int = 1) -> NDArray[np.float32] | None:
+        """Return memory for a batch that `run` takes without another copy, or None where any array is as good."""
+        graph = self._graph
+        return None if graph is None else graph.empty_input(count)
+
+    def close(self) -> None:
+        """Drop the graph and free its buffers; a second call does nothing."""
+        graph, self._graph = self._graph, None
+        if graph is not None:
+            graph.close()
+
+
+class OnnxBackend(GraphRunner):
+    """A graph with its spec."""
+
+    def __init__(self, graph: OnnxGraph, spec: ModelSpec) -> None:
+        super().__init__(graph)
+        self.spec = spec
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map (B, 3, H, W) normalised images to (B, 1, H, W) metres; a graph of batch 1 runs B times."""
@@ -56,50 +65,67 @@ class OnnxRuntimeBackend:
         depth_m, sigma = self._run([self.spec.output_name, sigma_tensor_of(self.spec)], batch)
         return depth_m, sigma
 
-    def _run(self, names: list[str], batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        most = self._most_at_once
-        if len(batch) > most:
-            each = [self._run(names, batch[start : start + most]) for start in range(0, len(batch), most)]
-            return [np.concatenate(arrays) for arrays in zip(*each, strict=True)]
-        session = self._session
-        if session is None:
-            raise LightDepthError("This model was closed; load it again.")
-        if isinstance(session, CudaSession):
-            return session.run(names, batch)
-        outputs = session.run(names, {self.spec.input_name: batch})
-        return cast("list[NDArray[np.float32]]", outputs)  # the stub allows for sparse outputs, which no network has
 
-    def empty_input(self, count: int = 1) -> NDArray[np.float32] | None:
-        """Return memory for a batch that `run` takes without another copy, or None where any array is as good."""
-        return self._session.empty_input(count) if isinstance(self._session, CudaSession) else None
+def open_graph(path: Path, device: str, threads: int | None) -> OnnxGraph:
+    """Open any ONNX file in OpenVINO where that is the device, else in ONNX Runtime.
 
-    def close(self) -> None:
-        """Drop the session and free its buffers."""
-        session, self._session = self._session, None
-        if isinstance(session, CudaSession):
-            session.close()
+    Raises:
+        LightDepthError: the library missing, a damaged file, a provider that isn't there, or no such GPU.
+    """
+    if device == "openvino":
+        from ..openvino import open_openvino
+
+        return open_openvino(path, threads)
+    return open_session(path, device, threads)
 
 
-def open_onnx(path: Path, device: str, threads: int | None) -> OnnxRuntimeBackend:
+def open_onnx(path: Path, device: str, threads: int | None) -> OnnxBackend:
     """Open an ONNX file with the spec in its metadata.
 
     Raises:
-        LightDepthError: ONNX Runtime missing, a damaged file, no LightDepth metadata, a provider that isn't there, no
-            such GPU, or INT8 for TensorRT on a CPU.
+        LightDepthError: those of `open_graph`, no LightDepth metadata, another graph's, or INT8 for TensorRT on a CPU.
     """
-    opened = open_session(path, device, threads)
+    graph = open_graph(path, device, threads)
     try:
-        spec = spec_of_metadata(opened.graph.get_modelmeta().custom_metadata_map.get(SPEC_KEY), path)
-        _check_tensors(path, opened.graph, spec)
-        if opened.device == "cpu":
-            check_for_cpu(path, spec)
+        spec = spec_of_metadata(graph.metadata.get(SPEC_KEY), path)
+        tensors = tensors_of(spec)
+        size, _ = tensors.pop(spec.input_name)
+        check_tensors(path, graph, spec.input_name, ("B", *size), tensors, fix="export it again")
+        if graph.device == "cpu":
+            _check_for_cpu(path, spec)
     except LightDepthError:
-        opened.close()
+        graph.close()
         raise
-    return OnnxRuntimeBackend(opened.session, spec, opened.device, device_reason=opened.reason)
+    return OnnxBackend(graph, spec)
 
 
-def check_for_cpu(path: Path, spec: ModelSpec) -> None:
+def check_tensors(
+    path: Path, graph: OnnxGraph, image: str, size: Sequence[object], outputs: Iterable[str], *, fix: str
+) -> None:
+    """Refuse a graph that isn't its spec's: other tensor names, or another input size where the graph's is fixed.
+
+    Args:
+        path: of the graph.
+        graph: what was opened.
+        image: the input's name.
+        size: of the input; what is not an int in it may be any.
+        outputs: names that the graph must have.
+        fix: what the user can do.
+
+    Raises:
+        LightDepthError: it isn't; names what it takes and what the spec says.
+    """
+    shape = graph.inputs.get(image, ())
+    sizes = zip(shape, size, strict=False)
+    fits = len(shape) == len(size) and all(a == b for a, b in sizes if isinstance(a, int) and isinstance(b, int))
+    if not fits or list(graph.inputs) != [image] or not set(outputs) <= set(graph.outputs):
+        raise LightDepthError(
+            f"{path} takes {dict(graph.inputs)} and gives {list(graph.outputs)}, but its spec says {image!r} of "
+            f"{list(size)} and {' and '.join(map(repr, outputs))}; {fix}."
+        )
+
+
+def _check_for_cpu(path: Path, spec: ModelSpec) -> None:
     """Refuse INT8 that was made for TensorRT: what a CPU makes of it depends on the CPU.
 
     Symmetric activations and 8-bit weights overflow on x86 CPUs without VNNI, and in OpenVINO cost 7 % of AbsRel.
@@ -108,20 +134,4 @@ def check_for_cpu(path: Path, spec: ModelSpec) -> None:
         raise LightDepthError(
             f"{path.name} is INT8 for TensorRT, and a CPU would compute wrong depth with it; open the .int8.cpu.onnx "
             "of the same export, or build an engine with python -m lightdepth_export.engine."
-        )
-
-
-def _check_tensors(path: Path, session: onnxruntime.InferenceSession, spec: ModelSpec) -> None:
-    """Refuse a spec that isn't this graph's: other tensor names or another input size."""
-    inputs = {node.name: node.shape for node in session.get_inputs()}
-    outputs = [node.name for node in session.get_outputs()]
-    size = [3, spec.input_height, spec.input_width]
-    if spec.frame_height is not None:  # preprocessing is in the graph
-        size = [spec.frame_height, spec.frame_width, 3]
-    wanted = {spec.output_name, spec.sigma_tensor} - {None}
-    fits = list(inputs) == [spec.input_name] and inputs[spec.input_name][1:] == size and wanted <= set(outputs)
-    if not fits:
-        raise LightDepthError(
-            f"{path} takes {inputs} and gives {outputs}, but its metadata says {spec.input_name!r} of {size} and "
-            f"{' and '.join(map(repr, sorted(wanted)))}; export it again."
         )

@@ -41,49 +41,48 @@ class CudaSession:
     others run in one thread that is started for them, which costs some 0.02 ms a frame.
 
     Args:
-        session: on CUDA, with `stream` as its `user_compute_stream`; nobody else may hold it.
-        buffers: of the GPU that the session runs on.
-        stream: of `buffers`.
+        open_session: opens it; nobody else may hold what it returns.
+        buffers: of the GPU that `options` name.
+        options: of the provider; the stream comes to them.
         largest_batch: of a graph with an open batch; one with a fixed batch takes that.
 
     Raises:
         OpenShapeError: another dimension than the batch is open, or a tensor is neither float32 nor uint8.
-        LightDepthError: memory runs out.
+        LightDepthError: memory runs out, or the session can't be opened.
     """
 
     def __init__(
-        self,
-        session: onnxruntime.InferenceSession,
-        buffers: CudaBuffers,
-        stream: Any,  # Any: an opaque handle of `buffers`
-        *,
-        largest_batch: int,
+        self, open_session: OpenSession, buffers: CudaBuffers, options: Mapping[str, str], *, largest_batch: int
     ) -> None:
-        self._session: onnxruntime.InferenceSession | None = session
-        self._buffers, self._stream = buffers, stream
         from concurrent.futures import ThreadPoolExecutor  # here, since it takes longer to import than all of this
 
+        self._buffers = buffers
         self._lock = threading.Lock()
         self._opener = threading.local()
         self._opener.is_this_thread = True
         self._others = ThreadPoolExecutor(1, "lightdepth-gpu")  # its thread starts with the first frame
         # IOBinding and RunOptions by whether the opening thread runs them, and by batch size. Any: untyped
         self._bound: dict[tuple[bool, int], tuple[Any, Any]] = {}
-        self._input = session.get_inputs()[0].name
-        fixed = session.get_inputs()[0].shape[0]
-        self._is_open = not isinstance(fixed, int)
-        self.largest_batch = largest_batch if self._is_open else fixed
         self._arrays: dict[str, NDArray[Any]] = {}  # page-locked host memory; Any: float32 or uint8
         self._addresses: dict[str, int] = {}  # device memory
-        with ExitStack() as resources:
+        buffers.activate()
+        with RECORDING, ExitStack() as resources:
+            self._stream = buffers.create_stream()
+            resources.callback(buffers.destroy_stream, self._stream)
+            session = open_session({**options, "user_compute_stream": str(int(self._stream))})
+            image = session.get_inputs()[0]
+            self._input, fixed = image.name, image.shape[0]
+            self._is_open = not isinstance(fixed, int)
+            self.largest_batch = largest_batch if self._is_open else fixed
             resources.callback(self._arrays.clear)
-            for node in (session.get_inputs()[0], *session.get_outputs()):
+            for node in (image, *session.get_outputs()):
                 shape, dtype = _shape_of(node, self.largest_batch), _DTYPES.get(node.type)
                 if dtype is None:
                     raise OpenShapeError(f"{node.name} is {node.type}")
                 self._arrays[node.name] = buffers.allocate_pinned(shape, dtype)
                 self._addresses[node.name] = buffers.allocate_device(self._arrays[node.name].nbytes)
                 resources.callback(buffers.free_device, self._addresses[node.name])
+            self._session: onnxruntime.InferenceSession | None = session
             self._resources = resources.pop_all()
 
     @property
@@ -91,11 +90,6 @@ class CudaSession:
         """The session inside."""
         assert self._session is not None, "asked for before it is closed"
         return self._session
-
-    def closes_with(self, resources: ExitStack) -> None:
-        """Free these too when it closes, after its own."""
-        own, self._resources = self._resources, resources
-        self._resources.push(own)
 
     def warm_up(self) -> None:
         """Run a black batch, the smallest, in this thread and in that of all others, so that both have recorded it."""
@@ -137,9 +131,9 @@ class CudaSession:
             if address_of(batch) != address_of(staging) or not batch.flags.c_contiguous:
                 np.copyto(staging, batch)
             self._buffers.activate()
-            records = (hasattr(self._opener, "is_this_thread"), len(batch)) not in self._bound
-            with RECORDING if records else nullcontext():
-                return self._run(self._session, names, len(batch))
+            key = hasattr(self._opener, "is_this_thread"), len(batch)
+            with nullcontext() if key in self._bound else RECORDING:  # the first run of each records
+                return self._run(self._session, names, key)
 
     def empty_input(self, count: int = 1) -> NDArray[Any] | None:  # Any: float32 or uint8
         """Return the staging memory for a batch, which `run` takes without another copy; None past the largest."""
@@ -164,8 +158,10 @@ class CudaSession:
             with suppress(Exception):  # nobody could catch it, and at the interpreter's end modules are gone
                 self.close()
 
-    def _run(self, session: onnxruntime.InferenceSession, names: Sequence[str], size: int) -> list[NDArray[np.float32]]:
-        key = (hasattr(self._opener, "is_this_thread"), size)
+    def _run(
+        self, session: onnxruntime.InferenceSession, names: Sequence[str], key: tuple[bool, int]
+    ) -> list[NDArray[np.float32]]:
+        size = key[1]
         if key not in self._bound:
             self._bound[key] = self._bind(session, size)
         binding, options = self._bound[key]
@@ -190,19 +186,16 @@ class CudaSession:
         import onnxruntime
 
         binding = session.io_binding()
+        device_id = int(session.get_provider_options()[PROVIDER]["device_id"])
         for name, array in self._arrays.items():
             bind = binding.bind_input if name == self._input else binding.bind_output
             shape = [size, *array.shape[1:]]
             # The provider's option, not this number, chooses the GPU; "cuda", 0 says that the address is a device's.
-            bind(name, "cuda", self._device_id(session), array.dtype.type, shape, self._addresses[name])
+            bind(name, "cuda", device_id, array.dtype.type, shape, self._addresses[name])
         options = onnxruntime.RunOptions()
         options.add_run_config_entry("gpu_graph_id", str(size))
         options.add_run_config_entry("disable_synchronize_execution_providers", "1")  # `_run` does, once
         return binding, options
-
-    @staticmethod
-    def _device_id(session: onnxruntime.InferenceSession) -> int:
-        return int(session.get_provider_options()[PROVIDER]["device_id"])
 
 
 def open_cuda_session(
@@ -248,14 +241,7 @@ def records_rightly() -> bool:
 def _open(
     open_session: OpenSession, buffers: CudaBuffers, options: Mapping[str, str], largest_batch: int
 ) -> CudaSession:
-    buffers.activate()
-    with RECORDING, ExitStack() as resources:
-        stream = buffers.create_stream()
-        resources.callback(buffers.destroy_stream, stream)
-        session = open_session({**options, "user_compute_stream": str(int(stream))})
-        bound = CudaSession(session, buffers, stream, largest_batch=largest_batch)
-        del session  # it must go before its stream, and `bound` holds it
-        bound.closes_with(resources.pop_all())
+    bound = CudaSession(open_session, buffers, options, largest_batch=largest_batch)
     try:
         bound.warm_up()
     except BaseException:

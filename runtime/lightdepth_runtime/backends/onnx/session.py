@@ -6,11 +6,14 @@ import contextlib
 import io
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import LightDepthError
 from ..device import cuda_index
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
     import onnxruntime
 
-__all__ = ["LARGEST_BATCH", "OpenedSession", "choose_device", "has_nvidia_device", "open_session"]
+__all__ = ["LARGEST_BATCH", "OnnxGraph", "choose_device", "graph_of", "has_nvidia_device", "open_session"]
 
 LARGEST_BATCH = 8  # of an open batch: more frames at once take memory and gain nothing
 _PACKAGES = ("onnxruntime", "onnxruntime-gpu")  # both bring the module `onnxruntime`
@@ -35,28 +38,48 @@ _CPU_PROVIDER = "CPUExecutionProvider"
 
 
 @dataclass(frozen=True)
-class OpenedSession:
-    """A session, the device that it really uses ("cpu", "cuda", "cuda:1"), and half a sentence why.
+class OnnxGraph:
+    """An ONNX file that a library has opened.
 
-    On a GPU it is bound to device buffers, but for what `reason` says.
+    `device` is what it really runs on ("cpu", "cuda", "cuda:1"), and `reason` half a sentence why. `inputs` are their
+    shapes, in which a size is an int or open. `run` maps the names of outputs and a batch to arrays of their own;
+    `empty_input` and `close` are `Backend`'s.
     """
 
-    session: onnxruntime.InferenceSession | CudaSession
+    library: str
     device: str
     reason: str
-
-    @property
-    def graph(self) -> onnxruntime.InferenceSession:
-        """The session itself, to ask it for names, shapes and metadata; don't keep it."""
-        return self.session.session if isinstance(self.session, CudaSession) else self.session
-
-    def close(self) -> None:
-        """Free the buffers."""
-        if isinstance(self.session, CudaSession):
-            self.session.close()
+    inputs: Mapping[str, Sequence[object]]
+    outputs: Sequence[str]
+    metadata: Mapping[str, str]
+    run: Callable[[Sequence[str], NDArray[Any]], list[NDArray[np.float32]]]  # Any: float32, or a frame's uint8
+    empty_input: Callable[[int], NDArray[Any] | None] = lambda _: None
+    close: Callable[[], None] = lambda: None
 
 
-def open_session(path: Path, device: str, threads: int | None) -> OpenedSession:
+def graph_of(
+    session: onnxruntime.InferenceSession,
+    device: str = "cpu",
+    reason: str = "as asked for",
+    bound: CudaSession | None = None,
+) -> OnnxGraph:
+    """Return the graph of a session; `bound` runs it where it is bound to device buffers, and alone holds it then."""
+    inputs = {node.name: node.shape for node in session.get_inputs()}
+    outputs = [node.name for node in session.get_outputs()]
+    described = ("onnxruntime", device, reason, inputs, outputs, session.get_modelmeta().custom_metadata_map)
+    if bound is not None:
+        return OnnxGraph(*described, bound.run, bound.empty_input, bound.close)
+
+    image = next(iter(inputs))
+
+    def run(names: Sequence[str], batch: NDArray[Any]) -> list[NDArray[np.float32]]:
+        arrays = session.run(names, {image: batch})
+        return cast("list[NDArray[np.float32]]", arrays)  # the stub allows for sparse outputs, which no network has
+
+    return OnnxGraph(*described, run)
+
+
+def open_session(path: Path, device: str, threads: int | None) -> OnnxGraph:
     """Open any ONNX file on the device asked for.
 
     Raises:
@@ -73,12 +96,12 @@ def open_session(path: Path, device: str, threads: int | None) -> OpenedSession:
         fix = "install the other build: pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
         raise _provider_missing(device, "this onnxruntime was built without it", fix)
     if index is None:
-        return OpenedSession(_open_session(path, provider, threads, {}), device, reason)
+        return graph_of(_open_session(path, provider, threads, {}), device, reason)
     _preload_libraries(onnxruntime)
     return _open_on_gpu(path, device, index, threads, reason)
 
 
-def _open_on_gpu(path: Path, device: str, index: int, threads: int | None, reason: str) -> OpenedSession:
+def _open_on_gpu(path: Path, device: str, index: int, threads: int | None, reason: str) -> OnnxGraph:
     """Open over bound buffers, with a CUDA graph, where both can be had; else say why not."""
 
     def open_checked(provider_options: Mapping[str, str]) -> onnxruntime.InferenceSession:
@@ -89,18 +112,17 @@ def _open_on_gpu(path: Path, device: str, index: int, threads: int | None, reaso
         return session
 
     try:
-        load_cudart()
+        cudart = load_cudart()
     except LightDepthError:
         missing = "with more copies on the host than with cuda-bindings: pip install cuda-bindings"
-        return OpenedSession(open_checked({"device_id": str(index)}), device, f"{reason}, {missing}")
-    buffers = open_cuda(index=index)
-    try:
-        bound, missing = open_cuda_session(open_checked, buffers, index=index, largest_batch=LARGEST_BATCH)
-    except OpenShapeError as error:
-        missing = f"without bound buffers and a CUDA graph, since {error}"
-        return OpenedSession(open_checked({"device_id": str(index)}), device, f"{reason}, {missing}")
-    reason = reason if missing is None else f"{reason}, {missing}"
-    return OpenedSession(bound, device, reason)
+    else:
+        try:
+            buffers = open_cuda(cudart, index)
+            bound, without = open_cuda_session(open_checked, buffers, index=index, largest_batch=LARGEST_BATCH)
+            return graph_of(bound.session, device, reason if without is None else f"{reason}, {without}", bound)
+        except OpenShapeError as error:
+            missing = f"without bound buffers and a CUDA graph, since {error}"
+    return graph_of(open_checked({"device_id": str(index)}), device, f"{reason}, {missing}")
 
 
 def _preload_libraries(onnxruntime: ModuleType) -> None:

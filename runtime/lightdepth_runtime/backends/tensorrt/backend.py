@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from ...errors import LightDepthError
 from ...spec import ModelSpec
-from ..backend import sigma_tensor_of
+from ..backend import sigma_tensor_of, tensors_of
 from ..device import cuda_index
 from ..device_buffers import RECORDING, CudaBuffers, address_of, open_cuda
 from .engine_file import EngineMisfitError, check_engine_fits, check_same_network, read_engine_sidecar, read_plan
 from .module import LogLines, collect_log, flavour_of, load_tensorrt
-from .tensors import batch_range, tensors_of
+from .tensors import batch_range
 
 __all__ = ["Rebuild", "TensorRTBackend", "open_engine"]
 

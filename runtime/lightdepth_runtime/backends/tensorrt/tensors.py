@@ -1,26 +1,14 @@
-"""The tensors of an engine: what a spec says they are, and whether an engine has them."""
+"""Whether an engine's tensors are the ones that its spec says."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ...errors import LightDepthError
 from ...spec import ModelSpec
+from ..backend import tensors_of
 
-__all__ = ["batch_range", "tensors_of"]
-
-
-def tensors_of(spec: ModelSpec) -> dict[str, tuple[tuple[int, ...], type[np.generic]]]:
-    """Return each tensor's shape behind the batch, and its type; the input first."""
-    size = spec.input_height, spec.input_width
-    image, output = ((3, *size), np.float32), ((1, *size), np.float32)
-    if spec.frame_height is not None and spec.frame_width is not None:  # preprocessing is in the engine
-        size = spec.frame_height, spec.frame_width
-        image, output = ((*size, 3), np.uint8), (size, np.float32)
-    names = [spec.output_name, *([spec.sigma_tensor] if spec.sigma_tensor else [])]
-    return {spec.input_name: image, **dict.fromkeys(names, output)}
+__all__ = ["batch_range"]
 
 
 def batch_range(trt: Any, engine: Any, spec: ModelSpec) -> tuple[int, int]:  # Any: NVIDIA ships no types
