@@ -1,10 +1,10 @@
 """DepthEstimator: an image in, metres out, at the image's resolution."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,7 +122,8 @@ class DepthEstimator(Closing):
                 a focal length for a model that doesn't know its own; a closed model; points outside the image, without
                 a positive distance, or that agree with nothing.
         """
-        return self._estimate(image, channel_order, focal_px, resolution, points, with_sigma=False)[0]
+        [(depth_m, _)] = self._estimate([image], channel_order, focal_px, resolution, points, with_sigma=False)
+        return depth_m
 
     def predict(
         self,
@@ -141,9 +142,8 @@ class DepthEstimator(Closing):
             LightDepthError: also for a model without sigma (`spec.sigma_tensor` is None).
         """
         sigma_tensor_of(self.spec)
-        depth_m, sigma = self._estimate(image, channel_order, focal_px, resolution, points)
-        assert sigma is not None, "a model with the tensor gives it"
-        return DepthPrediction(depth_m, sigma)
+        [(depth_m, sigma)] = self._estimate([image], channel_order, focal_px, resolution, points)
+        return DepthPrediction(depth_m, cast("Plane", sigma))  # a model with the tensor gives it
 
     def depth_and_sigma(
         self,
@@ -154,56 +154,59 @@ class DepthEstimator(Closing):
         resolution: Resolution = "image",
     ) -> tuple[Plane, Plane | None]:
         """Estimate depth as a call does, and sigma as `predict` does; None of a model without sigma."""
-        return self._estimate(image, channel_order, focal_px, resolution)
+        [both] = self._estimate([image], channel_order, focal_px, resolution)
+        return both
 
     def _estimate(
         self,
-        image: ImageLike,
+        images: Sequence[ImageLike],
         channel_order: ChannelOrder,
         focal_px: float | None,
         resolution: Resolution,
         points: PointsLike | None = None,
         *,
         with_sigma: bool = True,
-    ) -> tuple[Plane, Plane | None]:
-        _check_resolution(resolution)
-        frame = check_frame(image, channel_order)
-        height, width = frame.shape[:2]
-        factor = 1.0 if focal_px is None else self.depth_factor(focal_px, height, width)
-        with self._lock:
-            batch = self._input(frame, channel_order)
-            depth_m, sigma = depth_and_sigma(self._backend, batch) if with_sigma else (self._backend.run(batch), None)
-        if sigma is not None:
-            sigma = self._finish_sigma(_plane(sigma), height, width, resolution)
-        depth_m = self._finish(_plane(depth_m), height, width, factor, resolution)
-        return (depth_m if points is None else correct(depth_m, points, height, width)), sigma
+    ) -> Iterator[tuple[Plane, Plane | None]]:
+        """Yield depth and sigma of each frame; the backend gets as many frames at once as it takes."""
+        if resolution not in get_args(Resolution):
+            raise LightDepthError(f"resolution is {' or '.join(get_args(Resolution))}, got {resolution!r}.")
+        most = 1 if self.spec.frame_height is not None else getattr(self._backend, "largest_batch", 1)
+        for start in range(0, len(images), most):
+            frames = [check_frame(image, channel_order) for image in images[start : start + most]]
+            sizes = [frame.shape[:2] for frame in frames]
+            factors = [1.0 if focal_px is None else self.depth_factor(focal_px, *size) for size in sizes]
+            with self._lock:
+                batch = self._batch if len(frames) == 1 else empty_input(self._backend, len(frames))
+                for frame, place in zip(frames, batch, strict=True):
+                    self._fill(place, frame, channel_order)
+                if with_sigma:
+                    depths, sigmas = depth_and_sigma(self._backend, batch)  # (B, 3, h, w) -> (B, 1, h, w) each
+                else:
+                    depths, sigmas = self._backend.run(batch), None
+            if self.spec.calibration is not None:  # before resizing: the network's outputs are the smaller arrays
+                self.spec.calibration.apply(depths)
+                if sigmas is not None:
+                    self.spec.calibration.apply_sigma(sigmas)
+            for number, ((height, width), factor) in enumerate(zip(sizes, factors, strict=True)):
+                size = (height, width) if resolution == "image" else None
+                sigma = None if sigmas is None else _own_plane(sigmas, number, size)
+                depth_m = _own_plane(depths, number, size)
+                if factor != 1.0:
+                    np.multiply(depth_m, np.float32(factor), out=depth_m)
+                yield (depth_m if points is None else correct(depth_m, points, height, width)), sigma
 
-    def _input(self, frame: NDArray[np.uint8], channel_order: ChannelOrder) -> NDArray[np.float32]:
-        """Turn a frame (H, W, C) into what the model takes; the array is the next frame's too."""
+    def _fill(self, place: NDArray[Any], frame: NDArray[np.uint8], channel_order: ChannelOrder) -> None:
+        """Turn a frame (H, W, C) into what the model takes, float32 (3, h, w) or its own frame's uint8 (H, W, 3)."""
         spec = self.spec
         if spec.frame_height is None:
-            preprocess(frame, spec, self._batch[0], channel_order=channel_order, buffers=self._buffers)
-            return self._batch
+            preprocess(frame, spec, place, channel_order=channel_order, buffers=self._buffers)
+            return
         if frame.shape[:2] != (spec.frame_height, spec.frame_width):
             raise LightDepthError(
                 f"This model takes frames of {spec.frame_width}x{spec.frame_height}, got "
                 f"{frame.shape[1]}x{frame.shape[0]}; use the model without embedded preprocessing for other sizes."
             )
-        copy_rgb(frame, cast("NDArray[np.uint8]", self._batch[0]), channel_order)  # (1, H, W, 3), as the spec says
-        return self._batch
-
-    def _finish(self, depth_m: Plane, height: int, width: int, factor: float, resolution: Resolution) -> Plane:
-        """Turn the network's output (h, w) into the caller's depth."""
-        if self.spec.calibration is not None:  # before resizing: the network's output is the smaller array
-            self.spec.calibration.apply(depth_m)
-        if resolution == "image":
-            depth_m = resize_depth(depth_m, height, width)  # (h, w) -> (H, W)
-        return depth_m if factor == 1.0 else np.multiply(depth_m, np.float32(factor), out=depth_m)
-
-    def _finish_sigma(self, sigma: Plane, height: int, width: int, resolution: Resolution) -> Plane:
-        if self.spec.calibration is not None:
-            self.spec.calibration.apply_sigma(sigma)
-        return resize_depth(sigma, height, width) if resolution == "image" else sigma  # (h, w) -> (H, W)
+        copy_rgb(frame, place, channel_order)
 
     def depth_factor(self, focal_px: float, height: int, width: int) -> float:
         """Return what depth of a (height, width) image is multiplied with for a camera of this focal length.
@@ -232,49 +235,14 @@ class DepthEstimator(Closing):
         frames at a time, up to the backend's `largest_batch`; their depth may differ from a single call's by rounding.
         Any other takes one after another.
         """
-        _check_resolution(resolution)
-        if self._most_at_once() == 1:
-            return [self(i, channel_order=channel_order, focal_px=focal_px, resolution=resolution) for i in images]
-        runs = self._run_batches(images, channel_order, lambda batch: (self._backend.run(batch),))
-        return [self._finish_own(depth_m, size, focal_px, resolution) for size, (depth_m,) in runs]
+        estimates = self._estimate(images, channel_order, focal_px, resolution, with_sigma=False)
+        return [depth_m for depth_m, _ in estimates]
 
     def predict_batch(self, images: Sequence[ImageLike], *, resolution: Resolution = "image") -> list[DepthPrediction]:
         """Estimate depth and sigma of several frames, as `infer_batch` does depth; errors are those of `predict`."""
-        _check_resolution(resolution)
         sigma_tensor_of(self.spec)
-        if self._most_at_once() == 1:
-            return [self.predict(image, resolution=resolution) for image in images]
-        predictions = []
-        for size, (depth_m, sigma) in self._run_batches(images, "rgb", self._backend.run_both):
-            sigma = self._finish_sigma(sigma.copy(), *size, resolution)
-            predictions.append(DepthPrediction(self._finish_own(depth_m, size, None, resolution), sigma))
-        return predictions
-
-    def _most_at_once(self) -> int:
-        return 1 if self.spec.frame_height is not None else getattr(self._backend, "largest_batch", 1)
-
-    def _run_batches(
-        self, images: Sequence[ImageLike], channel_order: ChannelOrder, run: Callable[[Plane], tuple[Plane, ...]]
-    ) -> Iterator[tuple[tuple[int, int], list[Plane]]]:
-        """Yield each frame's size (H, W) and its outputs (h, w), which are parts of a batch."""
-        most = self._most_at_once()
-        for start in range(0, len(images), most):
-            frames = [check_frame(image, channel_order) for image in images[start : start + most]]
-            with self._lock:
-                batch = empty_input(self._backend, len(frames))
-                for frame, plane in zip(frames, batch, strict=True):
-                    preprocess(frame, self.spec, plane, channel_order=channel_order, buffers=self._buffers)
-                outputs = run(batch)  # (B, 3, h, w) -> (B, 1, h, w) each
-            for number, frame in enumerate(frames):
-                yield (frame.shape[0], frame.shape[1]), [output[number, 0] for output in outputs]
-
-    def _finish_own(
-        self, depth_m: Plane, size: tuple[int, int], focal_px: float | None, resolution: Resolution
-    ) -> Plane:
-        """Turn a part of a batch into the caller's depth; what is not resized is copied, or it would keep all alive."""
-        factor = 1.0 if focal_px is None else self.depth_factor(focal_px, *size)
-        is_resized = resolution == "image" and depth_m.shape != size
-        return self._finish(depth_m if is_resized else depth_m.copy(), *size, factor, resolution)
+        estimates = self._estimate(images, "rgb", None, resolution)
+        return [DepthPrediction(depth_m, cast("Plane", sigma)) for depth_m, sigma in estimates]
 
     def warm_up(self, frames: int = 2) -> None:
         """Run black frames, so that the first real one doesn't pay for what backends do on first use."""
@@ -289,10 +257,9 @@ class DepthEstimator(Closing):
             self._backend.close()
 
 
-def _plane(output: NDArray[np.float32]) -> NDArray[np.float32]:
-    return output.reshape(output.shape[-2:])  # (1, 1, h, w), or (1, H, W) with preprocessing inside -> (h, w)
-
-
-def _check_resolution(resolution: Resolution) -> None:
-    if resolution not in get_args(Resolution):
-        raise LightDepthError(f"resolution is {' or '.join(get_args(Resolution))}, got {resolution!r}.")
+def _own_plane(outputs: Plane, number: int, size: tuple[int, int] | None) -> Plane:
+    """Return one output of a batch at a size, or as it is: a part of a batch is copied, or it would keep all alive."""
+    plane = outputs[number].reshape(outputs.shape[-2:])  # (1, h, w), or (H, W) with preprocessing inside -> (h, w)
+    if size is not None and plane.shape != size:
+        return resize_depth(plane, *size)
+    return plane if len(outputs) == 1 else plane.copy()

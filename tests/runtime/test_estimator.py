@@ -201,7 +201,7 @@ def test_batches_of_a_model_with_sigma_give_both_as_single_frames_do(monkeypatch
         for got, one in zip(estimator.predict_batch(images, resolution=resolution), alone, strict=True):
             np.testing.assert_allclose(got.depth_m, one.depth_m, rtol=1e-6)
             np.testing.assert_allclose(got.sigma, one.sigma, rtol=1e-6)
-            assert got.sigma.base is None or got.sigma.base.shape == got.sigma.shape  # not a part of the batch
+            assert got.sigma.base is None or got.sigma.base.size == got.sigma.size  # not a part of the batch
 
 
 def test_files_and_pil_images_give_the_depth_of_their_arrays(tum):
