@@ -110,39 +110,24 @@ def _cpu_seconds() -> tuple[float, float] | None:
 
 
 def _cpu_name() -> str:
-    values = _cpuinfo()
+    values = {key: value for processor in reversed(_processors()) for key, value in processor.items()}
     return values.get("model name") or values.get("Model") or platform.processor() or platform.machine()
 
 
 def _physical_cores() -> int:
     """Count distinct (package, core) pairs; without them every logical core counts as one."""
+    places = {(processor.get("physical id"), processor.get("core id")) for processor in _processors()}
+    return sum(None not in place for place in places) or os.cpu_count() or 1
+
+
+def _processors() -> list[dict[str, str]]:
+    """Read the `key : value` lines of each block of /proc/cpuinfo: one a processor, and some boards' own."""
     try:
         blocks = Path("/proc/cpuinfo").read_text().split("\n\n")
     except OSError:
-        return os.cpu_count() or 1
-    cores = set()
-    for block in blocks:
-        values = _parse(block)
-        if "physical id" in values and "core id" in values:
-            cores.add((values["physical id"], values["core id"]))
-    return len(cores) or os.cpu_count() or 1
-
-
-def _cpuinfo() -> dict[str, str]:
-    try:
-        return _parse(Path("/proc/cpuinfo").read_text())
-    except OSError:
-        return {}
-
-
-def _parse(text: str) -> dict[str, str]:
-    """Read `key : value` lines; the first of a key counts."""
-    values: dict[str, str] = {}
-    for line in text.splitlines():
-        key, separator, value = line.partition(":")
-        if separator:
-            values.setdefault(key.strip(), value.strip())
-    return values
+        return []
+    lines = [[line.partition(":") for line in block.splitlines()] for block in blocks]
+    return [{key.strip(): value.strip() for key, separator, value in block if separator} for block in lines]
 
 
 def _memory_bytes() -> int | None:

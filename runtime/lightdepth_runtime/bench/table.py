@@ -1,69 +1,12 @@
 """A bench as a table, one model a line."""
 
+from collections.abc import Callable
+
 from ..table import Cell, Column, Table, number
 from .gpu_readings import GpuReadings
 from .result import BenchResult, BenchRow, Ratio
 
 __all__ = ["bench_table", "milliseconds", "ratio_lines"]
-
-COLUMNS = (
-    Column("model", is_words=True),
-    Column("backend", is_words=True),
-    Column("precision", is_words=True),
-    Column("input, h x w", is_extra=True),
-    Column("p50, ms"),
-    Column("p90, ms", is_extra=True),
-    Column("p99, ms", is_extra=True),
-    Column("images/s"),
-    Column("whole call, ms", is_extra=True),
-    Column("cold start, ms", is_extra=True),
-    Column("of matrix peak", is_extra=True),
-    Column("parameters", is_extra=True),
-    Column("GMAC", is_extra=True),
-    Column("file, MB"),
-    Column("memory, MB", is_extra=True),
-    Column("weights", is_words=True, is_extra=True),
-)
-GPU_COLUMNS = (
-    Column("power, W", is_extra=True),
-    Column("energy a frame, mJ", is_extra=True),
-    Column("GPU clock, MHz", is_extra=True),
-    Column("GPU temperature, C", is_extra=True),
-    Column("clock limited by", is_words=True, is_extra=True),
-)
-
-
-def bench_table(result: BenchResult) -> Table:
-    """Lay out the rows of a bench; readings of a GPU are there where a model ran on one."""
-    has_gpu = any(row.gpu for row in result.rows)
-    rows = [[*_cells(row), *(_gpu_cells(row.gpu) if has_gpu else ())] for row in result.rows]
-    return Table("The network alone, batch 1", (*COLUMNS, *(GPU_COLUMNS if has_gpu else ())), rows)
-
-
-def ratio_lines(result: BenchResult) -> list[str]:
-    """Say each ratio in one sentence."""
-    return [_ratio_line(name, ratio) for name, ratio in result.ratios.items()]
-
-
-def _cells(row: BenchRow) -> tuple[Cell | str, ...]:
-    return (
-        row.model,
-        row.backend,
-        row.precision,
-        Cell(f"{row.input_height}x{row.input_width}", row.input_height * row.input_width),
-        milliseconds(row.latency_ms_p50),
-        milliseconds(row.latency_ms_p90),
-        milliseconds(row.latency_ms_p99),
-        number(row.images_per_s, ".3g"),
-        milliseconds(row.call_ms_p50),
-        number(row.cold_start_ms, ".0f"),
-        number(row.matmul_share, ".0%"),
-        number(row.parameters or None, ","),
-        number(row.gmacs, ".2f"),
-        number(row.size_bytes, ".1f", scale=1e-6),
-        number(row.peak_memory_bytes, ".0f", scale=1e-6),
-        row.weights,
-    )
 
 
 def milliseconds(value_ms: float) -> Cell:
@@ -71,16 +14,55 @@ def milliseconds(value_ms: float) -> Cell:
     return number(value_ms, ".3f" if value_ms < 1 else ".2f" if value_ms < 10 else ".1f")
 
 
-def _gpu_cells(gpu: GpuReadings | None) -> tuple[Cell | str, ...]:
-    if gpu is None:
-        return (number(None, ""),) * len(GPU_COLUMNS)
-    return (
-        number(gpu.power_w, ".0f"),
-        number(gpu.energy_per_frame_mj, ".1f"),
-        number(gpu.sm_clock_mhz, ".0f"),
-        number(gpu.temperature_c, ".0f"),
-        ", ".join(gpu.throttled_by) or "nothing",
-    )
+COLUMNS: tuple[tuple[Column, Callable[[BenchRow], Cell | str]], ...] = (
+    (Column("model", is_words=True), lambda row: row.model),
+    (Column("backend", is_words=True), lambda row: row.backend),
+    (Column("precision", is_words=True), lambda row: row.precision),
+    (
+        Column("input, h x w", is_extra=True),
+        lambda row: Cell(f"{row.input_height}x{row.input_width}", row.input_height * row.input_width),
+    ),
+    (Column("p50, ms"), lambda row: milliseconds(row.latency_ms_p50)),
+    (Column("p90, ms", is_extra=True), lambda row: milliseconds(row.latency_ms_p90)),
+    (Column("p99, ms", is_extra=True), lambda row: milliseconds(row.latency_ms_p99)),
+    (Column("images/s"), lambda row: number(row.images_per_s, ".3g")),
+    (Column("whole call, ms", is_extra=True), lambda row: milliseconds(row.call_ms_p50)),
+    (Column("cold start, ms", is_extra=True), lambda row: number(row.cold_start_ms, ".0f")),
+    (Column("of matrix peak", is_extra=True), lambda row: number(row.matmul_share, ".0%")),
+    (Column("parameters", is_extra=True), lambda row: number(row.parameters or None, ",")),
+    (Column("GMAC", is_extra=True), lambda row: number(row.gmacs, ".2f")),
+    (Column("file, MB"), lambda row: number(row.size_bytes, ".1f", scale=1e-6)),
+    (Column("memory, MB", is_extra=True), lambda row: number(row.peak_memory_bytes, ".0f", scale=1e-6)),
+    (Column("weights", is_words=True, is_extra=True), lambda row: row.weights),
+)
+GPU_COLUMNS: tuple[tuple[Column, Callable[[GpuReadings], Cell | str]], ...] = (
+    (Column("power, W", is_extra=True), lambda gpu: number(gpu.power_w, ".0f")),
+    (Column("energy a frame, mJ", is_extra=True), lambda gpu: number(gpu.energy_per_frame_mj, ".1f")),
+    (Column("GPU clock, MHz", is_extra=True), lambda gpu: number(gpu.sm_clock_mhz, ".0f")),
+    (Column("GPU temperature, C", is_extra=True), lambda gpu: number(gpu.temperature_c, ".0f")),
+    (
+        Column("clock limited by", is_words=True, is_extra=True),
+        lambda gpu: ", ".join(gpu.throttled_by) or "nothing",
+    ),
+)
+
+
+def bench_table(result: BenchResult) -> Table:
+    """Lay out the rows of a bench; readings of a GPU are there where a model ran on one."""
+    gpu_columns = GPU_COLUMNS if any(row.gpu for row in result.rows) else ()
+    rows = [
+        [
+            *(cell(row) for _, cell in COLUMNS),
+            *(cell(row.gpu) if row.gpu else number(None, "") for _, cell in gpu_columns),
+        ]
+        for row in result.rows
+    ]
+    return Table("The network alone, batch 1", [column for column, _ in (*COLUMNS, *gpu_columns)], rows)
+
+
+def ratio_lines(result: BenchResult) -> list[str]:
+    """Say each ratio in one sentence."""
+    return [_ratio_line(name, ratio) for name, ratio in result.ratios.items()]
 
 
 def _ratio_line(name: str, ratio: Ratio) -> str:
