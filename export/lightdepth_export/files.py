@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lightdepth_runtime.atomic import is_writing_error, make_folder
+from lightdepth_runtime.atomic import make_folder, naming_output
 from lightdepth_runtime.backends.tensorrt.engine_file import (
     EngineMisfitError,
     check_same_network,
     read_engine_sidecar,
     sidecar_path,
 )
-from lightdepth_runtime.errors import LightDepthError
 
 __all__ = ["all_or_nothing", "remove_stale_forms"]
 
@@ -50,14 +49,9 @@ def all_or_nothing(output: Path) -> Iterator[Path]:
     parent = make_folder(output.parent)
     folder = Path(tempfile.mkdtemp(prefix=f".{output.stem}.", dir=parent))
     try:
-        yield folder
-        for path in sorted(folder.iterdir()):
-            path.replace(parent / path.name)
-    except OSError as error:
-        if not is_writing_error(error, folder):
-            raise
-        raise LightDepthError(
-            f"Can't write {output}: {error.strerror or error}. Choose another output path or free some space."
-        ) from error
+        with naming_output(output, folder):
+            yield folder
+            for path in sorted(folder.iterdir()):
+                path.replace(parent / path.name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -15,8 +15,8 @@ from .errors import LightDepthError
 
 __all__ = [
     "atomic_path",
-    "is_writing_error",
     "make_folder",
+    "naming_output",
     "result_folder",
     "sha256_of_file",
     "write_bytes",
@@ -42,12 +42,8 @@ def atomic_path(path: Path | str) -> Generator[Path, None, None]:
     if path.is_dir():
         raise LightDepthError(f"Can't write {path}: it is a folder. Choose another output path.")
     if path.exists() and not path.is_file():
-        try:
+        with naming_output(path, path):
             yield path
-        except OSError as error:
-            if is_writing_error(error, path):
-                raise _cannot_write(path, error) from error
-            raise
         return
     path = Path(os.path.realpath(path))
     make_folder(path.parent)
@@ -58,26 +54,35 @@ def atomic_path(path: Path | str) -> Generator[Path, None, None]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        _give_default_mode(temporary)
-        temporary.replace(path)
-    except OSError as error:
-        if is_writing_error(error, temporary):
-            raise _cannot_write(path, error) from error
-        raise  # of other work within the block, which has its own words
+        with naming_output(path, temporary):
+            yield temporary
+            _give_default_mode(temporary)
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def is_writing_error(error: OSError, path: Path) -> bool:
-    """Tell whether an error comes from writing to `path` or into it, and not from other work done meanwhile.
+@contextmanager
+def naming_output(path: Path, temporary: Path) -> Generator[None, None, None]:
+    """Turn an error of writing to `temporary`, or into it, into one that names `path`.
 
-    An unreachable hub, say, is an OSError too. Writers name the file, or report what only disks do.
+    Other work within the block, like reaching a hub, raises OSErrors too, which pass: they have their own words. Writers
+    name the file, or report what only disks do.
+
+    Raises:
+        LightDepthError: the error of writing.
     """
-    if error.filename is not None:
-        names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
-        return any(Path(name) == path or path in Path(name).parents for name in names)
-    return error.errno in _DISK_ERRORS or " requested and " in str(error)  # the second is NumPy's, without a number
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            is_ours = error.errno in _DISK_ERRORS or " requested and " in str(error)  # the second is NumPy's
+        else:
+            names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+            is_ours = any(Path(name) == temporary or temporary in Path(name).parents for name in names)
+        if not is_ours:
+            raise
+        raise _cannot_write(path, error) from error
 
 
 def make_folder(path: Path | str) -> Path:
@@ -119,13 +124,10 @@ def result_folder(path: Path | str | None, name: str) -> Generator[Path, None, N
 
 
 def _is_created(folder: Path) -> bool:
-    try:
+    with naming_output(folder, folder), suppress(FileExistsError):
         folder.mkdir()
-    except FileExistsError:
-        return False
-    except OSError as error:
-        raise _cannot_write(folder, error) from error
-    return True
+        return True
+    return False
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:

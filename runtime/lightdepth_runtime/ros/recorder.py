@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..atomic import is_writing_error, make_folder
+from ..atomic import make_folder, naming_output
 from ..errors import LightDepthError
 from .answer import RobotAnswer
 from .messages.build import TOPICS, MessageBuilder
@@ -80,16 +80,11 @@ def record_depth(path: Path | str) -> Generator[DepthRecorder, None, None]:
     # The folder's name is inside the recording, in metadata.yaml, so a folder around it is the temporary one.
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temporary:
         unfinished = Path(temporary) / path.name
-        try:
+        with naming_output(path, Path(temporary)):
             with Writer(unfinished, version=_VERSION, storage_plugin=StoragePlugin.MCAP) as writer:
                 yield DepthRecorder(writer, get_typestore(Stores.ROS2_HUMBLE))
             check_free(path)
             unfinished.rename(path)
-        except OSError as error:
-            if not is_writing_error(error, Path(temporary)):
-                raise
-            reason = error.strerror or error
-            raise LightDepthError(f"Can't write {path}: {reason}. Choose another output path.") from error
 
 
 def check_free(path: Path) -> None:
