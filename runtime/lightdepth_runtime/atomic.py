@@ -66,8 +66,8 @@ def atomic_path(path: Path | str) -> Generator[Path, None, None]:
 def naming_output(path: Path, temporary: Path) -> Generator[None, None, None]:
     """Turn an error of writing to `temporary`, or into it, into one that names `path`.
 
-    Other work within the block, like reaching a hub, raises OSErrors too, which pass: they have their own words. Writers
-    name the file, or report what only disks do.
+    Other work within the block, like reaching a hub, raises OSErrors too, which pass: they have their own words.
+    Writers name the file, or report what only disks do.
 
     Raises:
         LightDepthError: the error of writing.

@@ -13,7 +13,7 @@ from .backends import Backend, open_backend
 from .backends.backend import depth_and_sigma, empty_input, sigma_tensor_of
 from .closing import Closing
 from .errors import LightDepthError
-from .images.preprocess import ChannelOrder, FrameBuffers, ImageLike, check_frame, copy_rgb, preprocess, resize_depth
+from .images.preprocess import ChannelOrder, FrameBuffers, ImageLike, as_rgb, check_frame, preprocess, resize_depth
 from .models.find import SHIPPED_MODEL, find_model
 from .scale.fit import correct
 from .scale.points import PointsLike
@@ -206,7 +206,7 @@ class DepthEstimator(Closing):
                 f"This model takes frames of {spec.frame_width}x{spec.frame_height}, got "
                 f"{frame.shape[1]}x{frame.shape[0]}; use the model without embedded preprocessing for other sizes."
             )
-        copy_rgb(frame, place, channel_order)
+        as_rgb(frame, channel_order, place)
 
     def depth_factor(self, focal_px: float, height: int, width: int) -> float:
         """Return what depth of a (height, width) image is multiplied with for a camera of this focal length.

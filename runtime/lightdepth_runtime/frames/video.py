@@ -63,12 +63,8 @@ def read_rgb(capture: Capture) -> NDArray[np.uint8] | None:
     Raises:
         LightDepthError: an array that is no image.
     """
-    cv2 = import_cv2()
     done, image = capture.read()
-    if not done or image is None:
-        return None
-    rgb = as_rgb(image, "bgr")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if image.shape == rgb.shape else rgb  # a whole copy is faster later
+    return as_rgb(image, "bgr") if done and image is not None else None
 
 
 class VideoFile(Closing):

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from .bits import bits_in_use, eight_bits, png_significant_bits
 from .complete import completed
+from .exif import is_avif, orientation_of, tiff_tags, turned
 from .opencv import import_cv2, quiet_cv2
-from .orientation import is_avif, orientation_of, tiff_tags, turned
 
 __all__ = ["HEIC_BRANDS", "IMAGE_SUFFIXES", "decode_image", "decode_rgb", "other_format", "read_bytes", "read_image"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from .bits import eight_bits
 from .opencv import import_cv2
 
 if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage  # what a caller may have; Pillow itself isn't needed
+
     from ..spec import ModelSpec
 
 __all__ = [
@@ -26,7 +28,6 @@ __all__ = [
     "ImageLike",
     "as_rgb",
     "check_frame",
-    "copy_rgb",
     "halves_first",
     "preprocess",
     "resize_depth",
@@ -34,22 +35,7 @@ __all__ = [
 ]
 
 ChannelOrder = Literal["rgb", "bgr"]
-
-
-class PillowImage(Protocol):
-    """What is used of a PIL image; Pillow itself isn't needed."""
-
-    @property
-    def mode(self) -> str:
-        """Its pixels' format."""
-        ...
-
-    def convert(self, mode: str) -> PillowImage:
-        """Return it in another format."""
-        ...
-
-
-ImageLike = NDArray[np.generic] | PillowImage | Path | str
+ImageLike: TypeAlias = "NDArray[np.generic] | PillowImage | Path | str"
 
 
 def check_frame(image: ImageLike, channel_order: ChannelOrder = "rgb") -> NDArray[np.uint8]:
@@ -94,40 +80,29 @@ def _read_rgb(image: Any, channel_order: ChannelOrder) -> NDArray[np.uint8]:  # 
     return np.asarray(image if image.mode in ("L", "RGB", "RGBA", "I;16") else image.convert("RGB"))
 
 
-def as_rgb(image: NDArray[np.generic], channel_order: ChannelOrder = "rgb") -> NDArray[np.uint8]:
-    """Bring any array that `check_frame` takes to uint8 RGB (H, W, 3): grey is repeated, alpha dropped, BGR reversed.
-
-    The result is a view of the caller's array wherever it can be.
-    """
-    frame = check_frame(image)
-    if _channels(frame, channel_order) == [0, 0, 0]:
-        return np.repeat(frame, 3, axis=2)
-    return frame[:, :, 2::-1] if channel_order == "bgr" else frame[:, :, :3]
-
-
-def copy_rgb(frame: NDArray[np.uint8], out: NDArray[np.uint8], channel_order: ChannelOrder = "rgb") -> None:
-    """Copy a frame, as `check_frame` returns it, into uint8 RGB (H, W, 3), as `as_rgb` turns it.
+def as_rgb(
+    image: NDArray[np.generic], channel_order: ChannelOrder = "rgb", out: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
+    """Copy any array that `check_frame` takes as uint8 RGB (H, W, 3): grey is repeated, alpha dropped, BGR reversed.
 
     By OpenCV: numpy takes forty times longer to reverse or drop the channels of each pixel.
 
     Args:
-        frame: uint8 (H, W, C), C 1, 3 or 4.
-        out: C-contiguous.
-        channel_order: of the frame.
+        image: of any memory layout.
+        channel_order: of the image.
+        out: a C-contiguous array to write into.
     """
-    frame, channel_order = _as_stored(frame, channel_order)
-    channels = _channels(frame, channel_order)
-    if frame.shape[2] == 3 and channels == [0, 1, 2]:
+    frame, channel_order = _as_stored(check_frame(image), channel_order)
+    is_rgb = _channels(frame, channel_order) == [0, 1, 2]
+    if out is None:
+        out = np.empty((*frame.shape[:2], 3), np.uint8)
+    if is_rgb and frame.shape[2] == 3:
         np.copyto(out, frame)
-        return
+        return out
     cv2 = import_cv2()
-    if frame.shape[2] == 1:
-        code = cv2.COLOR_GRAY2RGB
-    elif frame.shape[2] == 3:
-        code = cv2.COLOR_BGR2RGB
-    else:
-        code = cv2.COLOR_RGBA2RGB if channels == [0, 1, 2] else cv2.COLOR_BGRA2RGB
-    cv2.cvtColor(_packed(frame), code, dst=out)
+    four = cv2.COLOR_RGBA2RGB if is_rgb else cv2.COLOR_BGRA2RGB
+    code = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: four}[frame.shape[2]]
+    return cv2.cvtColor(_packed(frame), code, dst=out)
 
 
 class FrameBuffers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .decode import HEIC_BRANDS
-from .orientation import tiff_tags
+from .exif import tiff_tags
 
 __all__ = ["is_depth_picture", "is_heic"]
 
@@ -17,13 +17,7 @@ _TIFF_STARTS = (b"II*\0", b"MM\0*")
 
 def is_depth_picture(path: Path) -> bool:
     """Tell a PNG, TIFF or PGM of one channel with more than 8 bits; a file that can't be read is none."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(64)
-            if start.startswith(_TIFF_STARTS):
-                start += file.read()  # the directory may stand at the end
-    except OSError:
-        return False
+    start = _start_of(path)
     if start.startswith(_PNG_START):
         return len(start) > _PNG_COLOR and start[_PNG_BITS] == 16 and start[_PNG_COLOR] == 0
     if start.startswith(_TIFF_STARTS):
@@ -38,9 +32,15 @@ def is_depth_picture(path: Path) -> bool:
 
 def is_heic(path: Path) -> bool:
     """Tell a HEIC file by its brand, since some phones give JPEG files its suffix; one that can't be read is none."""
+    start = _start_of(path)
+    return start[4:8] == b"ftyp" and start[8:12] in HEIC_BRANDS
+
+
+def _start_of(path: Path) -> bytes:
+    """Return a file's first bytes, of a TIFF all, since its directory may stand at the end; b"" if unreadable."""
     try:
         with path.open("rb") as file:
-            start = file.read(12)
+            start = file.read(64)
+            return start + file.read() if start.startswith(_TIFF_STARTS) else start
     except OSError:
-        return False
-    return start[4:8] == b"ftyp" and start[8:12] in HEIC_BRANDS
+        return b""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..images.decode import decode_rgb, read_bytes
-from ..images.orientation import SIDEWAYS, orientation_of, turned
+from ..images.exif import SIDEWAYS, orientation_of, turned
 from ..spec import Intrinsics
 from .depth_file import read_depth_values
 from .depth_unit import DepthUnit, decode_depth

@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images.decode import read_image
-from lightdepth_runtime.images.orientation import orientation_of, turned
+from lightdepth_runtime.images.exif import orientation_of, turned
 from lightdepth_runtime.pairs.file_pair import FilePair
 
 ORIENTATIONS = range(1, 9)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lightdepth_runtime import ModelSpec
-from lightdepth_runtime.images.preprocess import as_rgb, copy_rgb, preprocess
+from lightdepth_runtime.images.preprocess import as_rgb, preprocess
 
 SPEC = ModelSpec(name="t", input_height=32, input_width=64, parameters=1)
 
@@ -21,8 +21,11 @@ def test_a_frame_is_copied_as_rgb_whatever_view_it_is(channels, channel_order, v
         "reversed": stored[:, :, ::-1],
         "upside down": stored[::-1],
     }[view]
+    plain = np.repeat(frame, 3, axis=2) if channels == 1 else frame[:, :, :3]
+    expected = plain[:, :, ::-1] if channel_order == "bgr" else plain
     out = np.zeros((1, *frame.shape[:2], 3), np.uint8)
-    copy_rgb(frame, out[0], channel_order)
-    np.testing.assert_array_equal(out[0], as_rgb(frame, channel_order))
+    as_rgb(frame, channel_order, out[0])
+    np.testing.assert_array_equal(out[0], expected)
+    np.testing.assert_array_equal(as_rgb(frame, channel_order), expected)
     packed = preprocess(np.ascontiguousarray(frame), SPEC, channel_order=channel_order)
     np.testing.assert_array_equal(preprocess(frame, SPEC, channel_order=channel_order), packed)
