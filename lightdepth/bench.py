@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,10 @@ from lightdepth_runtime.bench.result import BenchResult
 from lightdepth_runtime.bench.run import BenchOptions, plan_rows, run_bench
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.models import find_model
-from lightdepth_runtime.spec import Precision
+from lightdepth_runtime.spec import ModelSpec, Precision
+
+if TYPE_CHECKING:  # PyTorch takes seconds to import
+    from torch import nn
 
 __all__ = ["Against", "bench_models", "export_for_timing", "export_untrained"]
 
@@ -124,36 +128,28 @@ def _is_fp16(path: Path) -> bool:
 
 def export_untrained(preset: str, folder: Path) -> Path:
     """Write the ONNX file of a preset with random weights, at the preset's input size."""
-    from lightdepth_export.onnx.trace import export_onnx
-    from lightdepth_runtime.spec import ModelSpec
-
     from .checkpoints.checkpoint import build_model, count_parameters
     from .config import check_config
-    from .network.macs import count_gmacs
 
     config = check_config({"model": preset, "encoder_weights": "none"})
     network = build_model(config).eval()
-    spec = ModelSpec(
-        name=preset,
-        input_height=config.image_height,
-        input_width=config.image_width,
-        parameters=count_parameters(network),
-        gmacs=count_gmacs(network, config.image_height, config.image_width),
-    )
-    path = folder / f"{spec.name}.onnx"
-    export_onnx(network, spec, path)
-    return path
+    spec = ModelSpec(preset, config.image_height, config.image_width, count_parameters(network))
+    return _export(network, spec, folder / f"{preset}.onnx")
 
 
 def export_for_timing(path: Path, folder: Path) -> Path:
     """Write the FP32 ONNX file of a checkpoint, so that it is timed in the runtime that the others run in."""
-    from lightdepth_export.onnx.trace import export_onnx
-
     from .checkpoints.checkpoint import load_checkpoint
-    from .network.macs import count_gmacs
 
     checkpoint = load_checkpoint(path)
-    gmacs = count_gmacs(checkpoint.model, checkpoint.spec.input_height, checkpoint.spec.input_width)
-    output = folder / f"{path.stem}.onnx"
-    export_onnx(checkpoint.model, checkpoint.spec.with_changes(gmacs=gmacs), output)
-    return output
+    return _export(checkpoint.model, checkpoint.spec, folder / f"{path.stem}.onnx")
+
+
+def _export(network: nn.Module, spec: ModelSpec, path: Path) -> Path:
+    from lightdepth_export.onnx.trace import export_onnx
+
+    from .network.macs import count_gmacs
+
+    gmacs = count_gmacs(network, spec.input_height, spec.input_width)
+    export_onnx(network, spec.with_changes(gmacs=gmacs), path)
+    return path

@@ -65,11 +65,15 @@ def export_checkpoint(
         gmacs = count_gmacs(loaded.model, height, width)
         spec = spec.with_changes(input_height=height, input_width=width, gmacs=gmacs)
     reference = TorchBackend(loaded.model, spec, "cpu")
-
-    def compared(frames: Iterable[Frame]) -> Iterable[Frame]:
-        return progress(frames, "Comparing", len(pairs))
-
-    return export_model(loaded.model, reference, output, pairs, options=options, say=say, progress=compared)
+    return export_model(
+        loaded.model,
+        reference,
+        output,
+        pairs,
+        options=options,
+        say=say,
+        progress=lambda frames: progress(frames, "Comparing", len(pairs)),
+    )
 
 
 def read_scores(path: Path) -> dict[str, Any]:  # Any: names, counts and metrics

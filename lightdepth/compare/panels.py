@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from lightdepth_runtime.atomic import atomic_path
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.images.preprocess import resize_depth
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +29,6 @@ __all__ = [
     "Picture",
     "Sigma",
     "draw_panels",
-    "error_panel",
     "estimated_panel",
     "photo_title",
     "signed_error",
@@ -91,49 +89,29 @@ class Note:
 Picture = Photo | Depth | DepthError | Sigma | Note
 
 
-@dataclass(frozen=True)
-class Panel:
-    """One row: its depth shares one scale, taken from its first depth, its errors another, and its sigma a third."""
-
-    pictures: tuple[Picture, ...]
-    scale_m: tuple[float, float] | None = None  # overrides the first depth's
-
-
-def error_panel(
-    image: NDArray[np.uint8],
-    truth_m: NDArray[np.float32],
-    prediction_m: NDArray[np.float32],
-    name: str = "",
-    *,
-    sigma: NDArray[np.float32] | None = None,
-) -> Panel:
-    """Build the row input, ground truth, prediction, error, and sigma where there is one.
-
-    Args:
-        image: uint8 RGB (H, W, 3).
-        truth_m: (H, W), 0 where there is no reading.
-        prediction_m: (h, w), resized to the truth's size.
-        name: the frame's, shown over the photograph.
-        sigma: the model's, of any size.
-    """
-    prediction_m = resize_depth(prediction_m, truth_m.shape[0], truth_m.shape[1])
-    return Panel(
-        (
-            Photo(photo_title(name), image),
-            Depth("Ground truth", truth_m),
-            Depth("Prediction", prediction_m),
-            DepthError("Prediction - truth", signed_error(prediction_m, truth_m)),
-            *([] if sigma is None else [Sigma("Sigma", sigma)]),
-        )
-    )
+# One row: its depth shares one scale, taken from its first depth, its errors another, and its sigma a third.
+Panel = Sequence[Picture]
 
 
 def estimated_panel(
     estimator: DepthEstimator, image: NDArray[np.uint8], truth_m: NDArray[np.float32], name: str = ""
 ) -> Panel:
-    """Estimate depth of an image, and sigma where the model has it, and build the row that `error_panel` does."""
+    """Build the row input, ground truth, prediction, error, and sigma where the model has it.
+
+    Args:
+        estimator: predicts.
+        image: uint8 RGB (H, W, 3).
+        truth_m: (H, W), 0 where there is no reading.
+        name: the frame's, shown over the photograph.
+    """
     depth_m, sigma = estimator.depth_and_sigma(image)
-    return error_panel(image, truth_m, depth_m, name, sigma=sigma)
+    return [
+        Photo(photo_title(name), image),
+        Depth("Ground truth", truth_m),
+        Depth("Prediction", depth_m),
+        DepthError("Prediction - truth", signed_error(depth_m, truth_m)),
+        *([] if sigma is None else [Sigma("Sigma", sigma)]),
+    ]
 
 
 def photo_title(name: str) -> str:
@@ -155,8 +133,9 @@ def draw_panels(panels: Sequence[Panel], path: Path | str) -> None:
     """
     if not panels:
         raise LightDepthError("There are no pictures to draw; give at least one pair.")
-    columns = max(len(panel.pictures) for panel in panels)
-    height = WIDTH_INCHES * _aspect(panels) + 0.45  # room for titles of two lines
+    columns = max(map(len, panels))
+    aspects = (p.image.shape[0] / p.image.shape[1] for panel in panels for p in panel if isinstance(p, Photo))
+    height = WIDTH_INCHES * next(aspects, 0.75) + 0.45  # room for titles of two lines
     figure = Figure((columns * WIDTH_INCHES + 1.3, len(panels) * height), dpi=DPI, layout="constrained")
     axes = figure.subplots(len(panels), columns, squeeze=False)
     for row, panel in zip(axes, panels, strict=True):
@@ -166,12 +145,12 @@ def draw_panels(panels: Sequence[Panel], path: Path | str) -> None:
 
 
 def _draw_row(figure: Figure, axes: list[Axes], panel: Panel) -> None:
-    low_m, high_m = panel.scale_m or _depth_scale(panel)
+    low_m, high_m = _depth_scale(panel)
     error_limit_m = _error_limit(panel)
     depths, errors, sigmas = None, None, None
     for axis in axes:
         axis.set_axis_off()
-    for axis, picture in zip(axes, panel.pictures, strict=False):
+    for axis, picture in zip(axes, panel, strict=False):
         if isinstance(picture, Photo):
             axis.imshow(picture.image)
         elif isinstance(picture, Depth):
@@ -204,18 +183,17 @@ def _show(axis: Axes, values: np.ma.MaskedArray, colors: str, low: float, high: 
 
 def _depth_scale(panel: Panel) -> tuple[float, float]:
     """Return the range of the row's first depth (the truth), widened to whole tenths of a metre."""
-    for picture in panel.pictures:
-        if isinstance(picture, Depth):
-            readings = picture.depth_m[picture.depth_m > 0]
-            if readings.size:
-                low, high = np.percentile(readings, DEPTH_PERCENTILES)
-                return float(np.floor(low * 10) / 10), float(np.ceil(high * 10) / 10 + 0.1)
-    return 0.0, 10.0
+    readings = (p.depth_m[p.depth_m > 0] for p in panel if isinstance(p, Depth))
+    first = next(filter(np.size, readings), None)
+    if first is None:
+        return 0.0, 10.0
+    low, high = np.percentile(first, DEPTH_PERCENTILES)
+    return float(np.floor(low * 10) / 10), float(np.ceil(high * 10) / 10 + 0.1)
 
 
 def _error_limit(panel: Panel) -> float:
     """Return a symmetric limit that covers nearly all errors of the row."""
-    errors = [np.abs(p.error_m[np.isfinite(p.error_m)]) for p in panel.pictures if isinstance(p, DepthError)]
+    errors = [np.abs(p.error_m[np.isfinite(p.error_m)]) for p in panel if isinstance(p, DepthError)]
     errors = np.concatenate(errors) if errors else np.empty(0)
     if errors.size == 0:
         return MIN_ERROR_SCALE_M
@@ -224,14 +202,5 @@ def _error_limit(panel: Panel) -> float:
 
 def _sigma_limit(panel: Panel) -> float:
     """Return the row's largest sigma but for single pixels, in per cent, as a multiple of 5."""
-    values = np.concatenate([100 * p.sigma.ravel() for p in panel.pictures if isinstance(p, Sigma)])
+    values = np.concatenate([100 * p.sigma.ravel() for p in panel if isinstance(p, Sigma)])
     return max(5.0, 5 * float(np.ceil(np.percentile(values, DEPTH_PERCENTILES[1]) / 5)))
-
-
-def _aspect(panels: Sequence[Panel]) -> float:
-    """Return height over width of the first photograph."""
-    for panel in panels:
-        for picture in panel.pictures:
-            if isinstance(picture, Photo):
-                return picture.image.shape[0] / picture.image.shape[1]
-    return 0.75

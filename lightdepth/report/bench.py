@@ -72,8 +72,7 @@ def _accuracy(labels: Sequence[str], rows: Sequence[BenchRow]) -> list[str]:
             number(scores.get("rmse_m"), ".3f"),
             number(scores.get("abs_rel"), ".4f"),
             number(scores.get("delta1"), ".3f"),
-            _data_name(scores),
-            _protocol_name(scores),
+            *_terms(scores),
         ]
         for label, _, scores in known
     ]
@@ -84,12 +83,10 @@ def _accuracy(labels: Sequence[str], rows: Sequence[BenchRow]) -> list[str]:
         paragraph("Scores that the models were released with; nothing was scored in this run."),
         html_table(Table("Accuracy that the model files state", columns, cells)),
     ]
-    for terms in dict.fromkeys((_data_name(scores), _protocol_name(scores)) for _, _, scores in known):
-        alike = [(label, row, s) for label, row, s in known if (_data_name(s), _protocol_name(s)) == terms]
-        drawn = [(label, row, float(s["abs_rel"])) for label, row, s in alike if s.get("abs_rel")]
-        if not drawn:
-            continue
-        caption = f"Lower left is better. {terms[0]}, protocol {terms[1]}."
+    drawable = [(label, row, scores) for label, row, scores in known if scores.get("abs_rel")]
+    for data, protocol in dict.fromkeys(_terms(scores) for _, _, scores in drawable):
+        drawn = [(label, row, s["abs_rel"]) for label, row, s in drawable if _terms(s) == (data, protocol)]
+        caption = f"Lower left is better. {data}, protocol {protocol}."
         latency = [Point(label, row.latency_ms_p50, y) for label, row, y in drawn]
         size = [Point(label, row.parameters / 1e6, y) for label, row, y in drawn if row.parameters]
         both = [(latency, "latency p50, ms"), (size, "parameters, millions")]
@@ -97,14 +94,9 @@ def _accuracy(labels: Sequence[str], rows: Sequence[BenchRow]) -> list[str]:
     return parts
 
 
-def _protocol_name(scores: Mapping[str, Any]) -> str:  # Any: a JSON object
-    protocol = scores.get("protocol", "not stated")
-    return str(protocol.get("id", "not stated") if isinstance(protocol, Mapping) else protocol)
-
-
-def _data_name(scores: Mapping[str, Any]) -> str:  # Any: a JSON object
-    data = scores.get("data", "not stated")
-    return f"{data.get('name')}, {data.get('split')}" if isinstance(data, Mapping) else str(data)
+def _terms(scores: Mapping[str, Any]) -> tuple[str, str]:  # Any: a JSON object
+    """Return what a model was scored on, and under which protocol."""
+    return scores.get("data", "not stated"), scores.get("protocol", "not stated")
 
 
 def _settings(result: BenchResult) -> dict[str, str]:

@@ -17,7 +17,18 @@ from lightdepth_runtime.images.preprocess import resize_depth
 
 from ...compare.candidate import Candidate
 from ...compare.compare import ComparedFrame, Comparison
-from ...compare.panels import Depth, DepthError, Note, Panel, Photo, Sigma, draw_panels, photo_title, signed_error
+from ...compare.panels import (
+    Depth,
+    DepthError,
+    Note,
+    Panel,
+    Photo,
+    Picture,
+    Sigma,
+    draw_panels,
+    photo_title,
+    signed_error,
+)
 from ..table import markdown_table
 from .tables import ALIGNMENTS, accuracy_table, error_tables, interval_note, models_table, other_average_table
 
@@ -82,12 +93,9 @@ def compare_panel(frame: ComparedFrame, candidates: Sequence[Candidate], base: P
 
     Where a model has sigma, a third row shows it.
     """
-    top: list[Photo | Depth | Note] = [
-        Photo(photo_title(frame.name), frame.image),
-        Depth("Ground truth", frame.truth_m),
-    ]
-    below: list[Note | DepthError] = [Note(""), Note(f"{frame.scene}\n\nprediction - truth")]
-    sure: list[Note | Sigma] = [Note(""), Note("sigma: what the model\ntakes its own error for")]
+    top: list[Picture] = [Photo(photo_title(frame.name), frame.image), Depth("Ground truth", frame.truth_m)]
+    below: list[Picture] = [Note(""), Note(f"{frame.scene}\n\nprediction - truth")]
+    sure: list[Picture] = [Note(""), Note("sigma: what the model\ntakes its own error for")]
     for candidate in candidates:
         prediction = frame.predictions.get(candidate.name)
         if prediction is None:
@@ -100,8 +108,7 @@ def compare_panel(frame: ComparedFrame, candidates: Sequence[Candidate], base: P
         below.append(DepthError(f"Error, {how}", signed_error(metres, frame.truth_m)))
         sigma = frame.sigmas.get(candidate.name)
         sure.append(Note("without sigma") if sigma is None else Sigma(f"Sigma, {candidate.name}", sigma))
-    rows = (top, below, sure) if any(isinstance(picture, Sigma) for picture in sure) else (top, below)
-    return [Panel(tuple(row)) for row in rows]
+    return [top, below, sure] if any(isinstance(picture, Sigma) for picture in sure) else [top, below]
 
 
 def _in_metres(

@@ -63,8 +63,8 @@ def test_pictures_show_sigma_where_a_model_has_it(test_pairs):
         rows = compare_panel(frame, candidates, comparison.base)
         assert len(rows) == (2 if kinds is None else 3)
         if kinds:
-            assert [type(picture) for picture in rows[2].pictures] == kinds
-            np.testing.assert_allclose(rows[2].pictures[3].sigma, 0.1 * frame.predictions["sure"], rtol=1e-5)
+            assert [type(picture) for picture in rows[2]] == kinds
+            np.testing.assert_allclose(rows[2][3].sigma, 0.1 * frame.predictions["sure"], rtol=1e-5)
 
 
 def test_a_metric_model_is_scored_under_three_alignments_in_one_pass(test_pairs, truth_by_image):

@@ -6,11 +6,9 @@ from lightdepth.compare.panels import (
     Depth,
     DepthError,
     Note,
-    Panel,
     Photo,
     Sigma,
     draw_panels,
-    error_panel,
     estimated_panel,
     photo_title,
     signed_error,
@@ -19,6 +17,8 @@ from lightdepth_runtime import DepthEstimator, LightDepthError, ModelSpec
 from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.pairs import load_pairs
 
+ESTIMATOR = DepthEstimator(FakeBackend())
+
 
 @pytest.fixture
 def frame(tum):
@@ -26,11 +26,12 @@ def frame(tum):
 
 
 def test_a_row_shows_input_truth_prediction_and_error(frame):
-    panel = error_panel(frame.image, frame.depth_m, frame.depth_m + np.float32(1), "a/b_rgb.jpg")
-    assert [type(p) for p in panel.pictures] == [Photo, Depth, Depth, DepthError]
-    error = panel.pictures[3].error_m
-    assert np.allclose(error[frame.depth_m > 0], 1)
-    assert np.isnan(error[frame.depth_m == 0]).all()
+    panel = estimated_panel(ESTIMATOR, frame.image, frame.depth_m, "a/b_rgb.jpg")
+    assert [type(p) for p in panel] == [Photo, Depth, Depth, DepthError]
+    assert panel[2].depth_m.shape == frame.depth_m.shape
+    seen = frame.depth_m > 0
+    np.testing.assert_allclose(panel[3].error_m[seen], (panel[2].depth_m - frame.depth_m)[seen])
+    assert np.isnan(panel[3].error_m[~seen]).all()
 
 
 def test_a_model_with_sigma_has_one_more_picture_and_one_without_has_not(frame, tmp_path):
@@ -39,9 +40,9 @@ def test_a_model_with_sigma_has_one_more_picture_and_one_without_has_not(frame, 
         estimated_panel(DepthEstimator(FakeBackend(s)), frame.image, frame.depth_m, "a")
         for s in (spec, spec.with_changes(sigma_tensor="sigma"))
     )
-    assert [type(p) for p in plain.pictures] == [Photo, Depth, Depth, DepthError]
-    assert [type(p) for p in sure.pictures] == [Photo, Depth, Depth, DepthError, Sigma]
-    np.testing.assert_allclose(sure.pictures[4].sigma, 0.1 * sure.pictures[2].depth_m, rtol=1e-5)
+    assert [type(p) for p in plain] == [Photo, Depth, Depth, DepthError]
+    assert [type(p) for p in sure] == [Photo, Depth, Depth, DepthError, Sigma]
+    np.testing.assert_allclose(sure[4].sigma, 0.1 * sure[2].depth_m, rtol=1e-5)
     widths = []
     for panel in (plain, sure):
         draw_panels([panel], tmp_path / "row.png")
@@ -57,7 +58,7 @@ def test_errors_are_prediction_minus_truth_and_absent_without_truth():
 
 def test_a_picture_is_written_whole_at_four_columns(frame, tmp_path):
     path = tmp_path / "panels.png"
-    draw_panels([error_panel(frame.image, frame.depth_m, frame.depth_m)] * 2, path)
+    draw_panels([estimated_panel(ESTIMATOR, frame.image, frame.depth_m)] * 2, path)
     picture = cv2.imread(str(path))
     assert picture.shape[1] > 4 * 250
     assert picture.std() > 20, "an empty figure is nearly white"
@@ -73,21 +74,21 @@ def test_the_same_depth_has_the_same_colour_in_truth_and_prediction(tmp_path):
         draw_panels([panel], tmp_path / "row.png")
         return cv2.imread(str(tmp_path / "row.png"))
 
-    same = right_half(Panel((photo, Depth("", truth), Depth("", truth))))
-    other = right_half(Panel((photo, Depth("", truth), Depth("", near))))
+    same = right_half([photo, Depth("", truth), Depth("", truth)])
+    other = right_half([photo, Depth("", truth), Depth("", near)])
     width = same.shape[1]
     assert np.array_equal(same[:, : width // 2], other[:, : width // 2]), "the scale follows the truth alone"
     assert not np.array_equal(same, other)
 
 
 def test_words_stand_where_there_is_no_picture(frame, tmp_path):
-    draw_panels([Panel((Photo("", frame.image), Depth("", frame.depth_m), Note("random weights")))], tmp_path / "n.png")
+    draw_panels([[Photo("", frame.image), Depth("", frame.depth_m), Note("random weights")]], tmp_path / "n.png")
     assert (tmp_path / "n.png").stat().st_size > 1000
 
 
 def test_a_row_without_a_single_reading_is_drawn(tmp_path):
     empty = np.zeros((48, 64), np.float32)
-    draw_panels([error_panel(np.zeros((48, 64, 3), np.uint8), empty, empty + 1)], tmp_path / "empty.png")
+    draw_panels([estimated_panel(ESTIMATOR, np.zeros((48, 64, 3), np.uint8), empty)], tmp_path / "empty.png")
     assert (tmp_path / "empty.png").exists()
 
 
