@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -37,14 +37,14 @@ WORST = 10
 METRICS = tuple(field.name for field in fields(DepthMetrics))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class ImageScore:
     """One image's metrics, and what they are made of (11,), as in `metrics.range_sums`."""
 
     name: str
     scene: str
     metrics: DepthMetrics
-    sums: NDArray[np.float64]
+    sums: NDArray[np.float64] = field(compare=False)  # an array has no one answer to ==
 
 
 @dataclass(frozen=True)
