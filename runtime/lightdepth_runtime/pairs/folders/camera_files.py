@@ -11,17 +11,21 @@ from ...spec import Intrinsics
 
 __all__ = ["read_camera"]
 
-# SUN RGB-D and KITTI's selection: 3x3; ScanNet: 4x4; Open3D: JSON.
-_TEXT_FILES = ("intrinsics.txt", "intrinsic.txt", "intrinsic/intrinsic_color.txt", "camera-intrinsics.txt")
+# SUN RGB-D, KITTI's selection and Stray Scanner: 3x3; ScanNet: 4x4; Open3D: JSON; ARKitScenes: a line for each frame.
+_TEXT_FILES = (
+    "intrinsics.txt", "intrinsic.txt", "intrinsic/intrinsic_color.txt", "camera-intrinsics.txt", "camera_matrix.csv",
+)  # fmt: skip
 _JSON_FILES = ("camera_intrinsic.json", "intrinsic.json", "intrinsics.json")
+_ARKIT_FILES = "lowres_wide_intrinsics/*.pincam"
 
 
 def read_camera(folder: Path, image: Path) -> Intrinsics | None:
     """Return the camera of a folder's images from the file beside them, or None where there is none.
 
     Args:
-        folder: may hold `intrinsics.txt` (a matrix row by row), ScanNet's `intrinsic/intrinsic_color.txt`, or Open3D's
-            `intrinsic.json`.
+        folder: may hold `intrinsics.txt` (a matrix row by row), ScanNet's `intrinsic/intrinsic_color.txt`, Stray
+            Scanner's `camera_matrix.csv`, Open3D's `intrinsic.json`, or ARKitScenes' `lowres_wide_intrinsics/`, whose
+            first frame counts.
         image: one of the images; a matrix says nothing of their size.
 
     Raises:
@@ -33,7 +37,8 @@ def read_camera(folder: Path, image: Path) -> Intrinsics | None:
     for name in _JSON_FILES:
         if (folder / name).is_file():
             return _camera_of_json(folder / name)
-    return None
+    frames = sorted(folder.glob(_ARKIT_FILES))
+    return _camera_of_line(frames[0]) if frames else None
 
 
 def camera_of_matrix(path: Path, image: Path) -> Intrinsics:
@@ -62,4 +67,17 @@ def _camera_of_json(path: Path) -> Intrinsics:
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise LightDepthError(
             f"{path} is no camera as Open3D writes it ({error!r}). Correct it, or remove it to go on without a camera."
+        ) from error
+
+
+def _camera_of_line(path: Path) -> Intrinsics:
+    """Read ARKitScenes' line of width, height, fx, fy, cx and cy."""
+    try:
+        width, height, *camera = (float(word) for word in path.read_text(encoding="utf-8").split())
+        fx, fy, cx, cy = camera
+        return Intrinsics(fx, fy, cx, cy, int(width), int(height))
+    except (OSError, ValueError) as error:
+        raise LightDepthError(
+            f"{path} is no camera as ARKitScenes writes it (width height fx fy cx cy). Correct it, or remove it to go "
+            "on without a camera."
         ) from error

@@ -14,10 +14,10 @@ from .recording import Recording, make_pairs
 
 __all__ = ["COLOR_FOLDERS", "DEPTH_FOLDERS", "find_color_depth", "find_mixed", "named_folder"]
 
-COLOR_FOLDERS = ("color", "colour", "rgb", "image", "images", "img", "imgs", "colors", "left")
+COLOR_FOLDERS = ("color", "colour", "rgb", "image", "images", "img", "imgs", "colors", "left", "lowres_wide")
 DEPTH_FOLDERS = (
     "depth", "depths", "aligned_depth", "depth_aligned", "depth_registered", "depth_raw", "depth_bfx",
-    "groundtruth_depth", "groundtruth", "gt", "depth_map", "depth_maps",
+    "groundtruth_depth", "groundtruth", "gt", "depth_map", "depth_maps", "lowres_depth",
 )  # fmt: skip
 _SUN_MARK = "depth_bfx"  # SUN RGB-D has its filled depth beside the raw one, both rotated by three bits
 _DEPTH_WORD = re.compile(r"(?i)(?<![a-z])depths?(?![a-z])")

@@ -18,6 +18,7 @@ __all__ = ["find_recordings", "what_is_there"]
 
 DEEPEST = 5  # folders below the one that is given
 _SHOWN = 8
+_SHOWN_BELOW = 4
 
 
 def find_recordings(root: Path, unit: DepthUnit | None) -> list[Recording]:
@@ -97,4 +98,6 @@ def _content(folder: Path) -> str:
     suffixes = Counter(entry.suffix.lower() for entry in folder.iterdir() if entry.is_file())
     if suffixes:
         return ", ".join(f"{count} {suffix or 'other'}" for suffix, count in suffixes.most_common(2))
-    return f"{sum(entry.is_dir() for entry in folder.iterdir())} folders"
+    folders = sorted((entry for entry in folder.iterdir() if entry.is_dir()), key=natural_key)
+    more = [f"{len(folders) - _SHOWN_BELOW} more folders"] if len(folders) > _SHOWN_BELOW else []
+    return ", ".join([*(f"{entry.name}/" for entry in folders[:_SHOWN_BELOW]), *more]) or "nothing"

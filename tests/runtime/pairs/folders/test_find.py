@@ -166,3 +166,26 @@ def test_listed_files_that_are_gone_are_named(tmp_path):
     shutil.rmtree(tmp_path / "depth")
     with pytest.raises(LightDepthError, match=r"1.010000.png, which doesn't exist"):
         load_pairs(tmp_path, "train")
+
+
+def test_arkit_scenes_are_recognised_with_their_camera(tmp_path):
+    for number in (1, 2):
+        name = f"40777060_98.{number}64"
+        write(tmp_path / "40777060" / "lowres_wide" / f"{name}.png")
+        write(tmp_path / "40777060" / "lowres_depth" / f"{name}.png", number * 1000)
+        write(tmp_path / "40777060" / "confidence" / f"{name}.png", 2)
+        camera = tmp_path / "40777060" / "lowres_wide_intrinsics" / f"{name}.pincam"
+        camera.parent.mkdir(exist_ok=True)
+        camera.write_text(f"32 24 26.{number} 26.5 16 12\n")
+    pairs = load_pairs(tmp_path, "train")
+    assert (medians(pairs), pairs.intrinsics.fx, pairs.intrinsics.width) == ([1, 2], 26.1, 32)
+    camera.with_name("40777060_98.164.pincam").write_text("32 24 26")
+    with pytest.raises(LightDepthError, match=r"164\.pincam is no camera as ARKitScenes writes it"):
+        load_pairs(tmp_path, "train")
+
+
+def test_folders_that_fit_nothing_are_told_with_what_they_hold(tmp_path):
+    for name in ("wide", "poses"):
+        (tmp_path / "room" / name).mkdir(parents=True)
+    with pytest.raises(MissingSplitError, match=r"It holds room/ \(poses/, wide/\)\."):
+        load_pairs(tmp_path, "train")
