@@ -109,7 +109,7 @@ def from_bag_command(
         float, option(DATA, min=0, metavar="SECONDS", help="Largest time between the two images of a pair.")
     ] = 0.02,
     clock: Annotated[
-        Literal["auto", "header", "recorded"],  # ros.clock.Clock, without its imports
+        Literal["auto", "header", "recorded"],  # ros.source.Clock, without its imports
         option(
             DATA,
             metavar="CLOCK",

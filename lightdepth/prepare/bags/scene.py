@@ -16,7 +16,7 @@ from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs.depth_unit import DepthUnit
 from lightdepth_runtime.pairs.folders.matching import match_stamps
 from lightdepth_runtime.ros import ImageMessage, Recording, is_rectified
-from lightdepth_runtime.ros.clock import Clock, header_clock_runs
+from lightdepth_runtime.ros.source import Clock, header_clock_runs
 from lightdepth_runtime.spec import Intrinsics
 
 from .pair_writer import PairWriter

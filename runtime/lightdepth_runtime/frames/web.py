@@ -50,31 +50,24 @@ class WebPicture(Closing):
         """Do nothing: the picture is in memory."""
 
 
-class WebVideo(Closing):
+class WebVideo(VideoFile):
     """A video file, fetched into a temporary one, so that no frame is lost and any server will do."""
-
-    live = False
 
     def __init__(self, response: HTTPResponse, shown: str, name: str) -> None:
         with ExitStack() as resources:
             folder = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="lightdepth.")))
             path = folder / f"video{Path(urlsplit(shown).path).suffix or '.mp4'}"
             _fetch(response, path, shown)
-            self._video = resources.enter_context(VideoFile(path, name, shown=shown))
+            super().__init__(path, name, shown=shown)
             self._resources = resources.pop_all()
-        self.fps, self.count = self._video.fps, self._video.count
-
-    def __iter__(self) -> Iterator[Frame]:
-        return iter(self._video)
 
     def close(self) -> None:
         """Close the video and delete the temporary file."""
+        super().close()
         self._resources.close()
 
 
-def open_web(
-    url: str, name: str, *, opener: Callable[[str], Capture] = open_camera
-) -> WebPicture | WebVideo | VideoFile | Camera:
+def open_web(url: str, name: str, *, opener: Callable[[str], Capture] = open_camera) -> WebPicture | VideoFile | Camera:
     """Ask what a URL holds, and open it: what ends is read to its end without losing a frame, a camera live.
 
     A picture is what the server says to be an image, a video what is one by its type or suffix and has an end; MJPEG

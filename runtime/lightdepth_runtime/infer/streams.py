@@ -9,20 +9,19 @@ from urllib.parse import urlsplit
 from ..errors import LightDepthError, nearest_path
 from ..frames.camera import Camera, without_password
 from ..frames.video import VIDEO_SUFFIXES, VideoFile
-from ..frames.web import WebPicture, WebVideo, file_name_of, open_web
+from ..frames.web import WebPicture, file_name_of, open_web
 from ..ros import RecordingSource, is_recording
 from .inputs import distinct_stems
 
 __all__ = ["FrameSource", "StreamJob", "is_stream", "open_stream", "plan_streams"]
 
-CAMERA = re.compile(r"camera:\d+")
-URL = re.compile(r"(rtsp|rtsps|rtmp|http|https|udp|tcp)://.+", re.IGNORECASE)
+LIVE = re.compile(r"camera:\d+|(?i:rtsp|rtsps|rtmp|http|https|udp|tcp)://.+")  # or behind the web: what may end
 WEB = re.compile(r"https?://", re.IGNORECASE)
 
 
 # Iterated once, and closed at the end of its `with` block. `live` ones never end by themselves; `count` is how many
 # frames there will be and `fps` how many a second, where that is known.
-FrameSource = Camera | VideoFile | WebPicture | WebVideo | RecordingSource
+FrameSource = Camera | VideoFile | WebPicture | RecordingSource
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class StreamJob:
 
 def is_stream(text: str) -> bool:
     """Tell whether an input is a stream and not an image or a folder of images."""
-    if CAMERA.fullmatch(text) or URL.fullmatch(text):
+    if LIVE.fullmatch(text):
         return True
     return Path(text).suffix.lower() in VIDEO_SUFFIXES or is_recording(Path(text))
 
@@ -60,7 +59,7 @@ def plan_streams(inputs: Sequence[str], topic: str | None = None) -> list[Stream
     inputs = list(dict.fromkeys(inputs))
     paths = [_named(text) for text in inputs]
     for text, path in zip(inputs, paths, strict=True):
-        if not (CAMERA.fullmatch(text) or URL.fullmatch(text)) and not path.exists():
+        if not LIVE.fullmatch(text) and not path.exists():
             noun = "recording" if is_recording(path) else "video"
             raise LightDepthError(f"No {noun} at {text}{nearest_path(Path(text))}; name one that exists.")
     jobs = [StreamJob(text, stem, topic) for text, stem in zip(inputs, distinct_stems(paths), strict=True)]
@@ -77,7 +76,7 @@ def open_stream(job: StreamJob, say: Callable[[str], None] = lambda _: None) -> 
     """
     if WEB.match(job.source):
         return open_web(job.source, job.stem)
-    if CAMERA.fullmatch(job.source) or URL.fullmatch(job.source):
+    if LIVE.fullmatch(job.source):
         return Camera(job.source, name=job.stem)
     if job.is_recording:
         return RecordingSource(job.source, job.topic, job.stem, say=say)
@@ -89,6 +88,6 @@ def _named(text: str) -> Path:
     file = file_name_of(text) if WEB.match(text) else None
     if file is not None:
         return Path("/", re.sub(r"\W+", "_", urlsplit(text).hostname or "web"), file.replace("/", "_"))
-    if CAMERA.fullmatch(text) or URL.fullmatch(text):
+    if LIVE.fullmatch(text):
         return Path("/", re.sub(r"\W+", "_", without_password(text)).strip("_"))
     return Path(text).absolute()

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..floor import CameraMount
-from ..obstacles import find_obstacles
+from ..obstacles import Obstacles, find_obstacles
 from ..obstacles.nearest import CLEARANCE_M
 from ..sigma import MAX_SIGMA, check_max_sigma, confidence_of, without_unsure
 from ..spec import Intrinsics
 from .messages.camera_info import CameraFields
 from .messages.cloud import CloudFields, encode_cloud
 from .messages.image import DepthEncoding, DepthImage, encode_depth
-from .messages.scan import ScanFields, encode_scan
 
 __all__ = ["LEVEL_FRAME", "AnswerOptions", "LevelFrame", "RobotAnswer", "make_answer"]
 
@@ -71,7 +70,7 @@ class RobotAnswer:
     depth: DepthImage
     camera: CameraFields | None  # of depth: its size is the image's
     cloud: CloudFields | None  # needs the camera
-    scan: ScanFields | None  # needs the camera and its mount; in the level frame
+    scan: Obstacles | None  # needs the camera and its mount; in the level frame
     level: LevelFrame | None  # the scan's
     confidence: DepthImage | None  # 32FC1, 0 to 1; of a model with sigma
 
@@ -107,7 +106,7 @@ def make_answer(
     if intrinsics is not None:
         cloud = encode_cloud(sure_m, image, intrinsics, options.point_stride)
         if options.mount is not None:  # of all depth: what the model is unsure of may stand in the way all the same
-            obstacles = find_obstacles(
+            scan = find_obstacles(
                 depth_m,
                 intrinsics,
                 options.mount,
@@ -115,7 +114,6 @@ def make_answer(
                 floor_margin_m=options.floor_margin_m,
                 clearance_m=options.clearance_m,
             )
-            scan = encode_scan(obstacles)
     return RobotAnswer(
         stamp_ns,
         frame_id,

@@ -31,7 +31,7 @@ class DepthRecorder:
 
     def __init__(self, writer: Writer, store: Typestore) -> None:
         self._writer, self._store = writer, store
-        self._build = MessageBuilder(store.types)
+        self._build = MessageBuilder(store.types.__getitem__)
         self._connections: dict[str, Connection] = {}
         self._placed: set[str] = set()  # cameras whose level frame is written
         self.count = 0

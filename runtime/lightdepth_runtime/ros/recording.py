@@ -77,7 +77,7 @@ class Recording(Closing):
         opened = _open(self.path)
         self._reader: Any = opened[0]  # Any: the readers of ROS 1 and ROS 2 share no base class
         self._store, self._is_ros2 = opened[1:]
-        with self._damage_named():
+        with _damage_named(self.path):
             self._connections: Sequence[Connection] = tuple(self._reader.connections)
 
     def close(self) -> None:
@@ -114,7 +114,7 @@ class Recording(Closing):
 
     def rate(self, topic: str) -> float | None:
         """Return how many images a second a topic has on average, by the length of the recording; None for one."""
-        with self._damage_named():
+        with _damage_named(self.path):
             duration_s, count = self._reader.duration / NANOSECONDS, self.image_topics[topic]
         return (count - 1) / duration_s if count > 1 and duration_s > 0 else None
 
@@ -189,20 +189,13 @@ class Recording(Closing):
         decode = self._store.deserialize_cdr if self._is_ros2 else self._store.deserialize_ros1
         found = self._reader.messages(connections)
         while True:
-            with self._damage_named():
+            with _damage_named(self.path):
                 item = next(found, None)
                 if item is None:
                     return
                 connection, received_ns, content = item
                 message = decode(content, connection.msgtype)
             yield connection, received_ns, message
-
-    @contextmanager
-    def _damage_named(self) -> Generator[None, None, None]:
-        try:
-            yield
-        except Exception as error:  # the parsers stumble in their own ways over damaged data
-            raise _damaged(self.path, error) from error
 
 
 def _image_message(connection: Connection, received_ns: int, message: Any) -> ImageMessage:  # Any: as above
@@ -226,7 +219,9 @@ def _open(path: Path) -> tuple[Any, Typestore, bool]:  # Any: the readers of ROS
         raise LightDepthError(
             f"{path} is not a ROS recording; name a .bag, .mcap or .db3 file, or a folder with a metadata.yaml."
         )
-    files = _storage_files(path) if path.is_dir() else [path]
+    files = [path]
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in _STORAGE_SUFFIXES and file.is_file())
     for file in files:
         if file.stat().st_size == 0:
             raise LightDepthError(f"{file} is empty (0 bytes). Copy the recording again or leave it out.")
@@ -240,11 +235,9 @@ def _open(path: Path) -> tuple[Any, Typestore, bool]:  # Any: the readers of ROS
     is_ros2 = path.is_dir() or path.suffix.lower() != ".bag"
     # These messages are the same in all distributions of ROS 1, and of ROS 2 since its third.
     store = get_typestore(Stores.ROS2_HUMBLE if is_ros2 else Stores.ROS1_NOETIC)
-    try:
+    with _damage_named(path):
         reader = Ros2Reader(path) if is_ros2 else Ros1Reader(path)
         reader.open()
-    except Exception as error:  # the parsers stumble in their own ways over damaged data
-        raise _damaged(path, error) from error
     return reader, store, is_ros2
 
 
@@ -266,13 +259,14 @@ def _check_readable(path: Path) -> None:
         raise LightDepthError(f"{path} is a compressed recording; decompress it first and name the result.")
 
 
-def _storage_files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in _STORAGE_SUFFIXES and file.is_file())
-
-
-def _damaged(path: Path, error: Exception) -> LightDepthError:
-    reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    return LightDepthError(
-        f"{path} can't be read as a ROS recording, it is damaged or was cut off ({reason}). Copy it again, or repair "
-        "it with `ros2 bag reindex`, `mcap recover` or `rosbag reindex`."
-    )
+@contextmanager
+def _damage_named(path: Path) -> Generator[None, None, None]:
+    """Say an error of the parsers, which stumble in their own ways over damaged data, in one way."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise LightDepthError(
+            f"{path} can't be read as a ROS recording, it is damaged or was cut off ({reason}). Copy it again, or "
+            "repair it with `ros2 bag reindex`, `mcap recover` or `rosbag reindex`."
+        ) from error

@@ -1,24 +1,26 @@
 """The images of a recording as frames with their stamps, frame ids and camera."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..closing import Closing
 from ..errors import LightDepthError
 from ..frames.frame import Frame
 from ..sensor_view import CameraMisfitError
 from ..spec import Intrinsics
-from .clock import header_clock_runs
 from .image_camera import camera_of, is_rectified
 from .messages.image import NANOSECONDS, color_bits, decode_color
 from .recording import ImageMessage, Recording
 
-__all__ = ["RecordedFrame", "RecordingSource"]
+__all__ = ["Clock", "RecordedFrame", "RecordingSource", "header_clock_runs"]
+
+Clock = Literal["auto", "header", "recorded"]  # which one says when an image was taken
 
 END_NS = 2**31 * NANOSECONDS  # ROS 2's stamps count seconds in 32 bits with a sign
+MOST_FAULTS = 0.1  # of the stamps: a message that was recorded twice is no broken clock
 FIRST_IMAGES = 5  # that show whether the header's clock runs, and how many bits of 16 are in use
 
 
@@ -28,6 +30,13 @@ class RecordedFrame(Frame):
 
     received_ns: int = 0  # when the message was recorded
     camera_info: Any | None = None  # None too where it isn't this image's; Any: rosbags makes the message class
+
+
+def header_clock_runs(stamps_ns: Sequence[int]) -> bool:
+    """Tell whether the stamps of one topic's headers tell its images apart: set, and hardly any of them twice."""
+    unset = sum(stamp <= 0 for stamp in stamps_ns)
+    repeated = len(stamps_ns) - len(set(stamps_ns))
+    return max(unset, repeated) <= MOST_FAULTS * len(stamps_ns)
 
 
 class RecordingSource(Closing):
@@ -69,7 +78,7 @@ class RecordingSource(Closing):
         except BaseException:
             self.close()
             raise
-        self.count: int | None = self._recording.image_topics[self.topic]
+        self.count = self._recording.image_topics[self.topic]
         self.fps = self._recording.rate(self.topic)
 
     def __iter__(self) -> Iterator[RecordedFrame]:
@@ -103,7 +112,7 @@ class RecordingSource(Closing):
             camera = None if info is None else self._camera(info, pixels.shape[1], pixels.shape[0])
             info = None if camera is None else info  # what isn't this image's camera is not to be repeated
             yield RecordedFrame(pixels, image.stamp_ns, name, camera, image.frame_id, image.received_ns, info)
-        if self.count is not None and seen < self.count:
+        if seen < self.count:
             raise LightDepthError(
                 f"{self._recording.path} says {self.count} messages on {self.topic}, and {seen} can be found; "
                 "its index is damaged, record it again or repair it."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,8 @@ class _PyAvEncoder:
         container, self._container = self._container, None
         if container is None:
             return
-        try:
+        with closing(container), suppress(OSError):  # a full disk: whoever counts the file's frames will tell
             container.mux(self._stream.encode())
-        except OSError:
-            pass  # a full disk: whoever counts the file's frames will tell
-        finally:
-            container.close()
 
 
 class _OpenCvEncoder:
@@ -80,10 +77,9 @@ def open_encoder(path: Path, fps: float, height: int, width: int) -> VideoEncode
     Raises:
         LightDepthError: OpenCV can't write MPEG-4 here.
     """
-    try:
+    with suppress(ModuleNotFoundError):
         import av
-    except ModuleNotFoundError:
-        return _OpenCvEncoder(path, fps, height, width)
-    if "libx264" not in av.codecs_available:
-        return _OpenCvEncoder(path, fps, height, width)
-    return _PyAvEncoder(av, path, fps, height, width)
+
+        if "libx264" in av.codecs_available:
+            return _PyAvEncoder(av, path, fps, height, width)
+    return _OpenCvEncoder(path, fps, height, width)

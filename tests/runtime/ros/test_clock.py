@@ -11,7 +11,7 @@ from lightdepth_runtime.frames.frame import DepthFrame, Frame
 from lightdepth_runtime.infer.infer import infer_stream
 from lightdepth_runtime.pairs import load_pairs
 from lightdepth_runtime.ros import RecordingSource
-from lightdepth_runtime.ros.clock import header_clock_runs
+from lightdepth_runtime.ros.source import header_clock_runs
 from lightdepth_runtime.sinks.open import open_sinks
 from lightdepth_runtime.sinks.video import VideoSink
 

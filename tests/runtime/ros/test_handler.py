@@ -198,7 +198,7 @@ def test_a_mounted_camera_gives_a_scan_and_the_floor_its_scale():
     handler.camera_info(info)
     answer = handler(message(np.zeros((120, 160, 3), np.uint8)))
     np.testing.assert_allclose(answer.depth.data.view("<f4").reshape(120, 160), room, rtol=0.03)
-    assert np.median(answer.scan.ranges) == pytest.approx(4.0, rel=0.05)
+    assert np.median(answer.scan.ranges_m) == pytest.approx(4.0, rel=0.05)
     assert answer.level.mount == mount
     handler(message(np.zeros((120, 160, 3), np.uint8)))
     assert handler.note is None
@@ -242,8 +242,8 @@ def test_the_scan_counts_what_the_model_is_unsure_of():
     )
     assert np.isnan(strict.depth.data.view("<f4")).all()
     assert not strict.cloud.is_dense
-    np.testing.assert_array_equal(strict.scan.ranges, lax.scan.ranges)
-    assert np.nanmin(strict.scan.ranges) == pytest.approx(3.0, abs=0.1)
+    np.testing.assert_array_equal(strict.scan.ranges_m, lax.scan.ranges_m)
+    assert np.nanmin(strict.scan.ranges_m) == pytest.approx(3.0, abs=0.1)
 
 
 class _Says:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...obstacles import Obstacles
+from ...obstacles.nearest import FARTHEST_M, NEAREST_M
 from ..answer import LevelFrame, RobotAnswer
 from .camera_info import CameraFields
 from .cloud import FLOAT32, CloudFields
 from .image import NANOSECONDS, DepthImage
-from .scan import ScanFields
 
 __all__ = ["TOPICS", "MessageBuilder"]
 
@@ -28,20 +29,20 @@ TOPICS = {  # of what is published of a frame, each below a namespace
 # Any throughout: the classes are those of whichever library is there.
 
 
-def _same(_: str, values: NDArray[Any]) -> Any:
-    return values
-
-
 class MessageBuilder:
     """Build messages from classes that take all their fields by keyword.
 
     Args:
-        types: the classes by name, as `sensor_msgs/msg/Image`.
+        type_of: gives the class of a name like `sensor_msgs/msg/Image`.
         array: turns an array into what the library wants in a field of open length, by `array.array`'s type code.
     """
 
-    def __init__(self, types: Mapping[str, Any], array: Callable[[str, NDArray[Any]], Any] = _same) -> None:
-        self._types, self._array = types, array
+    def __init__(
+        self,
+        type_of: Callable[[str], Any],
+        array: Callable[[str, NDArray[Any]], Any] = lambda _code, values: values,
+    ) -> None:
+        self._type, self._array = type_of, array
 
     def parts(self, answer: RobotAnswer) -> Iterator[tuple[str, Callable[[], Any]]]:
         """Yield the topic of each message that an answer has, one of `TOPICS`, and what builds it."""
@@ -59,25 +60,25 @@ class MessageBuilder:
     def header(self, stamp_ns: int, frame_id: str) -> Any:
         """Build a std_msgs/Header."""
         seconds, nanoseconds = divmod(stamp_ns, NANOSECONDS)
-        stamp = self._types["builtin_interfaces/msg/Time"](sec=seconds, nanosec=nanoseconds)
-        return self._types["std_msgs/msg/Header"](stamp=stamp, frame_id=frame_id)
+        stamp = self._type("builtin_interfaces/msg/Time")(sec=seconds, nanosec=nanoseconds)
+        return self._type("std_msgs/msg/Header")(stamp=stamp, frame_id=frame_id)
 
     def image(self, image: DepthImage) -> Any:
         """Build a sensor_msgs/Image."""
         fields = vars(image) | {"data": self._array("B", image.data), "is_bigendian": 0}
         header = self.header(fields.pop("stamp_ns"), fields.pop("frame_id"))
-        return self._types["sensor_msgs/msg/Image"](header=header, **fields)
+        return self._type("sensor_msgs/msg/Image")(header=header, **fields)
 
     def camera_info(self, camera: CameraFields, stamp_ns: int, frame_id: str) -> Any:
         """Build a sensor_msgs/CameraInfo."""
-        roi = self._types["sensor_msgs/msg/RegionOfInterest"](**camera.roi._asdict())
+        roi = self._type("sensor_msgs/msg/RegionOfInterest")(**camera.roi._asdict())
         fields = vars(camera) | {"d": self._array("d", camera.d), "roi": roi}
-        return self._types["sensor_msgs/msg/CameraInfo"](header=self.header(stamp_ns, frame_id), **fields)
+        return self._type("sensor_msgs/msg/CameraInfo")(header=self.header(stamp_ns, frame_id), **fields)
 
     def cloud(self, cloud: CloudFields, stamp_ns: int, frame_id: str) -> Any:
         """Build a sensor_msgs/PointCloud2."""
-        field = self._types["sensor_msgs/msg/PointField"]
-        return self._types["sensor_msgs/msg/PointCloud2"](
+        field = self._type("sensor_msgs/msg/PointField")
+        return self._type("sensor_msgs/msg/PointCloud2")(
             header=self.header(stamp_ns, frame_id),
             height=cloud.height,
             width=cloud.width,
@@ -92,20 +93,33 @@ class MessageBuilder:
             is_dense=cloud.is_dense,
         )
 
-    def scan(self, scan: ScanFields, stamp_ns: int, frame_id: str) -> Any:
-        """Build a sensor_msgs/LaserScan; all its beams are of one moment."""
-        arrays = {"ranges": scan.ranges, "intensities": np.empty(0, np.float32)}
-        fields = vars(scan) | {name: self._array("f", values) for name, values in arrays.items()}
-        fields |= {"time_increment": 0.0, "scan_time": 0.0}
-        return self._types["sensor_msgs/msg/LaserScan"](header=self.header(stamp_ns, frame_id), **fields)
+    def scan(self, scan: Obstacles, stamp_ns: int, frame_id: str) -> Any:
+        """Build a sensor_msgs/LaserScan, whose beams are the directions' middles and all of one moment.
+
+        It counts as obstacles do, from right to left. Infinite says that nothing stands within `range_max`, NaN that
+        nothing was measured (REP 117).
+        """
+        angles = scan.angles_rad
+        return self._type("sensor_msgs/msg/LaserScan")(
+            header=self.header(stamp_ns, frame_id),
+            angle_min=float(angles[0]),
+            angle_max=float(angles[-1]),
+            angle_increment=float(scan.edges_rad[1] - scan.edges_rad[0]),
+            time_increment=0.0,
+            scan_time=0.0,
+            range_min=NEAREST_M,
+            range_max=FARTHEST_M,
+            ranges=self._array("f", scan.ranges_m),
+            intensities=self._array("f", np.empty(0, np.float32)),
+        )
 
     def level_transform(self, level: LevelFrame, stamp_ns: int, optical_frame: str) -> Any:
         """Build a geometry_msgs/TransformStamped: the level frame at the camera, x ahead and z up."""
         x, y, z, w = level.mount.quaternion()
-        transform = self._types["geometry_msgs/msg/Transform"](
-            translation=self._types["geometry_msgs/msg/Vector3"](x=0.0, y=0.0, z=0.0),
-            rotation=self._types["geometry_msgs/msg/Quaternion"](x=x, y=y, z=z, w=w),
+        transform = self._type("geometry_msgs/msg/Transform")(
+            translation=self._type("geometry_msgs/msg/Vector3")(x=0.0, y=0.0, z=0.0),
+            rotation=self._type("geometry_msgs/msg/Quaternion")(x=x, y=y, z=z, w=w),
         )
-        return self._types["geometry_msgs/msg/TransformStamped"](
+        return self._type("geometry_msgs/msg/TransformStamped")(
             header=self.header(stamp_ns, optical_frame), child_frame_id=level.frame_id, transform=transform
         )

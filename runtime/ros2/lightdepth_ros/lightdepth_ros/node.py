@@ -12,26 +12,15 @@ from __future__ import annotations
 import array
 import sys
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import rclpy
-from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
 from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import (
-    CameraInfo,
-    CompressedImage,
-    Image,
-    LaserScan,
-    PointCloud2,
-    PointField,
-    Range,
-    RegionOfInterest,
-)
-from std_msgs.msg import Header
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, Range
 from tf2_ros import StaticTransformBroadcaster
 
 from lightdepth_runtime import DepthEstimator, LightDepthError
@@ -47,20 +36,12 @@ QUIET_S = 5.0  # between two warnings of one kind: rclpy counts them by their li
 # The newest image alone: depth of an old one is of no use to a robot that moves.
 NEWEST = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.RELIABLE)
-TYPES = {
-    "builtin_interfaces/msg/Time": Time,
-    "geometry_msgs/msg/Quaternion": Quaternion,
-    "geometry_msgs/msg/Transform": Transform,
-    "geometry_msgs/msg/TransformStamped": TransformStamped,
-    "geometry_msgs/msg/Vector3": Vector3,
-    "sensor_msgs/msg/CameraInfo": CameraInfo,
-    "sensor_msgs/msg/Image": Image,
-    "sensor_msgs/msg/LaserScan": LaserScan,
-    "sensor_msgs/msg/PointCloud2": PointCloud2,
-    "sensor_msgs/msg/PointField": PointField,
-    "sensor_msgs/msg/RegionOfInterest": RegionOfInterest,
-    "std_msgs/msg/Header": Header,
-}
+
+
+def message_type(name: str) -> Any:  # Any: a message's class
+    """Return the class of a name like `sensor_msgs/msg/Image`."""
+    package, kind = name.split("/msg/")
+    return getattr(import_module(f"{package}.msg"), kind)
 
 
 class LightDepthNode(Node):
@@ -69,10 +50,12 @@ class LightDepthNode(Node):
     def __init__(self) -> None:
         super().__init__("lightdepth")
         # An array.array is what rclpy takes without looking at every byte.
-        self._build = MessageBuilder(TYPES, lambda code, values: array.array(code, values.tobytes()))
+        self._build = MessageBuilder(message_type, lambda code, values: array.array(code, values.tobytes()))
         self._broadcaster = StaticTransformBroadcaster(self)
         self._placed: set[str] = set()  # optical frames whose level frame was sent
-        self._outputs = {topic: self.create_publisher(TYPES[kind], topic, RELIABLE) for topic, kind in TOPICS.items()}
+        self._outputs = {
+            topic: self.create_publisher(message_type(kind), topic, RELIABLE) for topic, kind in TOPICS.items()
+        }
         self._camera: Any | None = None  # the last CameraInfo
 
     def read_parameters(self) -> Parameters:
