@@ -2,7 +2,9 @@
 
 import ast
 import importlib
+import re
 import runpy
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +16,7 @@ pytest.importorskip("rosbags")
 from fakes import ros
 
 import lightdepth_runtime
-from lightdepth_runtime.ros.messages.build import TOPICS
+from lightdepth_runtime.ros.messages import build
 
 PACKAGE = Path(__file__).parents[3] / "runtime" / "ros2" / "lightdepth_ros"
 
@@ -64,20 +66,14 @@ def test_the_parameter_file_holds_every_parameter_with_its_default(monkeypatch):
 def test_packages_that_the_node_imports_are_dependencies():
     manifest = ElementTree.parse(PACKAGE / "package.xml").getroot()
     declared = {element.text for element in manifest.findall("exec_depend")}
+    own = {"lightdepth_runtime", *sys.stdlib_module_names}
     for file in [*PACKAGE.glob("lightdepth_ros/*.py"), *PACKAGE.glob("launch/*.py")]:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 package = node.module.split(".")[0]
-                known = {
-                    "lightdepth_runtime",
-                    "__future__",
-                    "collections",
-                    "dataclasses",
-                    "functools",
-                    "pathlib",
-                    "typing",
-                }
-                assert package in declared | known, f"{file.name} imports {package}"
+                assert package in declared | own, f"{file.name} imports {package}"
+    built = Path(build.__file__).read_text()
+    assert set(re.findall(r'"(\w+)/msg/', built)) <= declared, "the node finds message classes by these names"
 
 
 def test_the_launch_file_passes_on_what_is_given_and_leaves_the_rest_to_the_parameter_file(monkeypatch):
@@ -106,4 +102,4 @@ def test_nav2_listens_to_topics_that_the_node_publishes():
     costmap = yaml.safe_load((PACKAGE / "config" / "nav2_costmap.yaml").read_text())
     layer = costmap["local_costmap"]["local_costmap"]["ros__parameters"]["voxel_layer"]
     for source in layer["observation_sources"].split():
-        assert layer[source]["topic"].removeprefix("/lightdepth/") in TOPICS
+        assert layer[source]["topic"].removeprefix("/lightdepth/") in build.TOPICS
