@@ -18,7 +18,7 @@ import typer
 
 from lightdepth.checkpoints.find import find_checkpoint
 from lightdepth.config import FINETUNE, load_config
-from lightdepth.runs.commit import source_commit
+from lightdepth.runs.record import source_commit
 from lightdepth.training.train import train
 from lightdepth_runtime import __version__
 from lightdepth_runtime.atomic import write_json

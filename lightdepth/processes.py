@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.errors import LightDepthError, first_line
 from lightdepth_runtime.processes import Processes, launcher_number, share_bounds
 
 __all__ = ["join_processes"]
@@ -105,7 +105,7 @@ class _Connected(Processes, AbstractContextManager["_Connected"]):
             torch.distributed.barrier()  # no work before each of them can tell of another's death
         except (RuntimeError, ValueError) as error:
             raise LightDepthError(
-                f"The {count} processes didn't come together ({str(error).splitlines()[0]}); start all of them, with "
+                f"The {count} processes didn't come together ({first_line(error)}); start all of them, with "
                 "the same MASTER_ADDR and a free MASTER_PORT."
             ) from error
         atexit.register(self._exit_at_once)

@@ -12,7 +12,7 @@ from torch import nn
 
 from lightdepth_runtime.backends.backend import sigma_tensor_of
 from lightdepth_runtime.backends.device import cuda_index
-from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.errors import LightDepthError, first_line
 from lightdepth_runtime.spec import ModelSpec
 
 from .checkpoint import load_checkpoint
@@ -116,7 +116,7 @@ class TorchBackend:
 
 def first_sentence(error: RuntimeError) -> str:
     """Return the beginning of what PyTorch says, for the middle of a sentence."""
-    return (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0][:150]
+    return first_line(error, 150).split(". ")[0]
 
 
 def open_checkpoint(path: Path, device: str, threads: int | None) -> TorchBackend:

@@ -16,7 +16,7 @@ from lightdepth_runtime.spec import Intrinsics
 
 from ..config import ExtraData
 
-__all__ = ["ExtraPair", "add_extra_data", "scale_to", "shards_of", "weights_of"]
+__all__ = ["ExtraPair", "add_extra_data", "plain_pair", "scale_to", "shards_of", "weights_of"]
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,12 @@ def weights_of(pairs: Sequence[Pair]) -> list[float]:
 
 def shards_of(pairs: Sequence[Pair]) -> list[Shard | None]:
     """Return the shard that each pair lies in, or None where it is no packed one."""
-    plain = (pair.pair if isinstance(pair, ExtraPair) else pair for pair in pairs)
-    return [pair.shard if isinstance(pair, PackedPair) else None for pair in plain]
+    return [pair.shard if isinstance(pair, PackedPair) else None for pair in map(plain_pair, pairs)]
+
+
+def plain_pair(pair: Pair) -> Pair:
+    """Return the pair itself, without the weight and the camera that this run gives it."""
+    return pair.pair if isinstance(pair, ExtraPair) else pair
 
 
 def _factor(pairs: PairSet, own: Intrinsics | None, camera: Intrinsics | None) -> float:

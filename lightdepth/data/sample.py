@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lightdepth_runtime.spec import ModelSpec
 
-from ..teacher.label import TeacherLabel
+from ..teacher.cache import TeacherLabel
 
 __all__ = ["Lessons", "Sample"]
 

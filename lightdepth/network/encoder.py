@@ -10,7 +10,7 @@ import timm
 from timm.models import FeatureInfo
 from torch import nn
 
-from lightdepth_runtime.errors import LightDepthError, nearest
+from lightdepth_runtime.errors import LightDepthError, first_line, nearest
 
 from .weights import fit_names, read_state_dict
 
@@ -40,9 +40,9 @@ def build_encoder(name: str, weights: str, *, partial: bool = False) -> tuple[nn
             encoder = timm.create_model(name, pretrained=weights == "imagenet", features_only=True)
     except Exception as error:  # timm's hub raises whatever its transport raises
         if weights != "imagenet":
-            raise LightDepthError(f"timm can't build {name!r} as a feature encoder: {_first_line(error)}.") from error
+            raise LightDepthError(f"timm can't build {name!r} as a feature encoder: {first_line(error)}.") from error
         raise LightDepthError(
-            f"The ImageNet weights of {name!r} can't be fetched ({_first_line(error)}). "
+            f"The ImageNet weights of {name!r} can't be fetched ({first_line(error)}). "
             "Set encoder_weights to the path of a local state dict, or to none for random weights."
         ) from error
     reductions = _info(encoder).reduction()
@@ -109,8 +109,3 @@ def _load_weights(encoder: nn.Module, path: Path, name: str, *, partial: bool) -
 
 def _scales(reductions: list[int]) -> str:
     return ", ".join(f"1/{reduction}" for reduction in reductions)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__

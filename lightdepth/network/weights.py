@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.errors import LightDepthError, first_line
 
 __all__ = ["fit_names", "read_state_dict"]
 
@@ -47,8 +47,7 @@ def read_state_dict(path: Path, key: str) -> dict[str, Tensor]:
             "code, or it is no PyTorch file. Save the weights alone: torch.save(model.state_dict(), PATH)."
         ) from error
     except Exception as error:  # safetensors, zipfile and pickle each raise their own
-        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-        raise LightDepthError(f"{key}: {path} can't be read as a state dict ({reason[:200]}).") from error
+        raise LightDepthError(f"{key}: {path} can't be read as a state dict ({first_line(error)}).") from error
     tensors = _unwrap(content)
     if not tensors:
         raise LightDepthError(

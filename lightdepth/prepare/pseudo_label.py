@@ -27,7 +27,7 @@ from lightdepth_runtime.processes import Processes
 from lightdepth_runtime.sinks.open import encode_png
 from lightdepth_runtime.spec import Intrinsics
 
-from ..teacher.teacher import OwnTeacher, Teacher
+from ..teacher.teacher import Teacher
 
 __all__ = ["PseudoLabels", "agreed_depth", "write_pseudo_labels"]
 
@@ -163,9 +163,11 @@ def _depth_name(job: ImageJob) -> str:
     return f"{job.stem}_depth.png"
 
 
-def _label(own: OwnTeacher, output: Path, most_disagreement: float, focal_px: float | None, job: ImageJob) -> _Labelled:
+def _label(
+    own: tuple[str, str, int], output: Path, most_disagreement: float, focal_px: float | None, job: ImageJob
+) -> _Labelled:
     """Read an image, ask and write, in a worker."""
-    (predicted,) = _predict(open_once(own), focal_px, [_read(output, job)])
+    (predicted,) = _predict(open_once(Teacher, *own), focal_px, [_read(output, job)])
     return _write(output, most_disagreement, predicted)
 
 

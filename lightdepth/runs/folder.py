@@ -75,7 +75,7 @@ class RunFolder:
         make_folder(self.path)
         if record:
             record.write(self.record_path)
-        write_text(self.config_path, yaml.safe_dump(config.model_dump(), sort_keys=False))
+        self.write_config(config)
 
     def require_config(self) -> Path:
         """Return the config's path.
@@ -110,8 +110,8 @@ class RunFolder:
                 f"this one's weights with --start-from {self.best}."
             )
 
-    def take_places(self, config: TrainConfig) -> None:
-        """Note where the files lie now, for the next resume; call it once they are known to be the same."""
+    def write_config(self, config: TrainConfig) -> None:
+        """Replace `config.yaml`; on resuming once the files are known to be the same, which may lie elsewhere now."""
         write_text(self.config_path, yaml.safe_dump(config.model_dump(), sort_keys=False))
 
     def states(self) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,10 +18,10 @@ from lightdepth_runtime.pairs import Pair, PairSet
 from lightdepth_runtime.pairs.file_pair import FilePair
 from lightdepth_runtime.pairs.packed import PackedPair
 
+from ..data.extra import plain_pair
 from ..data.unlabelled import UnlabelledImage
-from .commit import source_commit
 
-__all__ = ["DataRecord", "RunRecord", "fingerprint", "read_record", "record_run"]
+__all__ = ["DataRecord", "RunRecord", "fingerprint", "read_record", "record_run", "source_commit"]
 
 SCHEMA = "lightdepth.run/1"
 PACKAGES = ("accelerate", "numpy", "opencv-python-headless", "timm", "torch")
@@ -139,6 +140,7 @@ def fingerprint(pairs: PairSet) -> str:
 
 def _content(pair: Pair) -> list[int] | str:
     """Return what tells a pair's content from another's."""
+    pair = plain_pair(pair)
     if isinstance(pair, PackedPair):
         return pair.shard.sha256
     return [os.stat(path).st_size for path in (pair.color_file, pair.depth_file)] if isinstance(pair, FilePair) else []
@@ -146,18 +148,15 @@ def _content(pair: Pair) -> list[int] | str:
 
 def _names(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
     """Return name and scene of each pair, without what depends on where the files lie."""
-    folders = {id(pair): Path(pair.name).absolute().parent for pair in pairs if _is_placed(pair)}
-    if not folders:
-        return [(pair.name, pair.scene) for pair in pairs]
-    common = os.path.commonpath([str(folder) for folder in dict.fromkeys(folders.values())])
+    folders = {id(pair): str(Path(pair.name).absolute().parent) for pair in pairs if _is_placed(pair)}
+    common = os.path.commonpath(set(folders.values())) if folders else ""
     names = []
     for pair in pairs:
-        folder = folders.get(id(pair))
-        if folder is None:
-            names.append((pair.name, pair.scene))
-        else:
-            scene = str(folder.relative_to(common))
-            names.append((str(Path(scene) / Path(pair.name).name), scene))
+        name, scene = pair.name, pair.scene
+        if folder := folders.get(id(pair)):
+            scene = str(Path(folder).relative_to(common))
+            name = str(Path(scene) / Path(name).name)
+        names.append((name, scene))
     return names
 
 
@@ -171,3 +170,15 @@ def _describe(pairs: PairSet) -> DataRecord:
 
 def _count(record: DataRecord | None) -> int:
     return record.pairs if record else 0
+
+
+def source_commit() -> str:
+    """Return the git commit of the checkout this package runs from, or the released version where it is installed."""
+    here = Path(__file__).parents[1]
+    if not (here.parent / ".git").exists():
+        return f"lightdepth {__version__}"
+    command = ["git", "-C", str(here), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return f"lightdepth {__version__} (git not readable)"

@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from safetensors import SafetensorError
 
 from lightdepth_runtime.atomic import sha256_of_file
-from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.errors import LightDepthError, first_line
 
 __all__ = ["KEPT_STATES", "Stateful", "load_state", "save_state", "saved_states"]
 
@@ -66,7 +66,7 @@ def save_state(folder: Path, accelerator: Accelerator, epoch: int, parts: Mappin
         if accelerator.is_main_process:
             shutil.rmtree(temporary, ignore_errors=True)  # gives the space back
         raise LightDepthError(
-            f"Can't save the training state {final} ({_reason(error)}); free some space and --resume."
+            f"Can't save the training state {final} ({first_line(error)}); free some space and --resume."
         ) from error
 
 
@@ -82,7 +82,8 @@ def load_state(
         LightDepthError: there are states, but none that can be read.
     """
     if accelerator.is_main_process:
-        _drop_unfinished(folder)
+        for path in folder.glob(".epoch-*.tmp"):  # what an interrupted `save_state` left
+            shutil.rmtree(path, ignore_errors=True)
     states = saved_states(folder)
     if not states:
         return False
@@ -94,7 +95,7 @@ def load_state(
             for name, part in parts.items():
                 part.load_state_dict(torch.load(state / f"{name}.pt", map_location="cpu", weights_only=True))
         except Exception as error:  # torch, zipfile, pickle and safetensors each raise their own
-            faults.append(f"{state} can't be read ({_reason(error)})")
+            faults.append(f"{state} can't be read ({first_line(error)})")
             continue
         if faults:
             say(f"The training state {'; '.join(faults)}; going on from {state.name}, the one before.")
@@ -136,13 +137,3 @@ def _flush(path: Path) -> None:
             raise
     finally:
         os.close(handle)
-
-
-def _drop_unfinished(folder: Path) -> None:
-    """Delete what an interrupted `save_state` left."""
-    for path in folder.glob(".epoch-*.tmp"):
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _reason(error: Exception) -> str:
-    return (next(iter(str(error).splitlines()), "") or type(error).__name__)[:200]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,29 +23,16 @@ from ..baselines.names import HUB_REPOSITORIES
 if TYPE_CHECKING:  # PyTorch takes seconds to import, and an ONNX teacher needs none of it
     from ..checkpoints.checkpoint import Checkpoint
 
-__all__ = ["OwnTeacher", "Teacher", "load_feature_teacher"]
+__all__ = ["Teacher", "load_feature_teacher"]
 
 FEWEST_PIXELS = 100  # of truth, to fit a relative teacher's scale and shift to
-
-
-@dataclass(frozen=True)
-class OwnTeacher:
-    """How a worker opens a teacher of its own; see `Teacher` for the fields."""
-
-    source: str
-    device: str
-    threads: int
-
-    def __call__(self) -> Teacher:
-        """Open it."""
-        return Teacher(self.source, self.device, self.threads)
 
 
 class Teacher(Closing):
     """A LightDepth model of any kind, or Depth Anything V2, asked for the depth of one frame after another.
 
-    `own` is how workers open the same one for themselves, where it runs on the CPU: there that takes nothing from the
-    others, and spares moving frames from process to process. None where all should ask this one.
+    `own` are the arguments with which workers open the same one for themselves, where it runs on the CPU: there that
+    takes nothing from the others, and spares moving frames from process to process. None where all ask this one.
 
     Args:
         source: what `find_model` takes, such as a file or `lite0`; a name of `HUB_REPOSITORIES`; or a folder with
@@ -62,7 +48,7 @@ class Teacher(Closing):
         path = Path(source)
         self.source = source
         self.intrinsics: Intrinsics | None = None
-        self.own: OwnTeacher | None = None
+        self.own: tuple[str, str, int] | None = None
         self.kind: DepthKind = "metric"
         if source in HUB_REPOSITORIES or (path.is_dir() and not (path / BEST).is_file()):
             from ..baselines.baseline import Baseline
@@ -78,7 +64,7 @@ class Teacher(Closing):
         self._model = DepthEstimator.load(path, device, threads)
         self.intrinsics = self._model.spec.intrinsics
         if self._model.backend.device == "cpu":
-            self.own = OwnTeacher(str(path), device, threads or 1)
+            self.own = str(path), device, threads or 1
         self.id = sha256_of_file(path)
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -25,7 +25,7 @@ from ..data.loader import no_readings
 from ..data.split import split_pairs
 from ..data.unlabelled import UnlabelledImage, load_unlabelled
 from ..network.macs import count_gmacs
-from ..runs.commit import source_commit
+from ..runs.record import source_commit
 
 __all__ = [
     "Say",

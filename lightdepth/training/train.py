@@ -152,7 +152,7 @@ class _Training:
         if old:
             record.check_same_data(old, self.say)
         if self.accelerator.is_main_process:
-            self.folder.take_places(self.config)
+            self.folder.write_config(self.config)
         steps = self.schedule.total_steps
         if not self.folder.load_state(self.accelerator, self._parts(), self.say):
             self.say(f"{self.folder.path} has no finished epoch; starting from the beginning.")

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from functools import lru_cache
 from itertools import islice
@@ -49,9 +49,9 @@ def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 
 @lru_cache(maxsize=1)
-def open_once(open_it: Callable[[], Result]) -> Result:
+def open_once(open_it: Callable[..., Result], *arguments: Hashable) -> Result:
     """Return what `open_it` opens, in a worker that meets it again with each item; it must be hashable."""
-    return open_it()
+    return open_it(*arguments)
 
 
 class Workers:

@@ -11,7 +11,7 @@ from typing import Any
 import onnx
 
 from lightdepth_runtime.atomic import atomic_path
-from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.errors import LightDepthError, first_line
 from lightdepth_runtime.spec import ModelSpec
 
 from .. import __version__
@@ -91,9 +91,8 @@ def run_exporter(
                 verbose=False,
             )
         except Exception as error:  # torch.export raises dozens of classes
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             raise LightDepthError(
-                f"PyTorch can't export {name} to ONNX ({reason}); use layers that torch.onnx supports."
+                f"PyTorch can't export {name} to ONNX ({first_line(error)}); use layers that torch.onnx supports."
             ) from error
     assert program is not None, "torch.onnx.export returns a program when dynamo=True"
     return program.model_proto

@@ -1,8 +1,10 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from lightdepth.config import load_config
+from lightdepth.data.extra import ExtraPair
 from lightdepth.runs.folder import RunFolder
 from lightdepth.runs.record import fingerprint, read_record, record_run
 from lightdepth.runs.table import _duration, compare_runs
@@ -69,14 +71,16 @@ def test_a_record_comes_back_as_it_was_and_a_damaged_one_is_named(tum, tmp_path)
         read_record(tmp_path / "run.json")
 
 
-def test_a_fingerprint_tells_order_names_and_file_sizes(tum_copy):
+def test_a_fingerprint_tells_order_names_and_file_sizes_of_extra_pairs_too(tum_copy):
     pairs = load_pairs(tum_copy, "train")
     assert fingerprint(pairs) == fingerprint(load_pairs(tum_copy, "train"))
     assert fingerprint(pairs.subset([1, 0, 2, 3], "train")) != fingerprint(pairs)
-    before = fingerprint(pairs)
+    extra = replace(pairs, pairs=[ExtraPair(pair, 0.5) for pair in pairs.pairs])
+    before = fingerprint(pairs), fingerprint(extra)
     with pairs.pairs[0].depth_path.open("ab") as file:
         file.write(b"x")
-    assert fingerprint(pairs) != before
+    assert fingerprint(pairs) != before[0]
+    assert fingerprint(extra) != before[1]
 
 
 def test_other_versions_and_batches_are_said_and_other_pairs_refused(tum):

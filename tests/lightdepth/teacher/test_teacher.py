@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,10 +8,10 @@ import torch
 
 from lightdepth.checkpoints.checkpoint import count_parameters, save_checkpoint
 from lightdepth.config import load_config
+from lightdepth.data.extra import ExtraPair
 from lightdepth.data.unlabelled import load_unlabelled
 from lightdepth.network.model import LightDepth
-from lightdepth.teacher.cache import label_pairs
-from lightdepth.teacher.label import TeacherLabel
+from lightdepth.teacher.cache import TeacherLabel, label_pairs
 from lightdepth.teacher.teacher import Teacher
 from lightdepth.training.inputs import load_training_data
 from lightdepth_runtime.errors import LightDepthError
@@ -146,15 +147,19 @@ def test_several_processes_label_their_shares_and_end_with_the_same_labels(teach
     assert [label.path.name for label in labels] == [label.path.name for label in alone]
 
 
-def test_an_unchanged_set_is_not_read_again_and_a_changed_image_is(teacher, tum_copy, tmp_path, monkeypatch):
+@pytest.mark.parametrize("is_extra", [False, True])
+def test_an_unchanged_set_is_not_read_again_and_a_changed_image_is(teacher, tum_copy, tmp_path, monkeypatch, is_extra):
     pairs = load_pairs(tum_copy, "train")
+    found = pairs.pairs
+    if is_extra:
+        pairs = replace(pairs, pairs=[ExtraPair(pair, 0.5) for pair in found])
     labels = label_pairs(teacher, pairs, tmp_path)
     read = []
     original = FilePair.read
     monkeypatch.setattr(FilePair, "read", lambda self: read.append(self.name) or original(self))
     assert label_pairs(teacher, pairs, tmp_path) == labels
     assert read == []
-    shutil.copy(pairs.pairs[1].color_path, pairs.pairs[0].color_path)
+    shutil.copy(found[1].color_path, found[0].color_path)
     changed = label_pairs(teacher, pairs, tmp_path)
     assert len(read) == len(pairs)
     assert changed[0].path == labels[1].path
