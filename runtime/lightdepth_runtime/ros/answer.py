@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..errors import LightDepthError
 from ..floor import CameraMount
+from ..frames.frame import DepthFrame
 from ..obstacles import Obstacles, find_obstacles
 from ..obstacles.nearest import CLEARANCE_M
 from ..sigma import MAX_SIGMA, check_max_sigma, confidence_of, without_unsure
-from ..spec import Intrinsics
 from .messages.camera_info import CameraFields
 from .messages.cloud import CloudFields, encode_cloud
 from .messages.image import DepthEncoding, DepthImage, encode_depth
@@ -75,52 +72,34 @@ class RobotAnswer:
     confidence: DepthImage | None  # 32FC1, 0 to 1; of a model with sigma
 
 
-def make_answer(
-    depth_m: NDArray[np.float32],
-    image: NDArray[np.uint8],
-    stamp_ns: int,
-    frame_id: str,
-    options: AnswerOptions,
-    *,
-    camera: CameraFields | None = None,
-    intrinsics: Intrinsics | None = None,
-    sigma: NDArray[np.float32] | None = None,
-) -> RobotAnswer:
-    """Make what is published of a frame.
+def make_answer(done: DepthFrame, options: AnswerOptions, camera: CameraFields | None = None) -> RobotAnswer:
+    """Make what is published of a frame with its depth.
 
     Args:
-        depth_m: (H, W) along the optical axis.
-        image: RGB (H, W, 3).
-        stamp_ns: the frame's.
-        frame_id: the camera's optical frame.
+        done: its camera gives points and scan.
         options: what is published, and how.
-        camera: repeated for depth, at its size.
-        intrinsics: the camera for points and scan, for images of this size.
-        sigma: the model's, (H, W).
+        camera: the CameraInfo of depth, at its size.
 
     Raises:
         LightDepthError: sizes that differ.
     """
-    sure_m = without_unsure(depth_m, sigma, options.max_sigma)
-    cloud = scan = None
+    frame, intrinsics, mount = done.frame, done.camera, options.mount
+    sure_m = without_unsure(done.depth_m, done.sigma, options.max_sigma)
+    cloud = scan = level = None
     if intrinsics is not None:
-        cloud = encode_cloud(sure_m, image, intrinsics, options.point_stride)
-        if options.mount is not None:  # of all depth: what the model is unsure of may stand in the way all the same
+        cloud = encode_cloud(sure_m, frame.image, intrinsics, options.point_stride)
+        if mount is not None:  # of all depth: what the model is unsure of may stand in the way all the same
             scan = find_obstacles(
-                depth_m,
+                done.depth_m,
                 intrinsics,
-                options.mount,
+                mount,
                 sectors=options.beams,
                 floor_margin_m=options.floor_margin_m,
                 clearance_m=options.clearance_m,
             )
-    return RobotAnswer(
-        stamp_ns,
-        frame_id,
-        encode_depth(sure_m, stamp_ns, frame_id, options.encoding),
-        None if camera is None else camera.resized(*depth_m.shape),
-        cloud,
-        scan,
-        None if scan is None or options.mount is None else LevelFrame(options.level_frame, options.mount),
-        None if sigma is None else encode_depth(confidence_of(sigma), stamp_ns, frame_id),
-    )
+            level = LevelFrame(options.level_frame, mount)
+    depth = encode_depth(sure_m, frame.stamp_ns, frame.frame_id, options.encoding)
+    confidence = None
+    if done.sigma is not None:
+        confidence = encode_depth(confidence_of(done.sigma), frame.stamp_ns, frame.frame_id)
+    return RobotAnswer(frame.stamp_ns, frame.frame_id, depth, camera, cloud, scan, level, confidence)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..estimator import DepthEstimator
+from ..frames.frame import DepthFrame, Frame
 from ..scale import DepthCorrection, FloorScale, ScaleTracker
 from ..sensor_view import CameraMisfitError
 from ..spec import Intrinsics
@@ -110,16 +111,13 @@ class DepthHandler:
         self._bits = color_bits(message, name, least=self._bits)
         image = decode_color(message, name, bits=self._bits)
         height, width = image.shape[:2]
-        stamp, frame_id = stamp_ns(message), str(message.header.frame_id)
         self.note = None
         fields, camera = self._camera_for(height, width)
-        depth_m, sigma = self._estimate(image, stamp, camera)
-        if not np.isfinite(depth_m).all():
+        done = self._estimate(Frame(image, stamp_ns(message), name, camera, str(message.header.frame_id)))
+        if not np.isfinite(done.depth_m).all():
             raise LightDepthError(f"{name}: the model's depth has NaN or infinite values; export it again in FP32.")
-        self._correct(depth_m, image, stamp, camera)
-        return make_answer(
-            depth_m, image, stamp, frame_id, self._options, camera=fields, intrinsics=camera, sigma=sigma
-        )
+        self._correct(done)
+        return make_answer(done, self._options, fields)
 
     def _camera_for(self, height: int, width: int) -> tuple[CameraFields | None, Intrinsics | None]:
         """Return the camera of an image of this size, as fields and as a pinhole; None where it can't be told."""
@@ -134,20 +132,18 @@ class DepthHandler:
             return None, None
         return self._camera.resized(height, width), camera
 
-    def _estimate(
-        self, image: NDArray[np.uint8], stamp: int, camera: Intrinsics | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """Return depth and, of a model with sigma, sigma; (H, W) each."""
+    def _estimate(self, frame: Frame) -> DepthFrame:
+        camera = frame.intrinsics
         focal_px = camera.fx if camera is not None and self._estimator.spec.intrinsics is not None else None
         if self._steady is not None:
-            depth_m = self._steady(image, stamp, focal_px=focal_px)
-            return depth_m, self._steady.sigma
-        return self._estimator.depth_and_sigma(image, focal_px=focal_px)
+            depth_m = self._steady(frame.image, frame.stamp_ns, focal_px=focal_px)
+            return DepthFrame(frame, depth_m, camera, self._steady.sigma)
+        depth_m, sigma = self._estimator.depth_and_sigma(frame.image, focal_px=focal_px)
+        return DepthFrame(frame, depth_m, camera, sigma)
 
-    def _correct(
-        self, depth_m: NDArray[np.float32], image: NDArray[np.uint8], stamp: int, camera: Intrinsics | None
-    ) -> None:
-        """Correct depth (H, W) in place by the floor, then by known points."""
+    def _correct(self, done: DepthFrame) -> None:
+        """Correct depth in place by the floor, then by known points."""
+        depth_m, camera, stamp = done.depth_m, done.camera, done.frame.stamp_ns
         if camera is None:
             if self._points or self._range or self._floor:
                 self.note = self.note or "Known points and the floor need a calibrated camera_info, and none has come."
@@ -155,7 +151,7 @@ class DepthHandler:
         if self._floor is not None:
             self.note = self._floor.apply(depth_m, camera)
         try:
-            self.correction = self._tracker.update(depth_m, self._known(stamp, camera), stamp, image)
+            self.correction = self._tracker.update(depth_m, self._known(stamp, camera), stamp, done.frame.image)
         except LightDepthError as error:
             self.note = str(error)
             self.correction = self._tracker.update(depth_m, [], stamp)

@@ -48,20 +48,10 @@ class RecordingSink(SpanSink[DepthRecorder]):
         return self._contexts.enter_context(record_depth(self._path))
 
     def _add(self, output: DepthRecorder, done: DepthFrame) -> None:
-        frame, depth_m, camera = done.frame, done.depth_m, done.camera
-        fields = None if camera is None else CameraFields.of(camera)
-        recorded = frame if isinstance(frame, RecordedFrame) else None
+        recorded = done.frame if isinstance(done.frame, RecordedFrame) else None
+        fields = None if done.camera is None else CameraFields.of(done.camera)
         if recorded is not None and recorded.camera_info is not None:
             with suppress(CameraMisfitError):  # the source has said it, and gave no camera of its own
-                fields = CameraFields.read(recorded.camera_info).resized(*depth_m.shape)
-        answer = make_answer(
-            depth_m,
-            frame.image,
-            frame.stamp_ns,
-            frame.frame_id,
-            self._options,
-            camera=fields,
-            intrinsics=camera,
-            sigma=done.sigma,
-        )
-        output.write(answer, frame.stamp_ns if recorded is None else recorded.received_ns)
+                fields = CameraFields.read(recorded.camera_info).resized(*done.depth_m.shape)
+        received_ns = done.frame.stamp_ns if recorded is None else recorded.received_ns
+        output.write(make_answer(done, self._options, fields), received_ns)

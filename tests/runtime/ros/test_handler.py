@@ -10,6 +10,7 @@ from lightdepth_runtime.backends.fake import FakeBackend
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.floor import CameraMount
+from lightdepth_runtime.frames.frame import DepthFrame, Frame
 from lightdepth_runtime.pairs import load_pairs
 from lightdepth_runtime.ros import AnswerOptions, DepthHandler, make_answer
 from lightdepth_runtime.spec import Intrinsics, ModelSpec
@@ -234,12 +235,8 @@ def test_the_scan_counts_what_the_model_is_unsure_of():
     room = room_m(CameraMount(0.4), wall_m=3.0)
     intrinsics = Intrinsics(130.0, 130.0, 79.5, 59.5, 160, 120)
     sigma = np.full(room.shape, 0.5, np.float32)
-    known = {"intrinsics": intrinsics, "sigma": sigma}
-    black = np.zeros((120, 160, 3), np.uint8)
-    strict, lax = (
-        make_answer(room, black, 1, "camera", AnswerOptions(mount=CameraMount(0.4), max_sigma=limit), **known)
-        for limit in (0.4, np.inf)
-    )
+    done = DepthFrame(Frame(np.zeros((120, 160, 3), np.uint8), 1, "a"), room, intrinsics, sigma)
+    strict, lax = (make_answer(done, AnswerOptions(mount=CameraMount(0.4), max_sigma=limit)) for limit in (0.4, np.inf))
     assert np.isnan(strict.depth.data.view("<f4")).all()
     assert not strict.cloud.is_dense
     np.testing.assert_array_equal(strict.scan.ranges_m, lax.scan.ranges_m)

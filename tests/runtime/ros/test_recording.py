@@ -159,9 +159,8 @@ def test_a_truncated_recording_is_one_sentence_and_leaves_nothing(write_bag, tmp
     def copy():
         with record_depth(tmp_path / "depth") as recorder, RecordingSource(bag, COLOR) as source:
             for frame in source:
-                depth_m = estimator(frame.image)
-                answer = make_answer(depth_m, frame.image, frame.stamp_ns, "", AnswerOptions())
-                recorder.write(answer, frame.received_ns)
+                done = DepthFrame(frame, estimator(frame.image), None)
+                recorder.write(make_answer(done, AnswerOptions()), frame.received_ns)
 
     with pytest.raises(LightDepthError, match=r"is empty \(0 bytes\)|damaged or was cut off|has no image topic"):
         copy()

@@ -13,7 +13,7 @@ from ...obstacles import Obstacles
 from ...obstacles.nearest import FARTHEST_M, NEAREST_M
 from ..answer import LevelFrame, RobotAnswer
 from .camera_info import CameraFields
-from .cloud import FLOAT32, CloudFields
+from .cloud import FLOAT32, POINT, CloudFields
 from .image import NANOSECONDS, DepthImage
 
 __all__ = ["TOPICS", "MessageBuilder"]
@@ -84,11 +84,11 @@ class MessageBuilder:
             width=cloud.width,
             fields=[
                 field(name=name, offset=4 * number, datatype=FLOAT32, count=1)
-                for number, name in enumerate(cloud.names)
+                for number, name in enumerate(POINT.names or ())
             ],
             is_bigendian=False,
-            point_step=cloud.point_step,
-            row_step=cloud.row_step,
+            point_step=POINT.itemsize,
+            row_step=cloud.width * POINT.itemsize,
             data=self._array("B", cloud.data),
             is_dense=cloud.is_dense,
         )

@@ -15,32 +15,25 @@ from numpy.typing import NDArray
 from ...errors import LightDepthError
 from ...sinks.points import organized_points
 from ...spec import Intrinsics
+from .image import unpadded_rows
 
-__all__ = ["FLOAT32", "FLOAT64", "CloudFields", "decode_points", "encode_cloud"]
+__all__ = ["FLOAT32", "FLOAT64", "POINT", "CloudFields", "decode_points", "encode_cloud"]
 
 FLOAT32, FLOAT64 = 7, 8  # of sensor_msgs/PointField
-_POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<u4")])
+POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<u4")])
 
 
 @dataclass(frozen=True, eq=False)
 class CloudFields:
-    """The fields of a `sensor_msgs/PointCloud2`, its header aside; `data` is uint8 (height * row_step,).
+    """The fields of a `sensor_msgs/PointCloud2` that change; `data` is uint8 (height * width * 16,).
 
-    Organised as the image is: `height` rows of `width` points, x, y, z and rgb at offsets 0, 4, 8 and 12, NaN where
-    there is no depth.
+    Organised as the image is: `height` rows of `width` points, each of them a `POINT`, NaN where there is no depth.
     """
 
     height: int
     width: int
     data: NDArray[np.uint8]
     is_dense: bool
-    point_step: int = _POINT.itemsize
-    names: tuple[str, ...] = ("x", "y", "z", "rgb")
-
-    @property
-    def row_step(self) -> int:
-        """Bytes of a row."""
-        return self.width * self.point_step
 
 
 def encode_cloud(
@@ -50,7 +43,7 @@ def encode_cloud(
     points_m, colors = organized_points(depth_m, image, camera, stride)
     red, green, blue = np.moveaxis(colors.astype(np.uint32), 2, 0)
     rows, columns = red.shape
-    points = np.empty((rows, columns), _POINT)
+    points = np.empty((rows, columns), POINT)
     points["x"], points["y"], points["z"] = np.moveaxis(points_m, 2, 0)
     points["rgb"] = red << 16 | green << 8 | blue
     is_dense = bool(np.isfinite(points["z"]).all())
@@ -64,32 +57,24 @@ def decode_points(message: Any, name: str = "The points message") -> NDArray[np.
         LightDepthError: no x, y and z of 32 or 64 bit floats, or data too short for the size.
     """
     kinds = {FLOAT32: "f4", FLOAT64: "f8"}
-    order = ">" if message.is_bigendian else "<"
     found = {field.name: field for field in message.fields}
     if not all(axis in found and found[axis].datatype in kinds for axis in "xyz"):
         raise LightDepthError(
             f"{name} needs x, y and z as FLOAT32 or FLOAT64; it has {', '.join(found) or 'no fields'}."
         )
-    height, width = int(message.height), int(message.width)
-    step, row_step = int(message.point_step), int(message.row_step)
-    ends = [int(found[axis].offset) + int(kinds[found[axis].datatype][1]) for axis in "xyz"]
-    data = np.frombuffer(message.data, np.uint8)  # bytes, array.array or uint8 array
-    if height < 1 or width < 1:
+    width, step = int(message.width), int(message.point_step)
+    if message.height < 1 or width < 1:
         return np.empty((0, 3))
-    if max(ends) > step or row_step < width * step or data.size < row_step * (height - 1) + width * step:
+    order = ">" if message.is_bigendian else "<"
+    formats = [np.dtype(order + kinds[found[axis].datatype]) for axis in "xyz"]
+    offsets = [int(found[axis].offset) for axis in "xyz"]
+    rows = unpadded_rows(message, width * step, int(message.row_step))
+    if rows is None or any(offset + kind.itemsize > step for offset, kind in zip(offsets, formats, strict=True)):
         raise LightDepthError(
-            f"{name} is damaged: {width}x{height} points of {step} bytes don't fit into {data.size} bytes in rows of "
-            f"{row_step}. Leave the message out."
+            f"{name} is damaged: {width}x{message.height} points of {step} bytes don't fit into {len(message.data)} "
+            f"bytes in rows of {message.row_step}. Leave the message out."
         )
-    dtype = np.dtype(
-        {
-            "names": list("xyz"),
-            "formats": [order + kinds[found[axis].datatype] for axis in "xyz"],
-            "offsets": [int(found[axis].offset) for axis in "xyz"],
-            "itemsize": step,
-        }
-    )
-    rows = np.lib.stride_tricks.as_strided(data, (height, width * step), (row_step, 1), writeable=False)
-    values = np.ascontiguousarray(rows).view(dtype).reshape(-1)
+    dtype = np.dtype({"names": list("xyz"), "formats": formats, "offsets": offsets, "itemsize": step})
+    values = rows.view(dtype).reshape(-1)
     points = np.stack([values[axis].astype(np.float64) for axis in "xyz"], axis=1)  # (N, 3)
     return points[np.isfinite(points).all(axis=1)]

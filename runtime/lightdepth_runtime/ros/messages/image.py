@@ -33,6 +33,7 @@ __all__ = [
     "decode_depth",
     "encode_depth",
     "stamp_ns",
+    "unpadded_rows",
 ]
 
 DepthEncoding = Literal["32FC1", "16UC1"]
@@ -158,16 +159,24 @@ def encode_depth(
 def _pixels(message: Any, dtype: np.dtype[Any], channels: int, name: str) -> NDArray[Any]:  # Any: as above
     """Return (H, W, channels) in this machine's byte order, without row padding; a view where it can be."""
     height, width, step = int(message.height), int(message.width), int(message.step)
-    data = np.frombuffer(message.data, np.uint8)  # bytes, array.array or uint8 array -> (height * step,)
-    row = width * channels * dtype.itemsize
-    if height < 1 or width < 1 or step < row or data.size < step * (height - 1) + row:
+    row_bytes = width * channels * dtype.itemsize
+    rows = unpadded_rows(message, row_bytes, step)
+    if rows is None:
         raise LightDepthError(
-            f"{name} is damaged: {width}x{height} pixels of {message.encoding} need rows of {row} bytes, got "
-            f"{data.size} bytes in rows of {step}. Leave the message out."
+            f"{name} is damaged: {width}x{height} pixels of {message.encoding} need rows of {row_bytes} bytes, got "
+            f"{len(message.data)} bytes in rows of {step}. Leave the message out."
         )
-    rows = np.lib.stride_tricks.as_strided(data, (height, row), (step, 1), writeable=False)  # (H, bytes a row)
-    pixels = np.ascontiguousarray(rows).view(dtype.newbyteorder(">" if message.is_bigendian else "<"))
+    pixels = rows.view(dtype.newbyteorder(">" if message.is_bigendian else "<"))
     return pixels.reshape(height, width, channels).astype(dtype, copy=False)
+
+
+def unpadded_rows(message: Any, row_bytes: int, step: int) -> NDArray[np.uint8] | None:  # Any: as above
+    """Return a message's data as (height, row_bytes), a view where it can be; None where there is too little of it."""
+    height = int(message.height)
+    data = np.frombuffer(message.data, np.uint8)  # bytes, array.array or uint8 array
+    if height < 1 or row_bytes < 1 or step < row_bytes or data.size < step * (height - 1) + row_bytes:
+        return None
+    return np.ascontiguousarray(np.lib.stride_tricks.as_strided(data, (height, row_bytes), (step, 1), writeable=False))
 
 
 def _color_encoding(message: Any, name: str) -> ColorEncoding:  # Any: as above
