@@ -109,7 +109,7 @@ def _export_baseline(
 
     baseline = stack.enter_context(Baseline(against.weights or "hub", against.name or DEPTH_ANYTHING_SMALL))
     say(f"Exporting {baseline.model.name} ({baseline.model.weights} weights) for ONNX Runtime")
-    if baseline.is_random:
+    if baseline.model.weights == "random":
         say("Its weights are random: latency, size and memory mean something, its output does not.")
     precisions: tuple[Precision, ...] = ("fp32", "fp16") if half else ("fp32",)
     return [baseline.export(frame.shape[0], frame.shape[1], precision) for precision in precisions]

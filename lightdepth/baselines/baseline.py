@@ -42,11 +42,6 @@ class Baseline(Closing):
         self._open: dict[tuple[int, int], BaselineBackend] = {}
 
     @property
-    def is_random(self) -> bool:
-        """Whether the weights were never trained, so that no accuracy may be shown."""
-        return self.model.weights == "random"
-
-    @property
     def backend(self) -> BaselineBackend | None:
         """What runs it; None before the first frame, whose size decides the file."""
         return next(iter(self._open.values()), None)

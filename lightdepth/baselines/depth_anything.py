@@ -83,13 +83,7 @@ def small_config() -> DepthAnythingConfig:
         reshape_hidden_states=False,
         apply_layernorm=True,
     )
-    return DepthAnythingConfig(
-        backbone_config=backbone,
-        reassemble_hidden_size=384,
-        neck_hidden_sizes=[48, 96, 192, 384],
-        fusion_hidden_size=64,
-        head_hidden_size=32,
-    )
+    return DepthAnythingConfig(backbone_config=backbone)  # its own defaults are Small's head
 
 
 def load_depth_anything(weights: str, name: str = DEPTH_ANYTHING_SMALL) -> DepthAnything:
@@ -218,9 +212,8 @@ def _load_folder(folder: Path) -> DepthAnythingForDepthEstimation:
 
 def _read_preprocessing(folder: Path) -> Preprocessing:
     """Read preprocessor_config.json where there is one; else the published values hold."""
-    if not (folder / "preprocessor_config.json").is_file():
-        return Preprocessing()
-    values = _read_json(folder / "preprocessor_config.json", folder)
+    path = folder / "preprocessor_config.json"
+    values = _read_json(path, folder) if path.is_file() else {}
     default = Preprocessing()
     return Preprocessing(
         size_px=int(values.get("size", {}).get("height", default.size_px)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,17 +12,59 @@ from typing import Any
 from lightdepth_runtime.backends.baseline import is_baseline, open_baseline
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
+from lightdepth_runtime.evaluation.alignment import Alignment
+from lightdepth_runtime.evaluation.prediction import Predictor
 from lightdepth_runtime.models import find_model
 from lightdepth_runtime.pairs import PairSet
-from lightdepth_runtime.spec import ModelSpec
+from lightdepth_runtime.spec import DepthKind, ModelSpec
 
 from ..baselines.names import HUB_REPOSITORIES
 from ..bench import export_for_timing
-from .candidate import Candidate
 
-__all__ = ["baseline_candidate", "domain_of", "open_baseline_file", "open_candidates", "open_named_baseline"]
+__all__ = [
+    "METRIC_ALIGNMENTS",
+    "Candidate",
+    "baseline_candidate",
+    "domain_of",
+    "open_baseline_file",
+    "open_candidates",
+    "open_named_baseline",
+]
 
+METRIC_ALIGNMENTS: tuple[Alignment, ...] = ("none", "median", "scale-shift")
+RELATIVE_ALIGNMENTS: tuple[Alignment, ...] = ("scale-shift",)
 NYU_PACKAGINGS = frozenset({"kaggle", "labelled mat"})  # two packagings of NYU Depth V2
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model in the comparison.
+
+    `training` says what it was trained on and `domain` how that relates to the pairs: "in-domain", "zero-shot",
+    "other data" or "untrained". An untrained model is timed; its accuracy would mean nothing and is left out.
+    """
+
+    name: str
+    predictor: Predictor
+    kind: DepthKind
+    parameters: int
+    weights: str
+    training: str
+    domain: str
+
+    @property
+    def backend(self) -> str:
+        """What runs it, like "onnxruntime cpu"; a baseline knows once it has seen a frame."""
+        backend = getattr(self.predictor, "backend", self.predictor)
+        names = [getattr(backend, part, None) for part in ("name", "device")]
+        return " ".join(str(name) for name in names if name) or "Python"
+
+    @property
+    def alignments(self) -> tuple[Alignment, ...]:
+        """The alignments under which the output has a meaning: a relative model has no metres of its own."""
+        if self.domain == "untrained":
+            return ()
+        return METRIC_ALIGNMENTS if self.kind == "metric" else RELATIVE_ALIGNMENTS
 
 
 def open_candidates(

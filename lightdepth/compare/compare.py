@@ -19,7 +19,7 @@ from lightdepth_runtime.evaluation.scores import Scores
 from lightdepth_runtime.pairs import FrameData, PairSet
 from lightdepth_runtime.spec import DepthKind
 
-from .candidate import METRIC_ALIGNMENTS, Candidate
+from .candidates import METRIC_ALIGNMENTS, Candidate
 from .run import Run, Views, run_all
 
 __all__ = ["ComparedFrame", "Comparison", "Row", "compare"]

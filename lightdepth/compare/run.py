@@ -19,7 +19,7 @@ from lightdepth_runtime.pairs import FrameData, Pair
 from lightdepth_runtime.parallel import Workers
 from lightdepth_runtime.spec import DepthKind
 
-from .candidate import Candidate
+from .candidates import Candidate
 
 __all__ = ["Run", "run_all"]
 

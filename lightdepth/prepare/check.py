@@ -13,10 +13,9 @@ from lightdepth_runtime.pairs import DepthUnit, PairSet, load_pairs, splits_of
 from lightdepth_runtime.parallel import Workers, worker_count
 from lightdepth_runtime.processes import Processes
 
-from .facts import PairFacts, UnreadablePair, look_at
+from .facts import PairFacts, SplitFacts, UnreadablePair, look_at, summarise
 from .finding import Finding
 from .judge import judge_split, judge_together, judge_unit
-from .split_facts import SplitFacts, summarise
 
 __all__ = ["DataReport", "check_data"]
 

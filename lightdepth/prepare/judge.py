@@ -11,9 +11,8 @@ from lightdepth_runtime.evaluation.unit_suspects import find_suspect
 from lightdepth_runtime.pairs import PairSet
 
 from .duplicates import find_duplicates
-from .facts import MAX_SHIFT, PairFacts
+from .facts import MAX_SHIFT, PairFacts, SplitFacts
 from .finding import Finding, Level
-from .split_facts import SplitFacts
 
 __all__ = ["judge_split", "judge_together", "judge_unit"]
 

@@ -18,7 +18,7 @@ from lightdepth_runtime.pairs import MissingSplitError, Pair, PairSet, load_pair
 from lightdepth_runtime.pairs.depth_unit import DepthUnit
 from lightdepth_runtime.pairs.file_pair import FilePair
 from lightdepth_runtime.pairs.packed import PACKED_NAME, PACKED_SCHEMA
-from lightdepth_runtime.parallel import Workers, worker_count
+from lightdepth_runtime.parallel import Workers, in_batches, worker_count
 from lightdepth_runtime.processes import Processes
 from lightdepth_runtime.spec import Intrinsics
 
@@ -92,13 +92,8 @@ def pack_data(
 
 def _divide(pairs: PairSet) -> list[tuple[str, PairSet]]:
     """Return the shards of a split: the name of each and its pairs."""
-    return [
-        (
-            f"{pairs.split}-{start // PAIRS_PER_SHARD:05d}",
-            pairs.subset(range(start, min(start + PAIRS_PER_SHARD, len(pairs))), pairs.split),
-        )
-        for start in range(0, len(pairs), PAIRS_PER_SHARD)
-    ]
+    parts = enumerate(in_batches(range(len(pairs)), PAIRS_PER_SHARD))
+    return [(f"{pairs.split}-{number:05d}", pairs.subset(part, pairs.split)) for number, part in parts]
 
 
 def _pack(folder: Path, shard: tuple[str, PairSet]) -> tuple[int, bool]:

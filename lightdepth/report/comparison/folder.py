@@ -15,7 +15,7 @@ from lightdepth_runtime.evaluation.alignment import fit_alignment
 from lightdepth_runtime.evaluation.protocol import Protocol
 from lightdepth_runtime.images.preprocess import resize_depth
 
-from ...compare.candidate import Candidate
+from ...compare.candidates import Candidate
 from ...compare.compare import ComparedFrame, Comparison
 from ...compare.panels import (
     Depth,

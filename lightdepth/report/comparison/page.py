@@ -7,7 +7,6 @@ from pathlib import Path
 
 from lightdepth_runtime.atomic import write_text
 from lightdepth_runtime.bench.machine import describe_machine
-from lightdepth_runtime.evaluation.protocol import Protocol
 
 from ...compare.compare import Comparison, Row
 from ..bench import machine_box
@@ -92,11 +91,8 @@ def _point(row: Row, x: float) -> Point:
 
 
 def _protocol_box(comparison: Comparison) -> str:
-    entries = {"Name": comparison.base.name, "Range of the truth": _metres(comparison.base)}
+    base = comparison.base
+    entries = {"Name": base.name, "Range of the truth": f"{base.min_depth_m:g} to {base.max_depth_m:g} m"}
     for protocol in comparison.protocols():
         entries[ALIGNMENTS[protocol.alignment].capitalize()] = f"{protocol.describe()}; id {protocol.id}"
     return box(entries)
-
-
-def _metres(protocol: Protocol) -> str:
-    return f"{protocol.min_depth_m:g} to {protocol.max_depth_m:g} m"

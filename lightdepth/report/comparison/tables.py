@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lightdepth_runtime.bench.table import milliseconds
 from lightdepth_runtime.evaluation.metrics import DepthMetrics
@@ -16,6 +16,16 @@ __all__ = ["ALIGNMENTS", "accuracy_table", "error_tables", "interval_note", "mod
 ALIGNMENTS = {"none": "none (raw metres)", "median": "median", "scale-shift": "scale and shift in disparity"}
 KINDS = {"metric": "metric (metres)", "relative-inverse": "relative inverse depth"}
 OTHER_AVERAGES = {"pooled": "pooled over all pixels", "per-image": "mean of images"}
+MODEL_COLUMNS: tuple[tuple[Column, Callable[[Row], Cell | str]], ...] = (
+    (Column("model", is_words=True), lambda row: row.model),
+    (Column("whole call, ms"), lambda row: milliseconds(row.latency_ms_p50)),
+    (Column("backend", is_words=True), lambda row: row.backend),
+    (Column("parameters"), lambda row: number(row.parameters or None, ",")),
+    (Column("domain", is_words=True), lambda row: row.domain),
+    (Column("output", is_words=True, is_extra=True), lambda row: KINDS[row.kind]),
+    (Column("weights", is_words=True, is_extra=True), lambda row: row.weights),
+    (Column("trained on", is_words=True, is_extra=True), lambda row: row.training),
+)
 METRICS = (
     (Column("RMSE, m"), "rmse_m", ".3f"),
     (Column("MAE, m", is_extra=True), "mae_m", ".3f"),
@@ -32,29 +42,8 @@ SHORT = tuple(metric for metric in METRICS if metric[1] in ("rmse_m", "abs_rel",
 
 def models_table(comparison: Comparison) -> Table:
     """Return one line a model: what it is and how fast it was."""
-    columns = (
-        Column("model", is_words=True),
-        Column("whole call, ms"),
-        Column("backend", is_words=True),
-        Column("parameters"),
-        Column("domain", is_words=True),
-        Column("output", is_words=True, is_extra=True),
-        Column("weights", is_words=True, is_extra=True),
-        Column("trained on", is_words=True, is_extra=True),
-    )
-    rows = [
-        [
-            row.model,
-            milliseconds(row.latency_ms_p50),
-            row.backend,
-            number(row.parameters or None, ","),
-            row.domain,
-            KINDS[row.kind],
-            row.weights,
-            row.training,
-        ]
-        for row in comparison.models()
-    ]
+    columns, cells = zip(*MODEL_COLUMNS, strict=True)
+    rows = [[cell(row) for cell in cells] for row in comparison.models()]
     return Table("The models; median of the whole call on a frame", columns, rows)
 
 

@@ -12,8 +12,13 @@ from typer.testing import CliRunner
 from lightdepth.baselines.baseline import Baseline
 from lightdepth.checkpoints.checkpoint import build_model, count_parameters, save_checkpoint
 from lightdepth.cli.app import app
-from lightdepth.compare.candidate import Candidate
-from lightdepth.compare.candidates import baseline_candidate, domain_of, open_baseline_file, open_named_baseline
+from lightdepth.compare.candidates import (
+    Candidate,
+    baseline_candidate,
+    domain_of,
+    open_baseline_file,
+    open_named_baseline,
+)
 from lightdepth.compare.compare import compare
 from lightdepth.compare.panels import Note, Sigma
 from lightdepth.config import check_config

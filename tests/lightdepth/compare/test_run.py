@@ -3,7 +3,7 @@
 import numpy as np
 
 from lightdepth.compare import run as compare_run
-from lightdepth.compare.candidate import Candidate
+from lightdepth.compare.candidates import Candidate
 from lightdepth.compare.compare import compare
 from lightdepth_runtime.backends.fake import FakeBackend
 from lightdepth_runtime.estimator import DepthEstimator

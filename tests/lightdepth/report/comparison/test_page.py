@@ -4,7 +4,7 @@ from html import escape
 import numpy as np
 import pytest
 
-from lightdepth.compare.candidate import Candidate
+from lightdepth.compare.candidates import Candidate
 from lightdepth.compare.compare import compare
 from lightdepth.report.comparison.page import compare_html, write_compare_report
 from lightdepth_runtime.pairs import load_pairs
