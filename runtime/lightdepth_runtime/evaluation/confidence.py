@@ -12,6 +12,7 @@ __all__ = ["Confidence", "ConfidenceSums"]
 # Sigma in metres is sorted into this many steps of its logarithm: pixels of many images are never held at once.
 BINS = 2048
 LOWEST_M, HIGHEST_M = 1e-4, 1e3
+SHARES = np.linspace(0.01, 1, 100)  # of the pixels that are kept
 BEST_SHARE = 0.8
 INTERVALS = (0.68, 0.95)
 
@@ -65,10 +66,13 @@ class ConfidenceSums:
         if not pixels:
             return None
         squared = self._by_sigma[1].sum()
-        best = np.sqrt(_squared_of_best(self._by_sigma, BEST_SHARE) / (BEST_SHARE * pixels))
-        worst = 1 - _squared_of_best(self._by_sigma, BEST_SHARE) / squared if squared > 0 else 0.0
+        by_sigma, by_error = (_squared_of_best(histogram, SHARES) for histogram in (self._by_sigma, self._by_error))
+        ause = np.mean((np.sqrt(by_sigma) - np.sqrt(by_error)) / np.sqrt(SHARES * pixels))
+        (best,) = _squared_of_best(self._by_sigma, np.array([BEST_SHARE]))
+        worst = 1 - best / squared if squared > 0 else 0.0
+        rmse_best = np.sqrt(best / (BEST_SHARE * pixels))
         low, high = (float(count / pixels) for count in self._inside)
-        return Confidence(_ause(self._by_sigma, self._by_error), float(best), float(worst), low, high, pixels)
+        return Confidence(float(ause), float(rmse_best), float(worst), low, high, pixels)
 
 
 def _bins(values_m: NDArray[np.floating]) -> NDArray[np.intp]:
@@ -76,18 +80,7 @@ def _bins(values_m: NDArray[np.floating]) -> NDArray[np.intp]:
     return np.minimum(place * BINS, BINS - 1).astype(np.intp)
 
 
-def _squared_of_best(histogram: NDArray[np.float64], share: float) -> float:
-    """Return the squared error of the share of pixels with the lowest values; within a bin it is spread evenly."""
-    pixels = np.concatenate([[0], np.cumsum(histogram[0])])
-    squared = np.concatenate([[0], np.cumsum(histogram[1])])
-    return float(np.interp(share * pixels[-1], pixels, squared))
-
-
-def _ause(by_sigma: NDArray[np.float64], by_error: NDArray[np.float64]) -> float:
-    kept = np.linspace(0.01, 1, 100)
-    total = by_sigma[0].sum()
-    curves = [
-        [np.sqrt(_squared_of_best(histogram, share) / (share * total)) for share in kept]
-        for histogram in (by_sigma, by_error)
-    ]
-    return float(np.mean(np.subtract(curves[0], curves[1])))
+def _squared_of_best(histogram: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the squared error of shares of the pixels with the lowest values; within a bin it is spread evenly."""
+    pixels, squared = np.cumsum(np.pad(histogram, ((0, 0), (1, 0))), axis=1)
+    return np.interp(shares * pixels[-1], pixels, squared)

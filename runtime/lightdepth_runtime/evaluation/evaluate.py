@@ -11,11 +11,11 @@ from .. import __version__
 from ..errors import LightDepthError
 from ..estimator import DepthEstimator
 from ..pairs import Pair, PairSet
-from ..parallel import Workers, open_once
+from ..parallel import Workers, in_batches, open_once
 from ..processes import Processes
 from .confidence import Confidence
 from .metrics import DepthMetrics
-from .prediction import Predicted, Predictor, focal_factor, predict, predict_all
+from .prediction import Predicted, Predictor, focal_factor, predict
 from .protocol import Protocol
 from .scores import Scorer, Scores
 
@@ -146,8 +146,8 @@ def score_pairs(
 ) -> None:
     """Predict pairs and have a scorer take them; `pool` reads and scores, the rest is as for `evaluate`."""
     read = pool.map(methodcaller("read"), pairs, name=attrgetter("name"))
-    frames = zip(progress(pairs), read, strict=True)
-    predicted = predict_all(predictor, frames, scorer.protocol, batch_size)
+    batches = in_batches(zip(progress(pairs), read, strict=True), batch_size)
+    predicted = (one for batch in batches for one in predict(predictor, batch, scorer.protocol, batched=batch_size > 1))
     for scored in pool.map(partial(_score, scorer.protocol), predicted, name=attrgetter("name")):
         scorer.merge(scored)
 

@@ -86,15 +86,10 @@ def metric_values(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def image_metrics(
-    prediction: NDArray[np.float32],
-    truth_m: NDArray[np.float32],
-    protocol: Protocol,
-    name: str = "image",
-    *,
-    kind: DepthKind = "metric",
+    prediction: NDArray[np.float32], truth_m: NDArray[np.float32], protocol: Protocol, name: str = "image"
 ) -> DepthMetrics:
-    """Compare one prediction (h, w) with its truth (H, W) in metres under a protocol; see `valid_pixels`."""
-    predicted, truth = valid_pixels(prediction, truth_m, protocol, name, kind=kind)
+    """Compare one prediction (h, w) with its truth (H, W), both in metres, under a protocol; see `valid_pixels`."""
+    predicted, truth = valid_pixels(prediction, truth_m, protocol, name)
     return DepthMetrics.from_sums(range_sums(predicted, truth, ())[0])
 
 

@@ -1,7 +1,7 @@
 """Predict frames as a protocol wants them: as they are, mirrored too, several at a time, scaled to their cameras."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -14,7 +14,7 @@ from ..pairs import FrameData, Pair
 from ..parallel import in_batches
 from .protocol import Protocol
 
-__all__ = ["Predicted", "Predictor", "focal_factor", "predict", "predict_all", "predict_views", "sigma_of"]
+__all__ = ["Predicted", "Predictor", "focal_factor", "predict", "predict_views", "sigma_of"]
 
 NAMES_SHOWN = 2  # of a batch that fails
 
@@ -53,18 +53,6 @@ class Predicted:
     sigma: NDArray[np.float32] | None
 
 
-def predict_all(
-    predictor: Predictor, frames: Iterable[tuple[Pair, FrameData]], protocol: Protocol, batch_size: int
-) -> Iterator[Predicted]:
-    """Predict frames one after the other, `batch_size` at a time.
-
-    Raises:
-        LightDepthError: see `predict`.
-    """
-    for batch in in_batches(frames, batch_size):
-        yield from predict(predictor, batch, protocol, batched=batch_size > 1)
-
-
 def predict(
     predictor: Predictor, frames: Sequence[tuple[Pair, FrameData]], protocol: Protocol, *, batched: bool
 ) -> list[Predicted]:
@@ -88,18 +76,15 @@ def predict(
     except LightDepthError as error:
         raise LightDepthError(f"{names}: {error}") from error
     each = len(images) // len(frames)
-    if protocol.focal:
-        factors = [focal_factor(predictor, pair, frame.depth_m.shape) or 1.0 for pair, frame in frames]
-        predictions = [depth_m * np.float32(factors[number // each]) for number, depth_m in enumerate(predictions)]
-    return [
-        Predicted(
-            pair.name,
-            pair.scene,
-            _views(predictions[number * each : (number + 1) * each], truth_m, protocol),
-            sigmas[number * each] if sigmas else None,  # the frame's own, not its mirror image's
-        )
-        for number, ((pair, _), (_, truth_m)) in enumerate(zip(frames, seen, strict=True))
-    ]
+    predicted = []
+    own_sigmas = sigmas[::each] or [None] * len(frames)  # not those of mirror images
+    parts = zip(frames, seen, in_batches(predictions, each), own_sigmas, strict=True)
+    for (pair, frame), (_, truth_m), depths_m, sigma in parts:
+        if protocol.focal:
+            factor = np.float32(focal_factor(predictor, pair, frame.depth_m.shape) or 1.0)
+            depths_m = [depth_m * factor for depth_m in depths_m]
+        predicted.append(Predicted(pair.name, pair.scene, _views(depths_m, truth_m, protocol), sigma))
+    return predicted
 
 
 def focal_factor(predictor: Predictor, pair: Pair, size: tuple[int, ...]) -> float | None:

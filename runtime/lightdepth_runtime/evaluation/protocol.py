@@ -102,10 +102,8 @@ class Protocol:
                 f"Protocol {self.name} is defined for frames of 480x640, got {truth_m.shape[0]}x{truth_m.shape[1]}; "
                 "choose another --protocol."
             )
-        rows, columns = fastdepth_indices()
-        return np.ascontiguousarray(image[rows[:, None], columns]), np.ascontiguousarray(
-            truth_m[rows[:, None], columns]
-        )
+        place = np.ix_(*fastdepth_indices())
+        return np.ascontiguousarray(image[place]), np.ascontiguousarray(truth_m[place])
 
     def valid(self, truth_m: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Return the mask of the pixels that count: (H, W) bool. A crop is a share of the frame, whatever its size."""

@@ -17,7 +17,7 @@ from ..images.opencv import import_cv2
 from ..images.preprocess import resize_depth
 from ..pairs import Pair, PairSet
 from ..steady import SteadyDepth
-from .metrics import image_metrics, mean_metrics
+from .metrics import DepthMetrics, image_metrics, mean_metrics
 from .protocol import Protocol
 
 __all__ = ["SequenceResult", "SequenceScore", "evaluate_sequence", "flicker"]
@@ -131,8 +131,8 @@ def evaluate_sequence(
             "--tta, or choose --protocol eigen or none."
         )
     steady = SteadyDepth(estimator)
-    metrics: tuple[list[Any], list[Any]] = ([], [])  # of plain and of steady depth
-    flickers: tuple[list[list[float]], list[list[float]]] = ([], [])  # without and with edges, a transition each
+    metrics: list[list[DepthMetrics]] = []  # of plain and of steady depth, a frame each
+    flickers: list[NDArray[np.float64]] = []  # of both, without and with edges (2, 2), a transition each
     older: tuple[NDArray[np.float32], list[NDArray[np.float32]]] | None = None
     scene = stamp_ns = None
     for pair in progress(pairs.pairs):
@@ -144,27 +144,26 @@ def evaluate_sequence(
         truth_m = np.where(protocol.valid(frame.depth_m), frame.depth_m, 0).astype(np.float32)
         kinds = [estimator(frame.image), steady(frame.image, stamp_ns)]
         depths_m = [resize_depth(depth_m, *truth_m.shape) for depth_m in kinds]
-        for depth_m, scores in zip(depths_m, metrics, strict=True):
-            scores.append(image_metrics(depth_m, frame.depth_m, protocol, pair.name))
+        metrics.append([image_metrics(depth_m, frame.depth_m, protocol, pair.name) for depth_m in depths_m])
         if older is not None and older[0].shape == truth_m.shape:
-            for number in (0, 1):
-                both, truths_m = (older[1][number], depths_m[number]), (older[0], truth_m)
-                value, with_edges = flicker(both, truths_m), flicker(both, truths_m, with_edges=True)
-                if value is not None and with_edges is not None:
-                    flickers[number].append([value, with_edges])
+            truths_m, moves = (older[0], truth_m), zip(older[1], depths_m, strict=True)
+            values = [[flicker(move, truths_m, with_edges=edges) for edges in (False, True)] for move in moves]
+            changes = np.array(values, np.float64)  # NaN where too few pixels tell it
+            if np.isfinite(changes).all():
+                flickers.append(changes)
         older = (truth_m, depths_m)
-    if not flickers[0]:
+    if not flickers:
         raise LightDepthError(
             f"{pairs.name} has no two frames that follow each other with truth in the same places; give consecutive "
             "frames of a video in their order."
         )
-    scores = []
-    for values, changes in zip(metrics, flickers, strict=True):
-        mean = mean_metrics(values)
-        value, with_edges = np.mean(changes, axis=0).tolist()
-        scores.append(SequenceScore(value, with_edges, mean.abs_rel, mean.rmse_m, mean.delta1))
+    means = [mean_metrics(of_kind) for of_kind in zip(*metrics, strict=True)]
+    plain, steadied = (
+        SequenceScore(value, with_edges, mean.abs_rel, mean.rmse_m, mean.delta1)
+        for (value, with_edges), mean in zip(np.mean(flickers, axis=0).tolist(), means, strict=True)
+    )
     return SequenceResult(
-        estimator.describe(), protocol, pairs.name, len(pairs), len(flickers[0]), scores[0], scores[1], steady.resets
+        estimator.describe(), protocol, pairs.name, len(pairs), len(flickers), plain, steadied, steady.resets
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -196,7 +197,7 @@ def _sampled(pairs: PairSet) -> PairSet:
 
 
 def _look_at(pairs: PairSet, witness: Predictor | None, max_depth_m: float) -> _Sample | None:
-    divided = dict.fromkeys(_MULTIPLES, 0)
+    divided = np.zeros(len(_MULTIPLES), np.int64)  # values that are multiples
     whole = readings = beyond = 0
     medians: list[float] = []
     scenes: dict[str, list[float]] = {}
@@ -213,8 +214,7 @@ def _look_at(pairs: PairSet, witness: Predictor | None, max_depth_m: float) -> _
         if stored is not None:
             values = stored[valid]
             whole += values.size
-            for multiple in divided:
-                divided[multiple] += int(np.count_nonzero(values % multiple == 0))
+            divided += [np.count_nonzero(values % multiple == 0) for multiple in _MULTIPLES]
         known = depth_m[valid]
         readings += known.size
         beyond += int(np.count_nonzero(known >= max_depth_m))
@@ -224,7 +224,7 @@ def _look_at(pairs: PairSet, witness: Predictor | None, max_depth_m: float) -> _
             scenes.setdefault(pair.scene, []).append(float(np.median(known / predicted)))
     if not readings:
         return None
-    multiple = next((number for number, count in divided.items() if whole and count >= _ALL * whole), None)
+    multiple = next((_MULTIPLES[i] for i, count in enumerate(divided) if whole and count >= _ALL * whole), None)
     ratios = [ratio for found in scenes.values() for ratio in found]
     ratio = float(np.median(ratios)) if ratios else None
     return _Sample(multiple, beyond / readings, float(np.median(medians)), ratio, scenes)
@@ -244,10 +244,8 @@ def _read(pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[n
 def _stored_per_metre(pairs: PairSet) -> float:
     """Return the units per metre that undeclared files are taken to have."""
     first = pairs.pairs[0]
-    if not isinstance(first, FilePair) or first.depth_path.suffix.lower() == ".png":
-        return MILLIMETRES_PER_METRE
-    try:
-        is_float = np.issubdtype(first.read_stored()[1].dtype, np.floating)
-    except LightDepthError:
-        return MILLIMETRES_PER_METRE
-    return 1.0 if is_float else MILLIMETRES_PER_METRE
+    if isinstance(first, FilePair):
+        with suppress(LightDepthError):
+            if np.issubdtype(first.read_stored()[1].dtype, np.floating):
+                return 1.0
+    return MILLIMETRES_PER_METRE
