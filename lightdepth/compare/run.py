@@ -143,7 +143,6 @@ def _score(predicted: _Predicted) -> list[list[Scorer]]:
     for views, protocols in zip(predicted.views, predicted.protocols, strict=True):
         scorers = [Scorer(protocol, kind) for protocol, kind in protocols]
         for scorer in scorers:
-            for prediction, truth_m in views:
-                scorer.add(prediction, truth_m, predicted.name, predicted.scene)
+            scorer.add(views, predicted.name, predicted.scene)
         scored.append(scorers)
     return scored

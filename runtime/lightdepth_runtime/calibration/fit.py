@@ -14,7 +14,7 @@ from ..images.decode import read_image
 from ..pairs import Pair, PairSet
 from ..pairs.pair import scenes_of, spread_indices
 from ..spec import DepthCalibration
-from .sigma import Miss, SigmaFit, fit_sigma_factor, quantile
+from .sigma import SigmaFit, Sigmas, fit_sigma_factor, quantile
 
 __all__ = ["CalibrationReport", "DepthGroup", "KnownDistance", "calibrate", "groups_of_pairs", "groups_of_points"]
 
@@ -208,13 +208,14 @@ def _fit_sigma(
     fitted, judging, judging_before = _misses(fitting, after), _misses(judges, after), _misses(judges, before)
     if not (fitted and judging):
         return None
-    return fit_sigma_factor(fitted, judging, judging_before, before.sigma_factor)
+    middle = float(np.median(np.concatenate([group.sigma for group in judges if group.sigma is not None])))
+    return fit_sigma_factor(fitted, judging, judging_before, before.sigma_factor, middle)
 
 
-def _misses(groups: Sequence[DepthGroup], calibration: DepthCalibration) -> list[Miss]:
+def _misses(groups: Sequence[DepthGroup], calibration: DepthCalibration) -> list[Sigmas]:
     shift, slope = np.log(calibration.scale), calibration.exponent
     return [
-        Miss(np.abs(shift + slope * np.log(group.predicted_m) - np.log(group.truth_m)), group.sigma)
+        np.abs(shift + slope * np.log(group.predicted_m) - np.log(group.truth_m)) / group.sigma
         for group in groups
         if group.sigma is not None
     ]

@@ -10,23 +10,12 @@ from numpy.typing import NDArray
 
 from ..sigma import MAX_SIGMA, laplace_quantile
 
-__all__ = ["INTERVAL", "Miss", "SigmaFit", "fit_sigma_factor", "quantile"]
+__all__ = ["INTERVAL", "SigmaFit", "fit_sigma_factor", "quantile"]
+
+Sigmas = NDArray[np.float64]  # |log prediction - log truth| / sigma of a group's pixels, (N,)
 
 INTERVAL = 0.95
 SMALLEST_FACTOR = 1e-3  # where depth is exact, as in a made-up scene
-
-
-@dataclass(frozen=True)
-class Miss:
-    """What a group's calibrated depth misses: |log prediction - log truth| and the network's own sigma, (N,) each."""
-
-    log_error: NDArray[np.float64]
-    sigma: NDArray[np.float64]
-
-    @property
-    def sigmas(self) -> NDArray[np.float64]:
-        """How many sigmas each pixel is off."""
-        return self.log_error / self.sigma
 
 
 @dataclass(frozen=True)
@@ -58,21 +47,21 @@ class SigmaFit:
 
 
 def fit_sigma_factor(
-    fitting: Sequence[Miss], judges: Sequence[Miss], judges_before: Sequence[Miss], previous: float
+    fitting: Sequence[Sigmas], judges: Sequence[Sigmas], judges_before: Sequence[Sigmas], previous: float, middle: float
 ) -> SigmaFit:
     """Return the factor whose interval holds 95 % of the pixels, every group counting the same.
 
     Args:
-        fitting: the groups to fit on, depth calibrated.
-        judges: those that judge, depth calibrated.
+        fitting: how far the pixels of each group to fit on are off once depth is calibrated, in the network's sigmas.
+        judges: the same of those that judge.
         judges_before: the same with the depth that the model had before.
         previous: its factor before.
+        middle: the median sigma of the pixels that judge.
     """
     before = _coverage(judges_before, previous)
-    fitted = max(SMALLEST_FACTOR, quantile([group.sigmas for group in fitting], INTERVAL) / laplace_quantile(INTERVAL))
+    fitted = max(SMALLEST_FACTOR, quantile(fitting, INTERVAL) / laplace_quantile(INTERVAL))
     candidates = {factor: _coverage(judges, factor) for factor in (fitted, previous)}
     factor = min(candidates, key=lambda factor: abs(candidates[factor] - INTERVAL))
-    middle = float(np.median(np.concatenate([group.sigma for group in judges])))
     return SigmaFit(factor, before, candidates[factor], kept_before=factor != fitted, median=factor * middle)
 
 
@@ -84,7 +73,7 @@ def quantile(values: Sequence[NDArray[np.float64]], share: float) -> float:
     return float(joined[order[np.searchsorted(sums, share * sums[-1])]])
 
 
-def _coverage(groups: Sequence[Miss], factor: float) -> float:
+def _coverage(groups: Sequence[Sigmas], factor: float) -> float:
     """Return the part of the pixels inside the interval, every group counting the same."""
     widest = factor * laplace_quantile(INTERVAL)
-    return float(np.mean([np.mean(group.sigmas <= widest) for group in groups]))
+    return float(np.mean([np.mean(group <= widest) for group in groups]))

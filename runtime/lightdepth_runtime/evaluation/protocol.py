@@ -82,11 +82,6 @@ class Protocol:
         values = {key: None if value == math.inf else value for key, value in asdict(self).items()}
         return {"id": self.id, **values}
 
-    def differences(self, other: "Protocol") -> list[str]:
-        """Name the choices in which two protocols differ; their names don't matter."""
-        mine, theirs = asdict(self), asdict(other)
-        return [f"{key} {mine[key]} and {theirs[key]}" for key in mine if key != "name" and mine[key] != theirs[key]]
-
     def view(
         self, image: NDArray[np.uint8], truth_m: NDArray[np.float32]
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

@@ -34,7 +34,7 @@ INTERVAL_PERCENT = (2.5, 97.5)
 # With fewer scenes than this, resampling scenes says little; single images are drawn then.
 FEWEST_SCENES = 10
 WORST = 10
-METRICS = tuple(field.name for field in fields(DepthMetrics))
+METRICS = tuple(metric.name for metric in fields(DepthMetrics))
 
 
 @dataclass(frozen=True)
@@ -113,22 +113,18 @@ class Scorer:
         self.confidence = ConfidenceSums()
 
     def add(
-        self, prediction: NDArray[np.float32], truth_m: NDArray[np.float32], name: str = "image", scene: str = ""
-    ) -> DepthMetrics | None:
-        """Score one image and return its metrics; None where its truth has no pixel that counts: it is left out.
-
-        Raises:
-            LightDepthError: a prediction that is not finite; the image is named.
-        """
-        return self.add_views([(prediction, truth_m)], name, scene)
-
-    def add_views(
         self,
         views: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
         name: str = "image",
         scene: str = "",
     ) -> DepthMetrics | None:
-        """Score one frame's views, each a prediction with its truth; return the last one's metrics, as `add` does."""
+        """Score one frame's views, each a prediction with its truth, and return the last one's metrics.
+
+        None where no truth has a pixel that counts: the frame is left out.
+
+        Raises:
+            LightDepthError: a prediction that is not finite; the image is named.
+        """
         metrics = None
         for prediction, truth_m in views:
             try:
@@ -176,7 +172,7 @@ class Scorer:
         ]
         return Scores(
             per_image=mean_metrics([image.metrics for image in self._images]),
-            pooled=DepthMetrics.from_sums(join_sums(self._ranges)),
+            pooled=DepthMetrics.from_sums(join_sums(np.stack([image.sums for image in self._images]))),
             interval=_interval(groups, self.protocol.averaging),
             resampled="scenes" if many else "images",
             scenes=tuple(sorted(scenes, key=lambda scene: -scene.metrics.abs_rel)),

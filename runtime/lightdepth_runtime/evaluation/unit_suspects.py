@@ -16,7 +16,7 @@ from ..errors import LightDepthError
 from ..estimator import DepthEstimator
 from ..images.preprocess import resize_depth
 from ..pairs import Pair, PairSet, parse_depth_unit
-from ..pairs.depth_unit import MILLIMETRES_PER_METRE, NAMED_UNITS
+from ..pairs.depth_unit import MILLIMETRES_PER_METRE, NAMED_UNITS, decode_depth
 from ..pairs.file_pair import FilePair
 from ..pairs.pair import indices_by_scene, spread_indices
 from .prediction import Predictor
@@ -238,7 +238,7 @@ def _read(pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[n
     image, values = pair.read_stored()
     is_whole = np.issubdtype(values.dtype, np.integer) and values.dtype != np.uint8
     rotated = pair.unit is not None and pair.unit.rotated
-    return image, pair.decode(values), values.astype(np.int64) if is_whole and not rotated else None
+    return image, decode_depth(values, pair.unit), values.astype(np.int64) if is_whole and not rotated else None
 
 
 def _stored_per_metre(pairs: PairSet) -> float:

@@ -33,10 +33,6 @@ class DepthUnit:
     rotated: bool = False
     bytes_are_10m: bool = False
 
-    def describe(self) -> str:
-        """Say it in a few words."""
-        return f"{self.name} ({self.per_metre:g} units per metre{', bits rotated by 3' if self.rotated else ''})"
-
 
 DENSEDEPTH = DepthUnit("densedepth", MILLIMETRES_PER_METRE, bytes_are_10m=True)
 _SUN = DepthUnit("sunrgbd", MILLIMETRES_PER_METRE, rotated=True)

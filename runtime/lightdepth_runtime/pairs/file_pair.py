@@ -51,10 +51,10 @@ class FilePair:
     def read(self) -> FrameData:
         """Decode both files; depth in metres, 0 where there is no reading."""
         image, values = self.read_stored()
-        return FrameData(image, self.decode(values))
+        return FrameData(image, decode_depth(values, self.unit))
 
     def read_stored(self) -> tuple[NDArray[np.uint8], NDArray[np.generic]]:
-        """Return uint8 RGB (H, W, 3), and depth (H, W) as the file holds it, for `decode`.
+        """Return uint8 RGB (H, W, 3), and depth (H, W) as the file holds it, for `decode_depth`.
 
         Both stand upright by the colour file's orientation, and colour is brought to the size of depth.
 
@@ -71,10 +71,6 @@ class FilePair:
         values = read_depth_values(self.depth_path, self.unit)
         values = _upright(values, image.shape[:2], orientation_of(content))
         return fit_color(image, values, str(self.depth_path)), values
-
-    def decode(self, values: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Turn stored depth (H, W) into metres."""
-        return decode_depth(values, self.unit)
 
     def _is_depth(self, color: bytes) -> bool:
         """Tell whether the colour file's bytes are the depth file's; sizes first, since they cost nothing."""

@@ -121,14 +121,6 @@ def test_a_preset_keeps_its_mirror_image_when_none_is_asked_for():
     assert get_protocol("densedepth", flip_tta=False).flip_tta
 
 
-def test_differences_are_named_and_names_are_none():
-    assert get_protocol("bts").differences(get_protocol("eigen")) == []
-    assert get_protocol("eigen").differences(get_protocol("none", "median")) == [
-        "crop eigen and none",
-        "alignment none and median",
-    ]
-
-
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_every_preset_is_valid_json(name):
     values = json.loads(json.dumps(get_protocol(name).to_dict(), allow_nan=False))

@@ -27,7 +27,7 @@ def pictures(count, seed=0, height=24, width=32):
 def scorer(count=12, protocol="none", scenes=3, **options):
     chosen = Scorer(get_protocol(protocol), **options)
     for number, (prediction, truth) in enumerate(pictures(count)):
-        chosen.add(prediction, truth, f"image {number}", f"scene {number % scenes}")
+        chosen.add([(prediction, truth)], f"image {number}", f"scene {number % scenes}")
     return chosen
 
 
@@ -82,7 +82,7 @@ def test_the_interval_is_that_of_an_explicit_bootstrap(averaging):
     chosen = Scorer(protocol)
     images = list(pictures(40))
     for number, (prediction, truth) in enumerate(images):
-        chosen.add(prediction, truth, str(number), f"scene {number // 2}")
+        chosen.add([(prediction, truth)], str(number), f"scene {number // 2}")
     scores = chosen.scores()
     rng = np.random.default_rng(7)
     draws = []
@@ -90,7 +90,7 @@ def test_the_interval_is_that_of_an_explicit_bootstrap(averaging):
         again = Scorer(protocol)
         for scene in rng.integers(0, 20, 20):
             for number in (2 * scene, 2 * scene + 1):
-                again.add(*images[number])
+                again.add([images[number]])
         draws.append(again._images)
     if averaging == "per-image":
         values = [np.mean([image.metrics.abs_rel for image in drawn]) for drawn in draws]
@@ -138,7 +138,7 @@ def test_depth_ranges_split_the_pixels_and_add_up_to_the_pool():
 
 def test_a_range_begins_with_its_lower_limit():
     chosen = Scorer(get_protocol("none"))
-    chosen.add(np.full((1, 2), 2.0, np.float32), np.float32([[2.0, 1.9999]]))
+    chosen.add([(np.full((1, 2), 2.0, np.float32), np.float32([[2.0, 1.9999]]))])
     assert [(part.low_m, part.pixels) for part in chosen.scores().ranges] == [(1.0, 1), (2.0, 1)]
 
 
@@ -160,7 +160,7 @@ def test_the_tables_are_valid_json():
 def test_relative_depth_is_scored_after_its_alignment():
     chosen = Scorer(get_protocol("none", "scale-shift"), "relative-inverse")
     for _, truth in pictures(3):
-        chosen.add(np.where(truth > 0, 3 / np.maximum(truth, 0.1) + 1, 0).astype(np.float32), truth)
+        chosen.add([(np.where(truth > 0, 3 / np.maximum(truth, 0.1) + 1, 0).astype(np.float32), truth)])
     assert chosen.scores().per_image.rmse_m == pytest.approx(0, abs=1e-4)
 
 
@@ -172,8 +172,8 @@ def test_no_images_are_refused():
 def test_scorers_of_two_parts_are_one_of_the_whole():
     parts = [Scorer(get_protocol("none")), Scorer(get_protocol("none"))]
     for number, (prediction, truth) in enumerate(pictures(12)):
-        parts[number // 7].add(prediction, truth, f"image {number}", f"scene {number % 3}")
-    parts[0].add(prediction, np.zeros_like(truth), "empty")
+        parts[number // 7].add([(prediction, truth)], f"image {number}", f"scene {number % 3}")
+    parts[0].add([(prediction, np.zeros_like(truth))], "empty")
     parts[0].merge(parts[1])
     got, expected = parts[0].scores(), scorer(12).scores()
     assert parts[0].left_out == ["empty"]
@@ -214,6 +214,6 @@ def test_a_whole_picture_costs_at_most_fifteen_milliseconds():
     chosen, spent_s = Scorer(get_protocol("eigen")), []
     for _ in range(10):
         start = time.thread_time()
-        chosen.add(truth * np.float32(1.1), truth)
+        chosen.add([(truth * np.float32(1.1), truth)])
         spent_s.append(time.thread_time() - start)
     assert min(spent_s) < 0.015

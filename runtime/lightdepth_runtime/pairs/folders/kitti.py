@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+from ...errors import LightDepthError
 from ...spec import Intrinsics
 from ..depth_unit import NAMED_UNITS, DepthUnit
 from .camera_files import camera_of_matrix
@@ -83,8 +84,14 @@ def _rectified_camera(image_folder: Path, camera: str) -> Intrinsics | None:
     if not path.is_file():
         return None
     number = camera.removeprefix("image_")
-    rows = _calibration(path)
-    matrix, size = rows.get(f"P_rect_{number}"), rows.get(f"S_rect_{number}")
-    if matrix is None or size is None:
-        return None
-    return Intrinsics(matrix[0], matrix[5], matrix[2], matrix[6], int(size[0]), int(size[1]))
+    try:
+        rows = _calibration(path)
+        matrix, size = rows.get(f"P_rect_{number}"), rows.get(f"S_rect_{number}")
+        if matrix is None or size is None:
+            return None
+        return Intrinsics(matrix[0], matrix[5], matrix[2], matrix[6], int(size[0]), int(size[1]))
+    except (OSError, ValueError, IndexError) as error:
+        raise LightDepthError(
+            f"{path} is no calibration as KITTI writes it ({error}). Download it again, or remove it to go on without "
+            "a camera."
+        ) from error

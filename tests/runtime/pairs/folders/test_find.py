@@ -108,15 +108,29 @@ def test_a_tum_sequence_has_its_unit_and_camera(tmp_path, associations):
     assert (pairs.packaging, pairs.intrinsics.fx, pairs.pairs[0].depth_unit) == ("TUM sequences", 517.3, "tum")
 
 
-def test_kitti_is_sparse_depth_beside_its_drives(tmp_path):
+KITTI_CALIBRATION = "S_rect_02: 32 24\nP_rect_02: 20 0 16 0 0 21 12 0 0 0 1 0\n"
+
+
+def write_kitti(folder, calibration=KITTI_CALIBRATION):
     drive = "2011_09_26_drive_0002_sync"
-    write(tmp_path / "raw" / "2011_09_26" / drive / "image_02" / "data" / "0000000005.png")
-    calibration = "S_rect_02: 32 24\nP_rect_02: 20 0 16 0 0 21 12 0 0 0 1 0\n"
-    (tmp_path / "raw" / "2011_09_26" / "calib_cam_to_cam.txt").write_text(calibration)
-    truth = tmp_path / "train" / drive / "proj_depth" / "groundtruth" / "image_02" / "0000000005.png"
-    write(truth, 256 * 70)
+    write(folder / "raw" / "2011_09_26" / drive / "image_02" / "data" / "0000000005.png")
+    (folder / "raw" / "2011_09_26" / "calib_cam_to_cam.txt").write_bytes(calibration.encode("latin-1"))
+    write(folder / "train" / drive / "proj_depth" / "groundtruth" / "image_02" / "0000000005.png", 256 * 70)
+
+
+def test_kitti_is_sparse_depth_beside_its_drives(tmp_path):
+    write_kitti(tmp_path)
     pairs = load_pairs(tmp_path / "train", "train")
     assert (pairs.packaging, medians(pairs), pairs.intrinsics.fy) == ("KITTI", [70], 21)
+
+
+@pytest.mark.parametrize(
+    "calibration", ["P_rect_02: 20 x", "S_rect_02: 32 24\nP_rect_02: 20 0 16\n", "S_rect_02: \xff"]
+)
+def test_a_damaged_calibration_of_kitti_is_named(tmp_path, calibration):
+    write_kitti(tmp_path, calibration)
+    with pytest.raises(LightDepthError, match=r"calib_cam_to_cam\.txt is no calibration as KITTI writes it"):
+        load_pairs(tmp_path / "train", "train")
 
 
 def test_a_camera_matrix_beside_the_images_is_read(tmp_path):
