@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from lightdepth_runtime.backends.backend import sigma_tensor_of
+from lightdepth_runtime.backends.backend import NamedOutputs
 from lightdepth_runtime.backends.device import cuda_index
 from lightdepth_runtime.errors import LightDepthError, first_line
 from lightdepth_runtime.spec import ModelSpec
@@ -24,7 +25,7 @@ BATCH_ON_GPU = 8
 HALF_DEVICE = "cuda-fp16"  # the first GPU, computing in FP16
 
 
-class TorchBackend:
+class TorchBackend(NamedOutputs):
     """A PyTorch module in evaluation mode on one device.
 
     Args:
@@ -59,27 +60,17 @@ class TorchBackend:
         if recorded:
             self._model = self._model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  untyped
 
-    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map (B, 3, H, W) normalised images to (B, 1, H, W) metres."""
-        return self._run(batch, 1)[0]
-
-    def run_both(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Map (B, 3, H, W) normalised images to depth and sigma, (B, 1, H, W) each."""
-        sigma_tensor_of(self.spec)
-        depth_m, sigma = self._run(batch, 2)
-        return depth_m, sigma
-
-    def _run(self, batch: NDArray[np.float32], outputs: int) -> list[NDArray[np.float32]]:
+    def _run(self, names: Sequence[str], batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         with self._lock, torch.inference_mode():
             if self._model is None:
                 raise LightDepthError("This model was closed; load it again.")
             try:
                 graph = self._record(self._model, len(batch))
                 if graph is not None:
-                    return graph.run(batch, outputs)
+                    return graph.run(batch, len(names))
                 output = self._model(torch.from_numpy(batch).to(self._device, self._dtype))
                 both = (output,) if isinstance(output, torch.Tensor) else output
-                return [tensor.float().cpu().contiguous().numpy() for tensor in both[:outputs]]
+                return [tensor.float().cpu().contiguous().numpy() for tensor in both[: len(names)]]
             except torch.OutOfMemoryError as error:
                 raise LightDepthError(
                     f"The GPU's memory doesn't hold {len(batch)} images of {self.spec.name} ({first_sentence(error)}); "

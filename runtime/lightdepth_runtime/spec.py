@@ -244,7 +244,12 @@ class ModelSpec:
         """
         try:
             values = json.loads(text)
-            _check_schema(values.get("schema", SCHEMA))  # the first files had none and are of schema 1
+            schema = values.get("schema", SCHEMA)  # the first files had none and are of schema 1
+            if schema != SCHEMA:
+                raise LightDepthError(
+                    f"The model's spec has the schema {schema!r}, and this version of lightdepth-runtime reads "
+                    f"{SCHEMA}. Update lightdepth-runtime, or export the model again with this version."
+                )
             known = {f.name for f in fields(cls)}
             values = {key: value for key, value in values.items() if key in known}
             values["mean"], values["std"] = tuple(values["mean"]), tuple(values["std"])
@@ -261,15 +266,6 @@ class ModelSpec:
     def with_changes(self, **changes: Any) -> "ModelSpec":  # Any: the types of the fields
         """Return a copy with some fields replaced."""
         return replace(self, **changes)
-
-
-def _check_schema(schema: object) -> None:
-    """Refuse a schema that this version can't read."""
-    if schema != SCHEMA:
-        raise LightDepthError(
-            f"The model's spec has the schema {schema!r}, and this version of lightdepth-runtime reads {SCHEMA}. "
-            "Update lightdepth-runtime, or export the model again with this version."
-        )
 
 
 def check_input_size(height: int, width: int) -> None:

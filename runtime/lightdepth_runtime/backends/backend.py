@@ -1,5 +1,7 @@
 """The Protocol of everything that runs a network."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -8,7 +10,16 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from ..spec import ModelSpec
 
-__all__ = ["Backend", "depth_and_sigma", "empty_input", "sigma_tensor_of", "spec_of_metadata", "staged", "tensors_of"]
+__all__ = [
+    "Backend",
+    "NamedOutputs",
+    "depth_and_sigma",
+    "empty_input",
+    "sigma_tensor_of",
+    "spec_of_metadata",
+    "staged",
+    "tensors_of",
+]
 
 
 class Backend(Protocol):
@@ -42,6 +53,25 @@ class Backend(Protocol):
     def close(self) -> None:
         """Free what was allocated; `run` raises LightDepthError afterwards, a second `close` does nothing."""
         ...
+
+
+class NamedOutputs(ABC):
+    """The two calls of a Backend whose network is asked for its outputs by their names."""
+
+    spec: ModelSpec
+
+    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Backend`."""
+        return self._run([self.spec.output_name], batch)[0]
+
+    def run_both(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """See `Backend`."""
+        depth_m, sigma = self._run([self.spec.output_name, sigma_tensor_of(self.spec)], batch)
+        return depth_m, sigma
+
+    @abstractmethod
+    def _run(self, names: Sequence[str], batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Return these outputs."""
 
 
 def sigma_tensor_of(spec: ModelSpec) -> str:

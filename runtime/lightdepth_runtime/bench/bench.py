@@ -1,7 +1,9 @@
 """Time models against each other in one run, and say on what."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +52,7 @@ def bench(
     """
     schedule = schedule or Schedule()
     load, watch = load_average(), CpuWatch()
-    networks = [_call(candidate, frame) for candidate in candidates]
+    networks = [partial(candidate.backend.run, candidate.input_for(frame)) for candidate in candidates]
     whole = [candidate.whole_call(frame) for candidate in candidates]
     timings = time_interleaved([*networks, *whole], schedule, progress=progress)
     samples, whole_samples = timings[: len(networks)], timings[len(networks) :]
@@ -75,11 +77,6 @@ def bench(
     )
 
 
-def _call(candidate: Candidate, frame: NDArray[np.uint8]) -> Callable[[], object]:
-    batch = candidate.input_for(frame)
-    return lambda: candidate.backend.run(batch)
-
-
 def _read_gpu(
     candidates: Sequence[Candidate], networks: Sequence[Callable[[], object]], open_probe: OpenProbe
 ) -> tuple[list[GpuReadings | None], str]:
@@ -96,12 +93,10 @@ def _read_gpu(
             sources[device] = f"none: {error}"
             continue
         sources[device] = probe.source
-        try:
+        with closing(probe):
             for index, network in enumerate(networks):
                 if devices[index] == device:
                     readings[index] = measure_gpu(network, probe)
-        finally:
-            probe.close()
     return readings, "; ".join(dict.fromkeys(sources.values())) or "none: no model ran on a GPU"
 
 

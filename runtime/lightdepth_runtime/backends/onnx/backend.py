@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...errors import LightDepthError
 from ...spec import SPEC_KEY, ModelSpec
-from ..backend import sigma_tensor_of, spec_of_metadata, tensors_of
+from ..backend import NamedOutputs, spec_of_metadata, tensors_of
 from .session import LARGEST_BATCH, OnnxGraph, open_session
 
 __all__ = ["GraphRunner", "OnnxBackend", "check_tensors", "open_graph", "open_onnx"]
@@ -49,21 +49,12 @@ class GraphRunner:
             graph.close()
 
 
-class OnnxBackend(GraphRunner):
+class OnnxBackend(GraphRunner, NamedOutputs):
     """A graph with its spec."""
 
     def __init__(self, graph: OnnxGraph, spec: ModelSpec) -> None:
         super().__init__(graph)
         self.spec = spec
-
-    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map (B, 3, H, W) normalised images to (B, 1, H, W) metres; a graph of batch 1 runs B times."""
-        return self._run([self.spec.output_name], batch)[0]
-
-    def run_both(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Map (B, 3, H, W) normalised images to depth and sigma, (B, 1, H, W) each."""
-        depth_m, sigma = self._run([self.spec.output_name, sigma_tensor_of(self.spec)], batch)
-        return depth_m, sigma
 
 
 def open_graph(path: Path, device: str, threads: int | None) -> OnnxGraph:

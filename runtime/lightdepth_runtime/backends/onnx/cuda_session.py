@@ -217,17 +217,17 @@ def open_cuda_session(
         LightDepthError: the network can't be opened, fails on this GPU, or isn't all on it.
     """
     options = {"device_id": str(index)}
-    if not records_rightly():
+    if records_rightly():
+        try:
+            return _open(open_session, buffers, {**options, "enable_cuda_graph": "1"}, largest_batch), None
+        except OpenShapeError:
+            raise
+        except LightDepthError as error:
+            words = str(error.__cause__ or error).splitlines()[0][:200]
+            reason = f"without a CUDA graph, since ONNX Runtime can't record one ({words})"
+    else:
         first = ".".join(map(str, _FIRST_TO_RECORD_RIGHTLY))
         reason = f"without a CUDA graph, which ONNX Runtime before {first} records wrongly"
-        return _open(open_session, buffers, options, largest_batch), reason
-    try:
-        return _open(open_session, buffers, {**options, "enable_cuda_graph": "1"}, largest_batch), None
-    except OpenShapeError:
-        raise
-    except LightDepthError as error:
-        words = str(error.__cause__ or error).splitlines()[0][:200]
-        reason = f"without a CUDA graph, since ONNX Runtime can't record one ({words})"
     return _open(open_session, buffers, options, largest_batch), reason
 
 

@@ -97,7 +97,12 @@ def open_session(path: Path, device: str, threads: int | None) -> OnnxGraph:
         raise _provider_missing(device, "this onnxruntime was built without it", fix)
     if index is None:
         return graph_of(_open_session(path, provider, threads, {}), device, reason)
-    _preload_libraries(onnxruntime)
+    # CUDA's libraries where pip put them, so that they are found without torch and LD_LIBRARY_PATH: ONNX Runtime 1.21
+    # and later can. It prints what it doesn't find, which may still be found later or not be needed; if not, the
+    # provider falls back and that is an error.
+    if hasattr(onnxruntime, "preload_dlls"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            onnxruntime.preload_dlls()
     return _open_on_gpu(path, device, index, threads, reason)
 
 
@@ -125,17 +130,6 @@ def _open_on_gpu(path: Path, device: str, index: int, threads: int | None, reaso
     return graph_of(open_checked({"device_id": str(index)}), device, f"{reason}, {missing}")
 
 
-def _preload_libraries(onnxruntime: ModuleType) -> None:
-    """Load CUDA's libraries where pip put them, so that they are found without torch and LD_LIBRARY_PATH.
-
-    ONNX Runtime 1.21 and later can. It prints what it doesn't find, which may still be found later or not be needed;
-    if not, the provider falls back and that is an error.
-    """
-    if hasattr(onnxruntime, "preload_dlls"):
-        with contextlib.redirect_stdout(io.StringIO()):
-            onnxruntime.preload_dlls()
-
-
 def choose_device() -> tuple[str, str]:
     """Return what "auto" means here, "cuda" or "cpu", and half a sentence why.
 
@@ -151,7 +145,12 @@ def choose_device() -> tuple[str, str]:
 
 
 def _import_onnxruntime() -> ModuleType:
-    _check_one_package()
+    found = [name for name in _PACKAGES if _is_installed(name)]
+    if len(found) > 1:  # they write the same files, so that neither is whole
+        raise LightDepthError(
+            f"{' and '.join(found)} are both installed and overwrite each other's files; remove them and install one: "
+            f"pip uninstall -y {' '.join(found)} && pip install {found[0]} (or {found[1]}, which has CUDA)"
+        )
     try:
         import onnxruntime
     except ImportError as error:
@@ -160,16 +159,6 @@ def _import_onnxruntime() -> ModuleType:
             "never both)"
         ) from error
     return onnxruntime
-
-
-def _check_one_package() -> None:
-    """Refuse to work with both builds of ONNX Runtime: they write the same files, so that neither is whole."""
-    found = [name for name in _PACKAGES if _is_installed(name)]
-    if len(found) > 1:
-        raise LightDepthError(
-            f"{' and '.join(found)} are both installed and overwrite each other's files; remove them and install one: "
-            f"pip uninstall -y {' '.join(found)} && pip install {found[0]} (or {found[1]}, which has CUDA)"
-        )
 
 
 def _is_installed(package: str) -> bool:

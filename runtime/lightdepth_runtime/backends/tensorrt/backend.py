@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...errors import LightDepthError
 from ...spec import ModelSpec
-from ..backend import sigma_tensor_of, tensors_of
+from ..backend import NamedOutputs, tensors_of
 from ..device import cuda_index
 from ..device_buffers import RECORDING, CudaBuffers, address_of, open_cuda
 from .engine_file import EngineMisfitError, check_engine_fits, check_same_network, read_engine_sidecar, read_plan
@@ -26,7 +26,7 @@ __all__ = ["Rebuild", "TensorRTBackend", "open_engine"]
 Rebuild = Callable[[Path, Path], object]  # (ONNX file, engine to write)
 
 
-class TensorRTBackend:
+class TensorRTBackend(NamedOutputs):
     """A deserialized engine with its context and buffers; for one thread at a time.
 
     Args:
@@ -57,9 +57,8 @@ class TensorRTBackend:
         self._lock = threading.Lock()
         buffers.activate()
         self._trt, self._buffers, self._use_graph = trt, buffers, cuda_graph
-        self._graphs: dict[
-            tuple[str, ...], Any
-        ] = {}  # by the outputs that are fetched; Any: the device's opaque handle
+        # By the outputs that are fetched. Any: the device's opaque handle
+        self._graphs: dict[tuple[str, ...], Any] = {}
         self._batch_size = 0  # of the context; 0 makes the next frame set it again
         # Not attributes of this object, so that what frees them doesn't keep it alive. Any: NVIDIA ships no types.
         loaded: Any = SimpleNamespace(runtime=None, engine=None, context=None)
@@ -84,28 +83,15 @@ class TensorRTBackend:
             self._allocate(resources)
             self._resources = resources.pop_all()
 
-    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map (B, 3, H, W) normalised images to (B, 1, H, W) metres; with preprocessing inside, a frame (1, H, W, 3).
-
-        Raises:
-            LightDepthError: closed, a batch that the engine wasn't built for, or an error of the device; the next frame
-                starts afresh.
-        """
-        return self._run((self.spec.output_name,), batch)[0]
-
-    def run_both(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Map (B, 3, H, W) normalised images to depth and sigma, (B, 1, H, W) each; errors are those of `run`."""
-        depth_m, sigma = self._run((self.spec.output_name, sigma_tensor_of(self.spec)), batch)
-        return depth_m, sigma
-
-    def _run(self, names: tuple[str, ...], batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    def _run(self, names: Sequence[str], batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Run one batch, or a frame (1, H, W, 3) with preprocessing inside; after an error the next starts afresh."""
         self._check(batch)
         with self._lock, collect_log(self._trt) as (_, log):
             if self._loaded.context is None:
                 raise LightDepthError("This model was closed; load it again.")
             self._buffers.activate()
             try:
-                return self._frame(names, batch, log)
+                return self._frame(tuple(names), batch, log)
             except BaseException:
                 self._forget_shape()
                 raise
