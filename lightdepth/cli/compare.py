@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 
-from lightdepth_runtime.cli.evaluate import tracker
 from lightdepth_runtime.cli.options import AnyDevice, Data, DepthScale, Output, Split, Threads, Wide, Workers
 from lightdepth_runtime.cli.scoring import CropName, Focal, MaxDepth, ProtocolName
 from lightdepth_runtime.errors import LightDepthError
@@ -48,6 +48,7 @@ def compare_command(
     from lightdepth_runtime.evaluation.unit_suspects import warn_of_unit
     from lightdepth_runtime.pairs import load_pairs, spread_indices
     from lightdepth_runtime.parallel import worker_count
+    from lightdepth_runtime.progress import track
     from lightdepth_runtime.table import print_table
 
     from ..baselines.names import DEPTH_ANYTHING_SMALL
@@ -72,7 +73,7 @@ def compare_command(
         candidates += open_candidates(stack, models or [None], pairs, domain=domain, device=device, threads=threads)
         keep = spread_indices(len(pairs), visualize)
         count = worker_count(workers, len(pairs))
-        progress = tracker("Comparing")
+        progress = partial(track, label="Comparing")
         parts = ProtocolParts(crop=crop, max_depth_m=max_depth, focal=focal == "on")
         ranges_m = [e.predictor.spec.max_depth_m for e in candidates if isinstance(e.predictor, DepthEstimator)]
         chosen = choose_protocol(protocol, parts, packaging=pairs.packaging, range_m=max(ranges_m, default=NYU_RANGE_M))

@@ -6,8 +6,17 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from lightdepth_runtime.cli.options import DATA, DEVICES, MODEL, MODEL_HELP, OUTPUT, SCORING, option
-from lightdepth_runtime.cli.parsers import device_parser
+from lightdepth_runtime.cli.options import (
+    DATA,
+    DEVICES,
+    MODEL,
+    MODEL_HELP,
+    OUTPUT,
+    SCORING,
+    device_option,
+    option,
+    output_option,
+)
 
 from ..config import TrainConfig
 
@@ -24,10 +33,9 @@ def parse_size(text: str) -> tuple[int, int]:
 
 TorchDevices = Annotated[
     list[str],
-    option(
-        MODEL,
-        parser=device_parser(*DEVICES, "torch"),
-        metavar="DEVICE",
+    device_option(
+        *DEVICES,
+        "torch",
         help="Where models run: auto, cpu, cuda, cuda:N, tensorrt, openvino or torch (checkpoints; on a GPU in FP32 "
         "and in FP16). Repeatable: each model gets a row per device.",
     ),
@@ -94,7 +102,7 @@ Overrides = Annotated[
 ]
 RunOutput = Annotated[
     Path | None,
-    option(OUTPUT, "--output", "-o", metavar="DIR", help="Folder of the run. Default: runs/MODEL-DATE-TIME."),
+    output_option("DIR", "Folder of the run. Default: runs/MODEL-DATE-TIME."),
 ]
 Resume = Annotated[
     bool,
@@ -104,7 +112,7 @@ Resume = Annotated[
         help="Go on with the run in --output, or with the newest one, from its last finished epoch. Default: off.",
     ),
 ]
-OutputFolder = Annotated[Path, option(OUTPUT, "--output", "-o", metavar="DIR", help="Folder to write into.")]
+OutputFolder = Annotated[Path, output_option("DIR", "Folder to write into.")]
 
 Checkpoint = Annotated[
     Path | None,
@@ -115,12 +123,8 @@ Checkpoint = Annotated[
 ]
 OnnxFile = Annotated[
     Path | None,
-    option(
-        OUTPUT,
-        "--output",
-        "-o",
-        metavar="FILE",
-        help="FP32 file to write; the others are named after it. Default: CHECKPOINT with the ending .onnx.",
+    output_option(
+        "FILE", "FP32 file to write; the others are named after it. Default: CHECKPOINT with the ending .onnx."
     ),
 ]
 Fp16 = Annotated[bool, option(FORMS, "--fp16", help="Write FP16 too; input, output and head stay FP32. Default: off.")]

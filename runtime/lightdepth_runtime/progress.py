@@ -2,8 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import TypeVar, cast
 
 __all__ = ["track"]
 
@@ -11,19 +11,17 @@ T = TypeVar("T")
 LINE_INTERVAL_S = 10.0
 
 
-def track(items: Iterable[T], label: str, total: int, *, status: Callable[[], str] = str) -> Iterator[T]:
+def track(items: Iterable[T], label: str, total: int | None = None, *, status: Callable[[], str] = str) -> Iterator[T]:
     """Yield the items, showing how many are done, the rate and the time left, on standard error.
 
     Args:
         items: what to pass through.
         label: what is being done.
-        total: how many items there are.
+        total: how many items there are; None counts them.
         status: called now and then for a few words to show beside the count; without it the rate is shown.
     """
-    if sys.stderr.isatty():
-        yield from _bar(items, label, total, status)
-    else:
-        yield from _lines(items, label, total, status)
+    show = _bar if sys.stderr.isatty() else _lines
+    yield from show(items, label, len(cast(Sized, items)) if total is None else total, status)
 
 
 def _bar(items: Iterable[T], label: str, total: int, status: Callable[[], str]) -> Iterator[T]:

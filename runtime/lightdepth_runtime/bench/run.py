@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ def run_bench(
     threads = options.threads or usable_cores()
     candidates = []
     try:
-        for path, device in track(rows, "Loading", len(rows)):
+        for path, device in track(rows, "Loading"):
             candidates.append(open_candidate(path, device, threads, memory=options.memory))
             backend = candidates[-1].backend
             if reason := getattr(backend, "device_reason", None):
@@ -62,7 +63,7 @@ def run_bench(
             threads=threads,
             frame_name=frame_name,
             matmul_gflops=peak,
-            progress=lambda numbers: track(numbers, "Timing rounds", len(numbers)),
+            progress=partial(track, label="Timing rounds"),
         )
     finally:
         for candidate in candidates:

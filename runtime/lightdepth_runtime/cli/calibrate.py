@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from ..errors import LightDepthError
-from .evaluate import tracker
 from .options import At, CalibrationData, DepthScale, Device, FocalPx, Force, Live, Model, OutputFile, Split, Threads
 
 if TYPE_CHECKING:
@@ -80,12 +80,13 @@ def _fit(
     backend: Backend, points: Sequence[KnownDistance], pairs: PairSet | None, focal_px: float | None, live: str | None
 ) -> CalibrationReport:
     from ..calibration.fit import calibrate, groups_of_pairs, groups_of_points
+    from ..progress import track
 
     previous = backend.spec.calibration
     groups: list[DepthGroup] = groups_of_points(backend, points, focal_px)
     sources = [f"{len(points)} known distances"] if points else []
     if pairs is not None:
-        groups += groups_of_pairs(backend, pairs, focal_px, progress=tracker("Predicting"))
+        groups += groups_of_pairs(backend, pairs, focal_px, progress=partial(track, label="Predicting"))
         sources.append(f"{pairs.name} ({pairs.packaging}, {len(pairs)} pairs)")
     if live is not None:
         measured = _measure(backend, live, focal_px)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from ..processes import Join, work_alone
 from .options import Data, DepthScale, Device, Json, Model, Split, Threads, Workers
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from ..evaluation.evaluate import EvalResult
     from ..evaluation.sequence import SequenceResult
 
-__all__ = ["eval_command", "make_eval_command", "tracker"]
+__all__ = ["eval_command", "make_eval_command"]
 
 # What each metric is called in papers, and its unit.
 METRIC_LABELS = {
@@ -62,6 +63,7 @@ def make_eval_command(join: Join) -> Callable[..., None]:
         from ..models.find import find_model
         from ..pairs import load_pairs
         from ..parallel import worker_count
+        from ..progress import track
 
         parts = ProtocolParts(align, tta, crop, max_depth, average, focal == "on")
         with join(device) as processes:
@@ -75,7 +77,7 @@ def make_eval_command(join: Join) -> Callable[..., None]:
                 range_m = estimator.spec.max_depth_m
                 chosen = choose_protocol(protocol, parts, packaging=pairs.packaging, range_m=range_m)
                 warn_of_unit(pairs, max_depth_m=chosen.max_depth_m)
-                progress = tracker("Evaluating")
+                progress = partial(track, label="Evaluating")
                 if sequence:
                     if processes.count > 1:
                         raise LightDepthError(
@@ -102,13 +104,6 @@ def make_eval_command(join: Join) -> Callable[..., None]:
 
 
 eval_command = make_eval_command(work_alone)
-
-
-def tracker(label: str) -> Callable[[Any], Any]:  # Any: passes items of any type through
-    """Return a function that wraps a sequence to show progress."""
-    from ..progress import track
-
-    return lambda items: track(items, label, len(items))
 
 
 def _show(result: EvalResult) -> None:
@@ -154,12 +149,11 @@ def _show_sequence(result: SequenceResult) -> None:
     console.print(f"Model     {result.model}")
     console.print(f"Data      {result.data}: {result.frames} frames")
     console.print(f"Protocol  {result.protocol.describe()}")
-    rows = []
-    for name, (label, unit) in {"flicker": ("flicker", "a frame"), **METRIC_LABELS}.items():
-        if hasattr(result.plain, name):
-            rows.append(
-                [label, *(number(getattr(score, name), ".4f") for score in (result.plain, result.steady)), unit]
-            )
+    rows = [
+        [label, *(number(getattr(score, name), ".4f") for score in (result.plain, result.steady)), unit]
+        for name, (label, unit) in {"flicker": ("flicker", "a frame"), **METRIC_LABELS}.items()
+        if hasattr(result.plain, name)
+    ]
     columns = [Column("metric"), Column("plain"), Column("steady"), Column("unit", is_words=True)]
     print_table(Table("", columns, rows))
     console.print(f"Flicker: mean change of log depth that the truth does not share, over {result.transitions} steps")

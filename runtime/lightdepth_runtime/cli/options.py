@@ -23,6 +23,16 @@ def option(panel: str, *names: str, **keys: Any) -> Any:  # Any: what `typer.Opt
     return typer.Option(*names, rich_help_panel=panel, **keys)
 
 
+def device_option(*names: str, help: str) -> Any:
+    """Declare the option of a device: one of the names, or cuda:N."""
+    return option(MODEL, parser=device_parser(*names), metavar="DEVICE", help=help)
+
+
+def output_option(metavar: str, help: str) -> Any:
+    """Declare where a command writes to."""
+    return option(OUTPUT, "--output", "-o", metavar=metavar, help=help)
+
+
 MODEL_HELP = "A model: a file, a training run's folder (its best checkpoint), or a shipped one's name: lite0, resnet18."
 Model = Annotated[str | None, typer.Argument(metavar="MODEL", help=f"{MODEL_HELP} Default: lite0.")]
 Models = Annotated[
@@ -32,29 +42,19 @@ Models = Annotated[
 ModelOption = Annotated[str | None, option(MODEL, metavar="MODEL", help=f"{MODEL_HELP} Default: lite0.")]
 Device = Annotated[
     str,
-    option(
-        MODEL,
-        parser=device_parser(*DEVICES),
-        metavar="DEVICE",
+    device_option(
+        *DEVICES,
         help="Where the model runs: auto, cpu, cuda, cuda:N, tensorrt or openvino. auto takes an NVIDIA GPU if there "
         "is one.",
     ),
 ]
 AnyDevice = Annotated[  # of several models, some of which only run on a processor or with CUDA
-    str,
-    option(
-        MODEL,
-        parser=device_parser("auto", "cpu", "cuda"),
-        metavar="DEVICE",
-        help="Where models run: auto, cpu, cuda or cuda:N.",
-    ),
+    str, device_option("auto", "cpu", "cuda", help="Where models run: auto, cpu, cuda or cuda:N.")
 ]
 BenchDevices = Annotated[
     list[str],
-    option(
-        MODEL,
-        parser=device_parser(*DEVICES),
-        metavar="DEVICE",
+    device_option(
+        *DEVICES,
         help="Where models run: auto, cpu, cuda, cuda:N, tensorrt or openvino. Repeatable: each model gets a row per "
         "device.",
     ),
@@ -177,22 +177,12 @@ Roll = Annotated[
 
 Output = Annotated[
     Path | None,
-    option(
-        OUTPUT,
-        "--output",
-        "-o",
-        metavar="DIR",
-        help="Folder for the results. Default: output/COMMAND-N, with the next free number N.",
-    ),
+    output_option("DIR", "Folder for the results. Default: output/COMMAND-N, with the next free number N."),
 ]
 OutputFile = Annotated[
     Path | None,
-    option(
-        OUTPUT,
-        "--output",
-        "-o",
-        metavar="FILE",
-        help="File to write. Default: NAME-calibrated beside MODEL; in the current folder for the shipped model.",
+    output_option(
+        "FILE", "File to write. Default: NAME-calibrated beside MODEL; in the current folder for the shipped model."
     ),
 ]
 Save = Annotated[
