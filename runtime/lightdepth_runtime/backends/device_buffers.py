@@ -6,8 +6,8 @@ import ctypes
 import importlib
 import threading
 import weakref
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..errors import LightDepthError
 
-__all__ = ["RECORDING", "CudaBuffers", "GpuInfo", "address_of", "load_cudart", "open_cuda"]
+__all__ = ["RECORDING", "CudaBuffers", "GpuInfo", "StagedTensors", "load_cudart", "open_cuda"]
 
 _MODULES = ("cuda.bindings.runtime", "cuda.cudart")  # the second is the spelling of cuda-python 12.0 to 12.5
 # Held while ONNX Runtime records, and by whoever takes or frees device memory: it records in CUDA's global mode, where
@@ -34,100 +34,133 @@ class GpuInfo:
 
 
 class CudaBuffers:
-    """Memory and streams of the GPU of an index, over `cuda.bindings.runtime`; every status is checked.
-
-    Addresses, streams and graphs are plain integers or opaque handles.
-    """
+    """The GPU of an index, over `cuda.bindings.runtime`; every status is checked."""
 
     def __init__(self, cudart: Any, index: int = 0) -> None:  # Any: cuda-bindings are untyped
-        self._cudart, self._index = cudart, index
+        self.cudart, self._index = cudart, index
 
     def activate(self) -> None:
         """Call cudaSetDevice, which holds for the calling thread alone: every thread does so before its other calls."""
-        self._call("cudaSetDevice", self._index)
+        self.call("cudaSetDevice", self._index)
 
     def gpu(self) -> GpuInfo:
         """Describe the device."""
-        properties = self._call("cudaGetDeviceProperties", self._index)
+        properties = self.call("cudaGetDeviceProperties", self._index)
         name = properties.name.decode() if isinstance(properties.name, bytes) else str(properties.name)
         return GpuInfo(name.rstrip("\0"), f"sm{properties.major}{properties.minor}")
 
     def pci_bus_id(self) -> str:
         """Return the device's address on the bus, by which NVIDIA's other libraries know it."""
-        return self._call("cudaDeviceGetPCIBusId", _BUS_ID_BYTES, self._index).decode().rstrip("\0")
-
-    def allocate_device(self, size_bytes: int) -> int:
-        """Allocate with cudaMalloc."""
-        return int(self._call("cudaMalloc", size_bytes))
-
-    def free_device(self, address: int) -> None:
-        """Free with cudaFree."""
-        self._call("cudaFree", address)
+        return self.call("cudaDeviceGetPCIBusId", _BUS_ID_BYTES, self._index).decode().rstrip("\0")
 
     def allocate_pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """Allocate with cudaMallocHost; cudaFreeHost follows when nothing views the memory any more."""
         size_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        address = int(self._call("cudaMallocHost", size_bytes))
+        address = int(self.call("cudaMallocHost", size_bytes))
         memory = (ctypes.c_uint8 * size_bytes).from_address(address)  # every view of the array keeps this alive
-        weakref.finalize(memory, self._cudart.cudaFreeHost, address).atexit = False  # the process frees it by itself
+        weakref.finalize(memory, self.cudart.cudaFreeHost, address).atexit = False  # the process frees it by itself
         return np.ctypeslib.as_array(memory).view(dtype).reshape(shape)
 
-    def create_stream(self) -> Any:  # Any: an opaque handle, here and below, that int() turns into TensorRT's
-        """Create a stream that the default one doesn't wait for: its work would end a recording."""
-        return self._call("cudaStreamCreateWithFlags", self._cudart.cudaStreamNonBlocking)
-
-    def destroy_stream(self, stream: Any) -> None:
-        """Destroy it."""
-        self._call("cudaStreamDestroy", stream)
-
-    def copy_to_device(self, device: int, host: int, size_bytes: int, stream: Any) -> None:
-        """Queue cudaMemcpyAsync."""
-        kind = self._cudart.cudaMemcpyKind.cudaMemcpyHostToDevice
-        self._call("cudaMemcpyAsync", device, host, size_bytes, kind, stream)
-
-    def copy_to_host(self, host: int, device: int, size_bytes: int, stream: Any) -> None:
-        """Queue cudaMemcpyAsync."""
-        kind = self._cudart.cudaMemcpyKind.cudaMemcpyDeviceToHost
-        self._call("cudaMemcpyAsync", host, device, size_bytes, kind, stream)
-
-    def synchronize(self, stream: Any) -> None:
-        """Wait with cudaStreamSynchronize."""
-        self._call("cudaStreamSynchronize", stream)
-
-    def capture(self, stream: Any, work: Callable[[], None]) -> Any:
+    def capture(self, stream: Any, work: Callable[[], None]) -> Any:  # Any: opaque handles, here and below
         """Record what `work` queues (cudaStreamBeginCapture) without running it; an error inside ends the recording."""
-        mode = self._cudart.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
-        self._call("cudaStreamBeginCapture", stream, mode)
+        mode = self.cudart.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        self.call("cudaStreamBeginCapture", stream, mode)
         try:
             work()
         except BaseException:
             with suppress(LightDepthError):  # an invalidated capture ends with an error of its own
-                self._call("cudaGraphDestroy", self._call("cudaStreamEndCapture", stream))
+                self.call("cudaGraphDestroy", self.call("cudaStreamEndCapture", stream))
             raise
-        graph = self._call("cudaStreamEndCapture", stream)
+        graph = self.call("cudaStreamEndCapture", stream)
         try:
-            return self._call("cudaGraphInstantiate", graph, 0)
+            return self.call("cudaGraphInstantiate", graph, 0)
         finally:
-            self._call("cudaGraphDestroy", graph)
+            self.call("cudaGraphDestroy", graph)
 
     def launch(self, graph: Any, stream: Any) -> None:
         """Queue with cudaGraphLaunch."""
-        self._call("cudaGraphLaunch", graph, stream)
+        self.call("cudaGraphLaunch", graph, stream)
 
     def destroy_graph(self, graph: Any) -> None:
         """Free with cudaGraphExecDestroy."""
-        self._call("cudaGraphExecDestroy", graph)
+        self.call("cudaGraphExecDestroy", graph)
 
-    def _call(self, name: str, *arguments: Any) -> Any:
+    def call(self, name: str, *arguments: Any) -> Any:
         """Call a function of the CUDA runtime; return its value, or raise its error."""
-        status, *values = getattr(self._cudart, name)(*arguments)
+        status, *values = getattr(self.cudart, name)(*arguments)
         if int(status) != 0:
             label = getattr(status, "name", f"error {int(status)}")
             raise LightDepthError(f"CUDA refused {name} ({label}); check the GPU with nvidia-smi and its free memory.")
         return values[0] if values else None
 
 
-def address_of(array: NDArray[Any]) -> int:  # Any: of any dtype
+class StagedTensors:
+    """A network's tensors in page-locked host memory and in device memory, and the stream that copies between them.
+
+    `arrays` and `addresses` are by the tensors' names, the input first.
+
+    Args:
+        buffers: of the device.
+        resources: frees the stream and the device memory; host memory goes when nothing views it any more.
+    """
+
+    def __init__(self, buffers: CudaBuffers, resources: ExitStack) -> None:
+        self._call, self._allocate_pinned = buffers.call, buffers.allocate_pinned
+        self._to_device = buffers.cudart.cudaMemcpyKind.cudaMemcpyHostToDevice
+        self._to_host = buffers.cudart.cudaMemcpyKind.cudaMemcpyDeviceToHost
+        # The default stream doesn't wait for this one: its work would end a recording. Any: an opaque handle, which
+        # int() turns into TensorRT's.
+        self.stream: Any = self._call("cudaStreamCreateWithFlags", buffers.cudart.cudaStreamNonBlocking)
+        resources.callback(self._call, "cudaStreamDestroy", self.stream)
+        self.arrays: dict[str, NDArray[Any]] = {}  # Any: float32, or a frame's uint8
+        self.addresses: dict[str, int] = {}
+        resources.callback(self.arrays.clear)
+
+    def allocate(self, name: str, shape: tuple[int, ...], dtype: DTypeLike, resources: ExitStack) -> None:
+        """Allocate a tensor for the largest batch."""
+        self.arrays[name] = self._allocate_pinned(shape, dtype)
+        self.addresses[name] = int(self._call("cudaMalloc", self.arrays[name].nbytes))
+        resources.callback(self._call, "cudaFree", self.addresses[name])
+
+    def staging(self, count: int) -> NDArray[Any] | None:
+        """Return the input's host memory for a batch; None past the largest, and once all was freed."""
+        image = next(iter(self.arrays.values()), None)
+        return None if image is None or count > len(image) else image[:count]
+
+    def stage(self, batch: NDArray[Any]) -> None:
+        """Copy a batch into `staging`, unless the caller wrote it there."""
+        staging = self.staging(len(batch))
+        assert staging is not None, "checked before"
+        if _address_of(batch) != _address_of(staging) or not batch.flags.c_contiguous:
+            np.copyto(staging, batch)
+
+    def copy_in(self, size: int) -> None:
+        """Queue the copy of a batch to the device."""
+        name = next(iter(self.arrays))
+        host = self.arrays[name][:size]
+        self._call(
+            "cudaMemcpyAsync", self.addresses[name], _address_of(host), host.nbytes, self._to_device, self.stream
+        )
+
+    def copy_out(self, names: Iterable[str], size: int) -> None:
+        """Queue the copies of outputs to the host."""
+        for name in names:
+            host = self.arrays[name][:size]
+            self._call(
+                "cudaMemcpyAsync", _address_of(host), self.addresses[name], host.nbytes, self._to_host, self.stream
+            )
+
+    def synchronize(self) -> None:
+        """Wait for the stream."""
+        self._call("cudaStreamSynchronize", self.stream)
+
+    def results(self, names: Iterable[str], size: int) -> list[NDArray[np.float32]]:
+        """Wait for the stream; return outputs in memory of their own, since the staging memory is the next frame's."""
+        self.synchronize()
+        return [self.arrays[name][:size].copy() for name in names]
+
+
+def _address_of(array: NDArray[Any]) -> int:  # Any: of any dtype
     """Return where an array's memory begins."""
     return array.__array_interface__["data"][0]
 

@@ -51,7 +51,7 @@ RTX_ONLY = {
 EXPORT, RUNTIME = Path(lightdepth_export.__file__).parent, Path(lightdepth_runtime.backends.__file__).parent
 FILES = [
     *(EXPORT / "tensorrt" / name for name in ("builder.py", "options.py", "progress.py")),
-    *(RUNTIME / "tensorrt" / name for name in ("backend.py", "module.py", "tensors.py")),
+    *(RUNTIME / "tensorrt" / name for name in ("backend.py", "module.py")),
 ]
 SYMBOLS = {
     "createInferBuilder_INTERNAL": "void* l, int v",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import LightDepthError
-from ..device_buffers import RECORDING, CudaBuffers, address_of
+from ..device_buffers import RECORDING, CudaBuffers, StagedTensors
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -63,25 +63,19 @@ class CudaSession:
         self._others = ThreadPoolExecutor(1, "lightdepth-gpu")  # its thread starts with the first frame
         # IOBinding and RunOptions by whether the opening thread runs them, and by batch size. Any: untyped
         self._bound: dict[tuple[bool, int], tuple[Any, Any]] = {}
-        self._arrays: dict[str, NDArray[Any]] = {}  # page-locked host memory; Any: float32 or uint8
-        self._addresses: dict[str, int] = {}  # device memory
         buffers.activate()
         with RECORDING, ExitStack() as resources:
-            self._stream = buffers.create_stream()
-            resources.callback(buffers.destroy_stream, self._stream)
-            session = open_session({**options, "user_compute_stream": str(int(self._stream))})
+            self._tensors = StagedTensors(buffers, resources)
+            session = open_session({**options, "user_compute_stream": str(int(self._tensors.stream))})
             image = session.get_inputs()[0]
             self._input, fixed = image.name, image.shape[0]
             self._is_open = not isinstance(fixed, int)
             self.largest_batch = largest_batch if self._is_open else fixed
-            resources.callback(self._arrays.clear)
             for node in (image, *session.get_outputs()):
                 shape, dtype = _shape_of(node, self.largest_batch), _DTYPES.get(node.type)
                 if dtype is None:
                     raise OpenShapeError(f"{node.name} is {node.type}")
-                self._arrays[node.name] = buffers.allocate_pinned(shape, dtype)
-                self._addresses[node.name] = buffers.allocate_device(self._arrays[node.name].nbytes)
-                resources.callback(buffers.free_device, self._addresses[node.name])
+                self._tensors.allocate(node.name, shape, dtype, resources)
             self._session: onnxruntime.InferenceSession | None = session
             self._resources = resources.pop_all()
 
@@ -97,7 +91,7 @@ class CudaSession:
         staging = self.empty_input(size)
         assert staging is not None, "the largest batch and less have staging memory"
         staging[...] = 0
-        names = list(self._arrays)[1:]
+        names = list(self._tensors.arrays)[1:]
         self._frame(names, staging)
         self._others.submit(self._frame, names, staging).result()
 
@@ -122,14 +116,13 @@ class CudaSession:
         with self._lock:
             if self._session is None:
                 raise LightDepthError(_CLOSED)
-            staging = self._arrays[self._input][: len(batch)]
-            if batch.shape != staging.shape or batch.dtype != staging.dtype:
+            image = self._tensors.arrays[self._input]
+            if batch.shape != image[: len(batch)].shape or batch.dtype != image.dtype:
                 raise LightDepthError(
-                    f"This model takes {staging.dtype} {self._arrays[self._input].shape}, got {batch.dtype} "
-                    f"{batch.shape}; preprocess with lightdepth_runtime.images.preprocess."
+                    f"This model takes {image.dtype} {image.shape}, got {batch.dtype} {batch.shape}; preprocess with "
+                    "lightdepth_runtime.images.preprocess."
                 )
-            if address_of(batch) != address_of(staging) or not batch.flags.c_contiguous:
-                np.copyto(staging, batch)
+            self._tensors.stage(batch)
             self._buffers.activate()
             key = hasattr(self._opener, "is_this_thread"), len(batch)
             with nullcontext() if key in self._bound else RECORDING:  # the first run of each records
@@ -138,7 +131,7 @@ class CudaSession:
     def empty_input(self, count: int = 1) -> NDArray[Any] | None:  # Any: float32 or uint8
         """Return the staging memory for a batch, which `run` takes without another copy; None past the largest."""
         with self._lock:
-            return self._arrays[self._input][:count] if self._arrays and count <= self.largest_batch else None
+            return self._tensors.staging(count)
 
     def close(self) -> None:
         """Free what was allocated once the device is idle; a second call does nothing."""
@@ -147,7 +140,7 @@ class CudaSession:
                 return
             self._buffers.activate()
             with self._resources:
-                self._buffers.synchronize(self._stream)
+                self._tensors.synchronize()
                 self._bound.clear()
                 self._session = None
         self._others.shutdown(wait=False)
@@ -165,9 +158,7 @@ class CudaSession:
         if key not in self._bound:
             self._bound[key] = self._bind(session, size)
         binding, options = self._bound[key]
-        outputs = [self._arrays[name][:size] for name in names]
-        staging = self._arrays[self._input][:size]
-        self._buffers.copy_to_device(self._addresses[self._input], address_of(staging), staging.nbytes, self._stream)
+        self._tensors.copy_in(size)
         try:
             session.run_with_iobinding(binding, options)
         except Exception as error:  # onnxruntime raises its own classes, which it doesn't export by name
@@ -176,10 +167,8 @@ class CudaSession:
             raise LightDepthError(
                 f"ONNX Runtime failed on a frame ({reason}); the GPU may be out of memory."
             ) from error
-        for name, output in zip(names, outputs, strict=True):
-            self._buffers.copy_to_host(address_of(output), self._addresses[name], output.nbytes, self._stream)
-        self._buffers.synchronize(self._stream)
-        return [output.copy() for output in outputs]  # the staging memory is the next frame's
+        self._tensors.copy_out(names, size)
+        return self._tensors.results(names, size)
 
     def _bind(self, session: onnxruntime.InferenceSession, size: int) -> tuple[Any, Any]:
         """Bind a batch size to the buffers; each size has a recorded graph of its own."""
@@ -187,11 +176,11 @@ class CudaSession:
 
         binding = session.io_binding()
         device_id = int(session.get_provider_options()[PROVIDER]["device_id"])
-        for name, array in self._arrays.items():
+        for name, array in self._tensors.arrays.items():
             bind = binding.bind_input if name == self._input else binding.bind_output
             shape = [size, *array.shape[1:]]
             # The provider's option, not this number, chooses the GPU; "cuda", 0 says that the address is a device's.
-            bind(name, "cuda", device_id, array.dtype.type, shape, self._addresses[name])
+            bind(name, "cuda", device_id, array.dtype.type, shape, self._tensors.addresses[name])
         options = onnxruntime.RunOptions()
         options.add_run_config_entry("gpu_graph_id", str(size))
         options.add_run_config_entry("disable_synchronize_execution_providers", "1")  # `_run` does, once

@@ -16,10 +16,9 @@ from ...errors import LightDepthError
 from ...spec import ModelSpec
 from ..backend import NamedOutputs, tensors_of
 from ..device import cuda_index
-from ..device_buffers import RECORDING, CudaBuffers, address_of, open_cuda
+from ..device_buffers import RECORDING, CudaBuffers, StagedTensors, open_cuda
 from .engine_file import EngineMisfitError, check_engine_fits, check_same_network, read_engine_sidecar, read_plan
 from .module import LogLines, collect_log, flavour_of, load_tensorrt
-from .tensors import batch_range
 
 __all__ = ["Rebuild", "TensorRTBackend", "open_engine"]
 
@@ -67,20 +66,24 @@ class TensorRTBackend(NamedOutputs):
             # Any: NVIDIA ships no types. The three must outlive each other in this order.
             loaded.runtime = trt.Runtime(logger)
             resources.callback(setattr, loaded, "runtime", None)
-            loaded.engine = self._loaded.runtime.deserialize_cuda_engine(plan)
+            loaded.engine = loaded.runtime.deserialize_cuda_engine(plan)
             resources.callback(setattr, loaded, "engine", None)
-            if self._loaded.engine is None:
+            if loaded.engine is None:
                 raise EngineMisfitError(
                     f"TensorRT can't load the engine of {spec.name}: {log.reason()}. Build it again."
                 )
-            self._tensors = tensors_of(spec)
-            self._batches = batch_range(trt, self._loaded.engine, spec)
+            self._kinds = tensors_of(spec)
+            self._batches = _batch_range(trt, loaded.engine, spec)
             self.largest_batch = self._batches[1]
             loaded.context = _start(trt, loaded.engine, open_batch=self._batches[0] != self._batches[1])
             resources.callback(setattr, loaded, "context", None)
-            if self._loaded.context is None:
+            if loaded.context is None:
                 raise LightDepthError(f"TensorRT can't start the engine of {spec.name}: {log.reason()}.")
-            self._allocate(resources)
+            self._tensors = StagedTensors(buffers, resources)
+            for name, (shape, dtype) in self._kinds.items():
+                self._tensors.allocate(name, (self.largest_batch, *shape), dtype, resources)
+                if not loaded.context.set_tensor_address(name, self._tensors.addresses[name]):
+                    raise LightDepthError(f"TensorRT refuses the buffer of tensor {name!r}; build the engine again.")
             self._resources = resources.pop_all()
 
     def _run(self, names: Sequence[str], batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
@@ -98,7 +101,7 @@ class TensorRTBackend(NamedOutputs):
 
     def empty_input(self, count: int = 1) -> NDArray[np.float32] | None:
         """Return the staging memory for a batch, which `run` takes without another copy."""
-        return self._arrays[self.spec.input_name][:count] if count <= self._batches[1] else None
+        return self._tensors.staging(count)
 
     def close(self) -> None:
         """Wait for the device, then free everything; a second call does nothing."""
@@ -115,42 +118,24 @@ class TensorRTBackend(NamedOutputs):
             with suppress(Exception):  # nobody could catch it, and at the interpreter's end modules are gone
                 self.close()
 
-    def _allocate(self, resources: ExitStack) -> None:
-        """Allocate for the largest batch, and tell the context where."""
-        buffers, largest = self._buffers, self._batches[1]
-        self._stream = buffers.create_stream()
-        resources.callback(buffers.destroy_stream, self._stream)
-        self._addresses = {}
-        self._arrays: dict[str, NDArray[np.float32]] = {}
-        resources.callback(self._arrays.clear)
-        for name, (shape, dtype) in self._tensors.items():
-            self._arrays[name] = buffers.allocate_pinned((largest, *shape), dtype)
-            self._addresses[name] = buffers.allocate_device(self._arrays[name].nbytes)
-            resources.callback(buffers.free_device, self._addresses[name])
-            if not self._loaded.context.set_tensor_address(name, self._addresses[name]):
-                raise LightDepthError(f"TensorRT refuses the buffer of tensor {name!r}; build the engine again.")
-
     def _frame(self, names: tuple[str, ...], batch: NDArray[np.float32], log: LogLines) -> list[NDArray[np.float32]]:
         size = len(batch)
         if size != self._batch_size:
             self._set_batch_size(size, log)
-        staging = self._arrays[self.spec.input_name][:size]
-        if address_of(batch) != address_of(staging):  # else the caller wrote into `empty_input`
-            np.copyto(staging, batch)
+        self._tensors.stage(batch)
         graph = self._graphs.get(names)
         if graph is not None:
-            self._buffers.launch(graph, self._stream)
+            self._buffers.launch(graph, self._tensors.stream)
         else:
             self._enqueue(names, size, log)
-        self._buffers.synchronize(self._stream)
-        outputs = [self._arrays[name][:size].copy() for name in names]  # the staging memory is the next frame's
+        outputs = self._tensors.results(names, size)
         if graph is None and self._use_graph:  # the frame just run was the warm-up that a capture needs
             self._capture(names, size, log)
         return outputs
 
     def _capture(self, names: tuple[str, ...], size: int, log: LogLines) -> None:
         try:
-            self._graphs[names] = self._buffers.capture(self._stream, lambda: self._enqueue(names, size, log))
+            self._graphs[names] = self._buffers.capture(self._tensors.stream, lambda: self._enqueue(names, size, log))
         except LightDepthError as error:
             self._use_graph = False
             reason = str(error).split(";")[0].rstrip(".")
@@ -159,21 +144,14 @@ class TensorRTBackend(NamedOutputs):
 
     def _enqueue(self, names: tuple[str, ...], size: int, log: LogLines) -> None:
         """Queue the copy in, the network, and the copies out."""
-        image = self.spec.input_name
-        nbytes = {name: self._arrays[name][:size].nbytes for name in (image, *names)}
-        self._buffers.copy_to_device(
-            self._addresses[image], address_of(self._arrays[image]), nbytes[image], self._stream
-        )
-        if not self._loaded.context.execute_async_v3(int(self._stream)):
+        self._tensors.copy_in(size)
+        if not self._loaded.context.execute_async_v3(int(self._tensors.stream)):
             raise LightDepthError(f"TensorRT failed on a frame: {log.reason()}; the next frame starts afresh.")
-        for name in names:
-            self._buffers.copy_to_host(
-                address_of(self._arrays[name]), self._addresses[name], nbytes[name], self._stream
-            )
+        self._tensors.copy_out(names, size)
 
     def _set_batch_size(self, size: int, log: LogLines) -> None:
         self._forget_shape()
-        shape = (size, *self._tensors[self.spec.input_name][0])
+        shape = (size, *self._kinds[self.spec.input_name][0])
         if not self._loaded.context.set_input_shape(self.spec.input_name, shape):
             raise LightDepthError(f"TensorRT refuses the input shape {shape}: {log.reason()}.")
         self._batch_size = size
@@ -183,14 +161,14 @@ class TensorRTBackend(NamedOutputs):
         self._batch_size = 0
         graphs, self._graphs = self._graphs, {}
         with suppress(LightDepthError):  # called on the way out of an error, which is the one to report
-            self._buffers.synchronize(self._stream)
+            self._tensors.synchronize()
         for graph in graphs.values():
             with suppress(LightDepthError):
                 self._buffers.destroy_graph(graph)
 
     def _check(self, batch: NDArray[np.float32]) -> None:
         smallest, largest = self._batches
-        shape, dtype = self._tensors[self.spec.input_name]
+        shape, dtype = self._kinds[self.spec.input_name]
         if batch.dtype != dtype or batch.shape[1:] != shape or not smallest <= len(batch) <= largest:
             count = f"{smallest}" if smallest == largest else f"{smallest}..{largest}"
             raise LightDepthError(
@@ -211,6 +189,32 @@ def _start(trt: Any, engine: Any, *, open_batch: bool) -> Any:  # Any: NVIDIA sh
     runtime_config = engine.create_runtime_config()
     runtime_config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
     return engine.create_execution_context(runtime_config)
+
+
+def _batch_range(trt: Any, engine: Any, spec: ModelSpec) -> tuple[int, int]:  # Any: NVIDIA ships no types
+    """Return the smallest and largest batch, after making sure that the engine's tensors are the spec's.
+
+    Raises:
+        LightDepthError: other names, types or sizes.
+    """
+    names, wanted = {engine.get_tensor_name(i) for i in range(engine.num_io_tensors)}, tensors_of(spec)
+    if names != set(wanted):
+        raise LightDepthError(
+            f"The engine's tensors are {', '.join(sorted(names))}, and its spec says {', '.join(sorted(wanted))}; "
+            "build it again."
+        )
+    for name, (size, dtype) in wanted.items():
+        shape, kind = tuple(engine.get_tensor_shape(name)), engine.get_tensor_dtype(name)
+        if shape[1:] != size or kind != getattr(trt, dtype.__name__):
+            raise LightDepthError(
+                f"The engine's tensor {name!r} is {kind} {shape}; this backend needs {dtype.__name__} (B, "
+                f"{', '.join(map(str, size))}). Build it from `lightdepth export`'s ONNX."
+            )
+    fixed = int(engine.get_tensor_shape(spec.input_name)[0])
+    if fixed > 0:
+        return fixed, fixed
+    smallest, _, largest = engine.get_tensor_profile_shape(spec.input_name, 0)
+    return int(smallest[0]), int(largest[0])
 
 
 def open_engine(

@@ -209,6 +209,7 @@ def test_closing_twice_is_fine_and_running_after_it_is_an_error(cudart):
     backend = TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC, CudaBuffers(cudart))
     backend.close()
     backend.close()
+    assert backend.empty_input() is None
     with pytest.raises(LightDepthError, match="was closed"):
         backend.run(images())
 
