@@ -33,7 +33,6 @@ __all__ = [
     "check_not_empty",
     "check_training_readings",
     "check_validation_readings",
-    "choose_convolutions",
     "describe",
     "load_training_data",
     "silent",
@@ -194,11 +193,6 @@ def _describe_data(config: TrainConfig, training: PairSet) -> str:
     if teachers := config.teachers():
         parts.append(f"teacher {' + '.join(Path(teacher).name for teacher in teachers)}")
     return f"{training.name} ({', '.join(parts)})"
-
-
-def choose_convolutions(config: TrainConfig) -> None:
-    """Compute FP32 convolutions on NVIDIA GPUs as `tf32` says; CPUs ignore it."""
-    torch.backends.cudnn.allow_tf32 = config.tf32
 
 
 def usable_precision(precision: str, say: Say) -> str:

@@ -13,65 +13,49 @@ from ..data.sample import Sample
 from ..network.model import LightDepth
 from .losses import SMALLEST_DEPTH_M, DepthLoss, sigma_loss
 
-__all__ = ["FeatureStudent", "FromTeacher", "FromTruth", "Objective", "network_of", "trusted"]
+__all__ = ["FeatureStudent", "Objective", "network_of", "trusted"]
 
 DROPPED_SHARE = 0.1  # of a teacher's pixels: those that fit worst (Depth Anything V2, Yang et al. 2024)
 
 
 @dataclass(frozen=True)
-class FromTruth:
-    """The loss against measured depth, and `sigma_weight` times that of sigma where the network predicts it."""
-
-    loss: DepthLoss
-    sigma_weight: float = 0.0
-
-    def __call__(self, model: nn.Module, batch: Sample) -> Tensor:
-        """Run the network on the batch and compare."""
-        prediction_m, sigma = _split(model(_channels_last(batch.image)))
-        loss = self.loss(prediction_m, batch.depth_m)
-        return loss if sigma is None else loss + self.sigma_weight * sigma_loss(sigma, prediction_m, batch.depth_m)
-
-
-@dataclass(frozen=True)
-class FromTeacher:
-    """The loss against measured depth where there is some, and against a teacher's elsewhere.
+class Objective:
+    """The loss against measured depth where there is some, and against a teacher's elsewhere, where there is one.
 
     `teacher_weight` times the loss against the teacher's depth alone comes on top: it says what the truth can't, depth
     without holes, steps and noise. The tenth of the teacher's pixels that the student disagrees with most is left out
     of both. With `features` (the teacher's encoder) the model is a `FeatureStudent`, and `feature_weight` times the
-    mismatch of features is added. Sigma is held to the measured depth alone, with `sigma_weight`.
+    mismatch of features is added. Sigma, where the network predicts it, is held to the measured depth alone, with
+    `sigma_weight`.
     """
 
     loss: DepthLoss
-    teacher_weight: float
+    sigma_weight: float = 0.0
+    teacher_weight: float = 0.0
     feature_weight: float = 0.0
     features: Callable[[Tensor], Sequence[Tensor]] | None = None
-    sigma_weight: float = 0.0
 
     def __call__(self, model: nn.Module, batch: Sample) -> Tensor:
         """Run the network, and the teacher's encoder where there is one, and compare."""
-        image, teacher_m = _channels_last(batch.image), batch.teacher_m
-        assert teacher_m is not None, "a run with a teacher has its depth in every batch"
-        mismatch = 0.0
+        image, mismatch = _channels_last(batch.image), None
         if self.features is None:
             output = model(image)
         else:
-            assert batch.teacher_image is not None, "and the teacher's view of the image, where features are matched"
+            assert batch.teacher_image is not None, "the teacher's view of the image, where features are matched"
             with torch.no_grad():
                 features = self.features(_channels_last(batch.teacher_image))
             output, mismatch = model(image, features)
-        prediction_m, sigma = _split(output)
-        teacher_m = teacher_m * trusted(prediction_m.detach(), teacher_m)
-        best_m = torch.where(batch.depth_m > 0, batch.depth_m, teacher_m)
-        loss = self.loss(prediction_m, best_m)
-        if self.teacher_weight:
-            loss = loss + self.teacher_weight * self.loss(prediction_m, teacher_m)
+        prediction_m, sigma = output if isinstance(output, tuple) else (output, None)
+        if batch.teacher_m is None:
+            loss = self.loss(prediction_m, batch.depth_m)
+        else:
+            teacher_m = batch.teacher_m * trusted(prediction_m.detach(), batch.teacher_m)
+            loss = self.loss(prediction_m, torch.where(batch.depth_m > 0, batch.depth_m, teacher_m))
+            if self.teacher_weight:
+                loss = loss + self.teacher_weight * self.loss(prediction_m, teacher_m)
         if sigma is not None:
             loss = loss + self.sigma_weight * sigma_loss(sigma, prediction_m, batch.depth_m)
-        return loss + self.feature_weight * mismatch
-
-
-Objective = FromTruth | FromTeacher
+        return loss if mismatch is None else loss + self.feature_weight * mismatch
 
 
 def trusted(prediction_m: Tensor, teacher_m: Tensor) -> Tensor:
@@ -121,11 +105,6 @@ def unexplained(prediction: Tensor, target: Tensor) -> Tensor:
 def network_of(model: nn.Module) -> nn.Module:
     """Return the depth network of what is trained."""
     return model.network if isinstance(model, FeatureStudent) else model
-
-
-def _split(output: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor | None]:
-    """Return depth, and sigma where the network predicts it."""
-    return output if isinstance(output, tuple) else (output, None)
 
 
 def _channels_last(image: Tensor) -> Tensor:

@@ -61,15 +61,15 @@ def describe_batch(config: TrainConfig, processes: int) -> str:
     )
 
 
-def share_batch_norm(network: nn.Module, accelerator: Accelerator, say: Say) -> nn.Module:
+def share_batch_norm(network: nn.Module, accelerator: Accelerator, say: Say) -> None:
     """Let BatchNorm take its statistics over the batches of all processes, as one process with all of them would.
 
     Changes the network; its parameters keep their names. PyTorch's SyncBatchNorm needs GPUs: on CPUs nothing is
     changed, and that is said.
     """
     if accelerator.num_processes == 1:
-        return network
+        return
     if accelerator.device.type == "cpu":
         say("sync_batchnorm needs GPUs: on CPUs each process takes BatchNorm's statistics over its own batch.")
-        return network
-    return convert_sync_batchnorm(network)
+    else:
+        convert_sync_batchnorm(network)

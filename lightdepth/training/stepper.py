@@ -99,7 +99,7 @@ class Stepper:
     def __post_init__(self) -> None:
         self._position = 0  # of the next batch in its epoch
         self._unread: list[_Outcome] = []
-        self._losses: list[float] = []  # finite ones, since `take_losses`
+        self.losses: list[float] = []  # finite ones, of the epoch
         self._spoiled = False  # a batch of the group whose outcome is read had no finite loss
         self._most_unread = 1 if self.accelerator.device.type == "cpu" else BATCHES_UNREAD
         # A forward pass on bad values poisons BatchNorm's running statistics before its loss is known.
@@ -128,13 +128,15 @@ class Stepper:
             LightDepthError: see `__call__`, or no batch had a finite loss.
         """
         processes = self.accelerator.num_processes
-        losses: list[float] = []
+        self.losses = []
         images, started, first_batch_s = 0, time.monotonic(), 0.0
 
         def status() -> str:
             rate = images * processes / max(time.monotonic() - started, 1e-9)
             overflows = self.progress.overflows
-            return f"{rate:.1f} images/s, loss {_mean(losses):.4f}" + (f", {overflows} overflows" if overflows else "")
+            return f"{rate:.1f} images/s, loss {_mean(self.losses):.4f}" + (
+                f", {overflows} overflows" if overflows else ""
+            )
 
         batches: Iterable[Sample] = receive(loader, self.accelerator.device)
         if self.accelerator.is_main_process:
@@ -145,15 +147,13 @@ class Stepper:
             self(batch)
             images += len(batch.names)
             left_out.update(batch.left_out)
-            losses += self.take_losses()
         self.read()
-        losses += self.take_losses()
-        if not losses:
+        if not self.losses:
             raise LightDepthError(
                 f"No batch of {label.lower()} had a finite loss; start again with a lower learning_rate or precision "
                 "fp32."
             )
-        return TrainedEpoch(_mean(losses), images * processes, first_batch_s, len(left_out))
+        return TrainedEpoch(_mean(self.losses), images * processes, first_batch_s, len(left_out))
 
     def read(self) -> None:
         """Wait for the device, and count what became of the batches since the last call.
@@ -169,11 +169,6 @@ class Stepper:
         norm_values = iter(torch.stack(norms).tolist() if norms else ())
         for outcome, value in zip(outcomes, values, strict=True):
             self._count(value, None if outcome.norm is None else next(norm_values), outcome.names)
-
-    def take_losses(self) -> list[float]:
-        """Return the finite losses that were read since the last call."""
-        losses, self._losses = self._losses, []
-        return losses
 
     def _gather(self, batch: Sample) -> Tensor:
         """Add a batch's gradients to the group's; return the loss."""
@@ -213,7 +208,7 @@ class Stepper:
     def _count(self, loss: float, norm: float | None, names: list[str]) -> None:
         """Count a batch, and where it ended a group its step."""
         if math.isfinite(loss):
-            self._losses.append(loss)
+            self.losses.append(loss)
         else:
             self._skip(f"The loss is {loss}", names)
             self._spoiled = True

@@ -22,7 +22,7 @@ from ..teacher.ensemble import open_teacher
 from ..teacher.teacher import load_feature_teacher
 from .inputs import Say
 from .losses import DepthLoss
-from .objective import FeatureStudent, FromTeacher, FromTruth, Objective
+from .objective import FeatureStudent, Objective
 
 __all__ = ["Teaching", "ask_teacher", "choose_objective"]
 
@@ -65,10 +65,8 @@ def choose_objective(
 ) -> tuple[Objective, nn.Module]:
     """Return the objective and what is trained for it: the network, or the network with maps of its features."""
     loss = DepthLoss(config.loss, config.silog_lambda, config.gradient_weight, config.l1_weight, config.rmse_weight)
-    if teaching is None:
-        return FromTruth(loss, config.confidence_weight), network
-    if teaching.network is None:
-        return FromTeacher(loss, config.teacher_weight, sigma_weight=config.confidence_weight), network
+    if teaching is None or teaching.network is None:
+        return Objective(loss, config.confidence_weight, config.teacher_weight), network
     encoder = teaching.network.model.encoder.to(accelerator.device)
 
     def features(image: Tensor) -> Sequence[Tensor]:
@@ -76,7 +74,5 @@ def choose_objective(
             return encoder(image)
 
     student = FeatureStudent(network, feature_channels(network.encoder), feature_channels(encoder))
-    objective = FromTeacher(
-        loss, config.teacher_weight, config.feature_weight, features, sigma_weight=config.confidence_weight
-    )
-    return objective, student
+    weights = config.confidence_weight, config.teacher_weight, config.feature_weight
+    return Objective(loss, *weights, features), student

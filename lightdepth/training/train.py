@@ -36,7 +36,6 @@ from .inputs import (
     check_not_empty,
     check_training_readings,
     check_validation_readings,
-    choose_convolutions,
     describe,
     load_training_data,
     silent,
@@ -91,7 +90,7 @@ class _Training:
             check_not_empty(self.validation)
         if config.num_threads is not None:
             torch.set_num_threads(config.num_threads)
-        choose_convolutions(config)
+        torch.backends.cudnn.allow_tf32 = config.tf32  # of FP32 convolutions; CPUs ignore it
         set_seed(config.seed)
         notes: list[str] = []
         precision = usable_precision(config.precision, notes.append)
@@ -259,9 +258,7 @@ class _Training:
         self.kept = cast(LightDepth, self.average.kept())
         if board is not None:  # before validation, whose failure must not cost the epoch's weights
             save_checkpoint(self.folder.last, self.kept, self.spec, self.config)
-        result = None
-        if self.validation is not None:
-            result = self._validate(self.kept, self.validation)
+        result = None if self.validation is None else self._validate(self.kept, self.validation)
         if board is not None:
             row = {
                 "epoch": epoch + 1,
@@ -278,15 +275,13 @@ class _Training:
             self._keep_weights(result)
             log_epoch(self.folder, row, board, self.config.epochs, self.say)
             if self.validation is not None:
-                picture = draw_validation(self._estimator(), self.validation)
+                backend = TorchBackend(self.kept, self.spec, str(self.accelerator.device))
+                picture = draw_validation(DepthEstimator(backend), self.validation)
                 board.add_image("validation", picture, epoch + 1, dataformats="HWC")
         self.folder.save_state(self.accelerator, self.progress.epoch, self._parts())
 
     def _validate(self, network: LightDepth, pairs: PairSet) -> EvalResult:
         return validate(network, self.spec, pairs, self.accelerator, readers=self.config.num_workers)
-
-    def _estimator(self) -> DepthEstimator:
-        return DepthEstimator(TorchBackend(self.kept, self.spec, str(self.accelerator.device)))
 
     def _keep_weights(self, result: EvalResult | None) -> None:
         """Write `last`, and `best` where it is the best so far; without validation the newest is the best."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast, gather_object
 from torch import nn
 
 from lightdepth_runtime.errors import LightDepthError
@@ -14,6 +13,7 @@ from lightdepth_runtime.evaluation.protocol import Protocol, choose_protocol
 from lightdepth_runtime.evaluation.scores import Scorer
 from lightdepth_runtime.pairs import PairSet
 from lightdepth_runtime.parallel import Workers
+from lightdepth_runtime.processes import share_bounds
 from lightdepth_runtime.progress import track
 from lightdepth_runtime.spec import ModelSpec
 
@@ -45,10 +45,10 @@ def validate(
         LightDepthError: a pair that can't be read, in any process, or none with valid depth.
     """
     number, processes = accelerator.process_index, accelerator.num_processes
-    start, end = (len(validation) * place // processes for place in (number, number + 1))
+    start, end = share_bounds(len(validation), number, processes)
     scorer, fault = Scorer(validation_protocol(validation, spec)), None
     if processes > 1:
-        _share_weights(network)
+        broadcast(network.state_dict())  # in place: all score the main process's weights and statistics
     backend = TorchBackend(network, spec, str(accelerator.device))
     try:
         with Workers(readers, threads=True) as pool:
@@ -65,22 +65,10 @@ def validate(
             raise
         fault = str(error)
     if processes > 1:
-        scorer = _merge(gather_object([(scorer, fault)]))
+        parts = gather_object([(scorer, fault)])  # in the processes' order; a fault of one is an error in all
+        scorer = Scorer(scorer.protocol)
+        for part, fault in parts:
+            if fault is not None:
+                raise LightDepthError(fault)
+            scorer.merge(part)
     return summarise(scorer, validation, model=spec.name)
-
-
-def _merge(parts: list[tuple[Scorer, str | None]]) -> Scorer:
-    """Put the processes' shares together, in their order; a fault of one is an error in all."""
-    whole = Scorer(parts[0][0].protocol)
-    for scorer, fault in parts:
-        if fault is not None:
-            raise LightDepthError(fault)
-        whole.merge(scorer)
-    return whole
-
-
-def _share_weights(network: nn.Module) -> None:
-    """Give every process the main process's weights and statistics, so that all score the same network."""
-    with torch.no_grad():
-        for tensor in network.state_dict().values():
-            torch.distributed.broadcast(tensor, 0)

@@ -13,7 +13,7 @@ from lightdepth.network.encoder import feature_channels
 from lightdepth.network.model import LightDepth
 from lightdepth.training.average import WeightAverage
 from lightdepth.training.losses import DepthLoss
-from lightdepth.training.objective import FeatureStudent, FromTeacher, FromTruth
+from lightdepth.training.objective import FeatureStudent, Objective
 from lightdepth.training.optimiser import build_optimiser, build_schedule
 from lightdepth.training.stepper import Progress, Stepper
 
@@ -47,11 +47,11 @@ def make_stepper(objective_name, scaler):
     accelerator.scaler = torch.amp.GradScaler("cpu") if scaler else None
     student = trained = network().to(memory_format=torch.channels_last)
     loss, maps = DepthLoss(rmse_weight=0.1), None
-    objective = FromTruth(loss, 0.1) if objective_name == "truth" else FromTeacher(loss, 0.5, sigma_weight=0.1)
+    objective = Objective(loss, 0.1, 0.5)
     if objective_name == "features":
         teacher = network().encoder
         student = FeatureStudent(trained, feature_channels(trained.encoder), feature_channels(teacher))
-        objective, maps = FromTeacher(loss, 0.5, 0.1, teacher, sigma_weight=0.1), student.maps
+        objective, maps = Objective(loss, 0.1, 0.5, 0.1, teacher), student.maps
     config = check_config({"encoder_weights": "none"})
     optimiser = build_optimiser(trained, config, maps)
     schedule = build_schedule(optimiser, config, 100)
@@ -62,20 +62,21 @@ def make_stepper(objective_name, scaler):
     return stepper
 
 
-def batch():
+def batch(objective_name):
     image, depth_m = torch.randn(2, 3, 64, 96), torch.rand(2, 1, 64, 96) * 5
-    return Sample(image, depth_m * (depth_m > 1), depth_m + 0.1, image, ["a", "b"])
+    teacher_m = None if objective_name == "truth" else depth_m + 0.1
+    return Sample(image, depth_m * (depth_m > 1), teacher_m, image, ["a", "b"])
 
 
 @pytest.mark.parametrize("scaler", [False, True], ids=["fp32", "scaled"])
 @pytest.mark.parametrize("objective_name", ["truth", "teacher", "features"])
 def test_a_step_waits_for_nothing(objective_name, scaler):
     stepper = make_stepper(objective_name, scaler)
-    stepper(batch())
+    stepper(batch(objective_name))
     with pytest.MonkeyPatch.context() as patch, Watch() as watch:
         for name in ("cpu", "numpy", "tolist"):  # which no dispatch shows for a tensor on the CPU
             patch.setattr(torch.Tensor, name, None, raising=False)
-        stepper(batch())
+        stepper(batch(objective_name))
     assert watch.waiting == []
     stepper.read()
     assert stepper.progress.step == 2
@@ -99,7 +100,7 @@ def test_maps_stay_channels_last_through_the_network():
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
             module.register_forward_hook(note(name))
-    model(batch().image.contiguous(memory_format=torch.channels_last))
+    model(batch("truth").image.contiguous(memory_format=torch.channels_last))
     assert len(layouts) > 30
     broken = [n for n, o in layouts.items() if not o.is_contiguous(memory_format=torch.channels_last)]
     assert broken == []

@@ -15,7 +15,7 @@ from lightdepth.data.sample import Sample
 from lightdepth.network.model import LightDepth
 from lightdepth.training import train as train_module
 from lightdepth.training.losses import DepthLoss
-from lightdepth.training.objective import FeatureStudent, FromTeacher, FromTruth, trusted, unexplained
+from lightdepth.training.objective import FeatureStudent, Objective, trusted, unexplained
 from lightdepth.training.train import train
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
@@ -68,11 +68,11 @@ def test_truth_counts_where_it_is_and_the_teacher_elsewhere():
     truth_m, teacher_m = torch.zeros(1, 1, 10, 10), torch.full((1, 1, 10, 10), 3.0)
     truth_m[..., :5] = 2.0
     model = Constant(torch.full((1, 1, 10, 10), 2.0))
-    value = FromTeacher(loss, teacher_weight=0.0)(model, batch(truth_m, teacher_m))
+    value = Objective(loss, teacher_weight=0.0)(model, batch(truth_m, teacher_m))
     # Every pixel is 1 m off the teacher, so none is worse than the others and none is dropped.
     assert value.item() == pytest.approx(0.5)
-    assert FromTruth(loss)(model, batch(truth_m, None)).item() == 0
-    weighted = FromTeacher(loss, teacher_weight=0.5)(model, batch(truth_m, teacher_m))
+    assert Objective(loss)(model, batch(truth_m, None)).item() == 0
+    weighted = Objective(loss, teacher_weight=0.5)(model, batch(truth_m, teacher_m))
     assert weighted.item() == pytest.approx(0.5 + 0.5 * 1.0)
 
 
@@ -80,7 +80,7 @@ def test_a_teachers_gross_errors_do_not_move_the_student():
     teacher_m = torch.full((1, 1, 10, 10), 2.0)
     teacher_m[0, 0, 0] = 9.0  # a tenth, far off
     model = Constant(torch.full((1, 1, 10, 10), 2.2))
-    FromTeacher(DepthLoss("l1"), 0.5)(model, batch(torch.zeros(1, 1, 10, 10), teacher_m)).backward()
+    Objective(DepthLoss("l1"), teacher_weight=0.5)(model, batch(torch.zeros(1, 1, 10, 10), teacher_m)).backward()
     gradient = model.depth_m.grad[0, 0]
     assert (gradient[0] == 0).all()
     assert (gradient[1:] > 0).all()
@@ -90,8 +90,8 @@ def test_with_all_truth_and_no_weight_a_teacher_changes_nothing():
     generator = torch.Generator().manual_seed(0)
     truth_m, teacher_m, prediction_m = (torch.rand(1, 1, 10, 10, generator=generator) * 5 + 0.5 for _ in range(3))
     model = Constant(prediction_m)
-    with_teacher = FromTeacher(DepthLoss(), 0.0)(model, batch(truth_m, teacher_m))
-    assert torch.equal(with_teacher, FromTruth(DepthLoss())(model, batch(truth_m, None)))
+    with_teacher = Objective(DepthLoss())(model, batch(truth_m, teacher_m))
+    assert torch.equal(with_teacher, Objective(DepthLoss())(model, batch(truth_m, None)))
 
 
 def test_unexplained_is_zero_for_a_copy_and_one_for_the_mean():
