@@ -118,10 +118,9 @@ def run_plan(
             done = work()
             total.wrote(done.paths, done.files)
         except LightDepthError as error:
-            if failed:
-                say(f"Left out: {failed[-1]}")
-                failed.pop()
-            failed.append(error)
+            for before in failed:
+                say(f"Left out: {before}")
+            failed[:] = [error]
 
     def images() -> Outcome:
         count = len(plan.images)

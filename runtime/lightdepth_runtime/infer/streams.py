@@ -51,7 +51,7 @@ def is_stream(text: str) -> bool:
 
 
 def plan_streams(inputs: Sequence[str], topic: str | None = None) -> list[StreamJob]:
-    """Name the outputs of each stream; equal names of several folders are told apart as `sources.plan_jobs` does.
+    """Name the outputs of each stream; equal names of several folders are told apart as `inputs.plan_jobs` does.
 
     Raises:
         LightDepthError: a video file that doesn't exist.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -18,7 +18,6 @@ from .messages.image import NANOSECONDS, stamp_ns
 
 if TYPE_CHECKING:
     from rosbags.interfaces import Connection
-    from rosbags.typesys.store import Typestore
 
 __all__ = ["MISSING", "ImageMessage", "Recording", "is_recording"]
 
@@ -74,9 +73,8 @@ class Recording(Closing):
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        opened = _open(self.path)
-        self._reader: Any = opened[0]  # Any: the readers of ROS 1 and ROS 2 share no base class
-        self._store, self._is_ros2 = opened[1:]
+        self._reader: Any  # the readers of ROS 1 and ROS 2 share no base class
+        self._reader, self._decode = _open(self.path)
         with _damage_named(self.path):
             self._connections: Sequence[Connection] = tuple(self._reader.connections)
 
@@ -186,7 +184,6 @@ class Recording(Closing):
     def _messages(self, connections: Sequence[Connection]) -> Iterator[tuple[Connection, int, Any]]:
         if not connections:  # rosbags takes none for all
             return
-        decode = self._store.deserialize_cdr if self._is_ros2 else self._store.deserialize_ros1
         found = self._reader.messages(connections)
         while True:
             with _damage_named(self.path):
@@ -194,7 +191,7 @@ class Recording(Closing):
                 if item is None:
                     return
                 connection, received_ns, content = item
-                message = decode(content, connection.msgtype)
+                message = self._decode(content, connection.msgtype)
             yield connection, received_ns, message
 
 
@@ -202,8 +199,8 @@ def _image_message(connection: Connection, received_ns: int, message: Any) -> Im
     return ImageMessage(connection.topic, message, stamp_ns(message), str(message.header.frame_id), received_ns)
 
 
-def _open(path: Path) -> tuple[Any, Typestore, bool]:  # Any: the readers of ROS 1 and ROS 2 share no base class
-    """Return the opened reader, the message types, and whether it is ROS 2.
+def _open(path: Path) -> tuple[Any, Callable[..., Any]]:  # Any: the readers of ROS 1 and ROS 2 share no base class
+    """Return the opened reader, and what decodes a message of a type.
 
     rosbags' AnyReader takes any path that ends in .bag for ROS 1, folders too; here a folder is ROS 2.
     """
@@ -238,7 +235,7 @@ def _open(path: Path) -> tuple[Any, Typestore, bool]:  # Any: the readers of ROS
     with _damage_named(path):
         reader = Ros2Reader(path) if is_ros2 else Ros1Reader(path)
         reader.open()
-    return reader, store, is_ros2
+    return reader, store.deserialize_cdr if is_ros2 else store.deserialize_ros1
 
 
 def _check_readable(path: Path) -> None:

@@ -1,8 +1,10 @@
 """The images of a recording as frames with their stamps, frame ids and camera."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import chain
+from functools import cache
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,8 +73,8 @@ class RecordingSource(Closing):
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._recording = Recording(path)
-        self._stem, self._say = stem or Path(path).stem, say
-        self._said: set[str] = set()
+        self._stem = stem or Path(path).stem
+        self._say_once = cache(say)  # a text that was said already is a call that was made already
         try:
             self.topic = self._recording.choose_topic(topic)
         except BaseException:
@@ -84,12 +86,20 @@ class RecordingSource(Closing):
     def __iter__(self) -> Iterator[RecordedFrame]:
         damaged, first = 0, ""  # of the errors only a sentence: each would keep its message alive
         seen, latest_ns, bits = 0, -1, 8
-        begin, messages = self._begin()
+        messages = self._recording.images_with_info(self.topic)
+        begin: list[tuple[ImageMessage, Any]] = []
+        ended: LightDepthError | None = None  # damage among the first messages; its turn comes after them
+        try:
+            for item in islice(messages, FIRST_IMAGES):
+                begin.append(item)
+        except LightDepthError as error:
+            ended = error
         by_header = header_clock_runs([image.stamp_ns for image, _ in begin])
         if begin and not by_header:
             self._say_once("Stamps of the images' headers are unset or repeated; the times of recording are used.")
         for image, _ in begin[1:]:  # the first is decoded first, whose error ends it
-            bits = self._bits(image, bits)
+            with suppress(LightDepthError):  # reported when its turn comes
+                bits = color_bits(image.message, least=bits)
         for number, (image, info) in enumerate(chain(begin, messages)):
             seen += 1
             try:
@@ -112,6 +122,8 @@ class RecordingSource(Closing):
             camera = None if info is None else self._camera(info, pixels.shape[1], pixels.shape[0])
             info = None if camera is None else info  # what isn't this image's camera is not to be repeated
             yield RecordedFrame(pixels, image.stamp_ns, name, camera, image.frame_id, image.received_ns, info)
+        if ended is not None:
+            raise ended
         if seen < self.count:
             raise LightDepthError(
                 f"{self._recording.path} says {self.count} messages on {self.topic}, and {seen} can be found; "
@@ -124,39 +136,12 @@ class RecordingSource(Closing):
         """Close the recording."""
         self._recording.close()
 
-    def _begin(self) -> tuple[list[tuple[ImageMessage, Any]], Iterator[tuple[ImageMessage, Any]]]:
-        """Return the first few messages, and an iterator over the others that raises what reading the first did."""
-        messages = self._recording.images_with_info(self.topic)
-        begin: list[tuple[ImageMessage, Any]] = []
-        try:
-            while len(begin) < FIRST_IMAGES and (item := next(messages, None)):
-                begin.append(item)
-        except LightDepthError as error:
-            return begin, _raising(error)
-        return begin, messages
-
-    def _bits(self, image: ImageMessage, least: int) -> int:
-        try:
-            return color_bits(image.message, least=least)
-        except LightDepthError:  # reported when its turn comes
-            return least
-
     def _camera(self, info: Any, width: int, height: int) -> Intrinsics | None:  # Any: as above
         try:
             return camera_of(info, width, height, rectified=is_rectified(self.topic))
         except CameraMisfitError as error:
             self._say_once(f"{self._recording.path}, {self.topic}: {error}")
             return None
-
-    def _say_once(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
-            self._say(text)
-
-
-def _raising(error: LightDepthError) -> Iterator[tuple[ImageMessage, Any]]:
-    yield from ()
-    raise error
 
 
 def _check_times(image: ImageMessage, name: str) -> None:
