@@ -14,7 +14,7 @@ from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images.decode import read_bytes
 from lightdepth_runtime.images.opencv import import_cv2
 from lightdepth_runtime.pairs import FrameData, Pair, PairSet
-from lightdepth_runtime.pairs.depth_unit import SATURATED_8BIT
+from lightdepth_runtime.pairs.depth_unit import SATURATED_8BIT, SATURATED_16BIT
 from lightdepth_runtime.pairs.file_pair import FilePair
 
 __all__ = ["MAX_SHIFT", "PairFacts", "SplitFacts", "UnreadablePair", "edge_agreement", "look_at", "summarise"]
@@ -22,7 +22,6 @@ __all__ = ["MAX_SHIFT", "PairFacts", "SplitFacts", "UnreadablePair", "edge_agree
 THUMBNAIL = (32, 24)  # width, height: what near duplicates are compared by
 EDGE_WIDTH = 160
 MAX_SHIFT = 6  # in pixels of EDGE_WIDTH: 24 pixels of a frame 640 wide
-SATURATED_16BIT = 65535
 SATURATED_COLOR = 250
 # Depth steps of 3 % between neighbours at EDGE_WIDTH are outlines; smaller ones are slopes and noise.
 SMALLEST_STEP = 0.03

@@ -38,7 +38,7 @@ def extract_recordings(
     Returns how many pairs were written.
 
     Each colour image gets the depth of the nearest stamp, each depth image is used once. Colour is kept as recorded
-    where it is JPEG, else written as PNG; depth as 16-bit PNG in millimetres, beyond 65.535 m 0. A pair whose depth has
+    where it is JPEG, else written as PNG; depth as 16-bit PNG in millimetres, beyond 65.534 m 0. A pair whose depth has
     no reading is left out. The list carries the unit, and the camera of the colour images, each recording its own. It
     grows only when all images of a recording are written.
 

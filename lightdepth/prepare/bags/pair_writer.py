@@ -107,7 +107,7 @@ class PairWriter:
             self._say(f"{self._empty} of {self._pairs} pairs were left out, since their depth has no reading.")
 
     def _millimetres(self, depth_m: NDArray[np.float32]) -> NDArray[np.uint16]:
-        """Return depth as it is written, beyond 65.535 m 0, and count its readings."""
+        """Return depth as it is written, beyond 65.534 m 0, and count its readings."""
         self._pairs += 1
         readings = depth_m[depth_m > 0]
         if readings.size:

@@ -33,8 +33,9 @@ __all__ = [
 ]
 
 # By what factor depth is too large where it is read in the wrong unit: RealSense's 0.25, 0.125 and 0.1 mm, TUM's
-# 0.2 mm, bytes of 10 m / 255 and their inverse, KITTI's 1/256 m, centimetres, metres for millimetres.
-KNOWN_MISTAKES = (0.001, 0.01, 0.0255, 0.1, 0.256, 4.0, 5.0, 8.0, 10.0, 25.5, 39.2, 100.0, 1000.0)
+# 0.2 mm, NICE-SLAM's 10 m / 65535, bytes of 10 m / 255 and their inverse, KITTI's 1/256 m, centimetres, metres for
+# millimetres.
+KNOWN_MISTAKES = (0.001, 0.01, 0.0255, 0.1, 0.256, 4.0, 5.0, 6.5535, 8.0, 10.0, 25.5, 39.2, 100.0, 1000.0)
 _MULTIPLES = (10, 8, 5, 4)
 _MOST_PAIRS = 12
 _LEAST_OF_SCENE = 3  # pairs of it, to hold it against another

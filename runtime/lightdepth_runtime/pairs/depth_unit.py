@@ -12,12 +12,21 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError, nearest
 from ..images.opencv import import_cv2
 
-__all__ = ["DENSEDEPTH", "NAMED_UNITS", "SATURATED_8BIT", "DepthUnit", "decode_depth", "parse_depth_unit"]
+__all__ = [
+    "DENSEDEPTH",
+    "NAMED_UNITS",
+    "SATURATED_8BIT",
+    "SATURATED_16BIT",
+    "DepthUnit",
+    "decode_depth",
+    "parse_depth_unit",
+]
 
 MILLIMETRES_PER_METRE = 1000.0
 # DenseDepth's training PNGs: 255 is 10 m (ialhashim/DenseDepth issue 146; Hu et al., nyu_transform.py).
 STEPS_PER_METRE_8BIT = 25.5
 SATURATED_8BIT = 255
+SATURATED_16BIT = 65535
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,7 @@ NAMED_UNITS: dict[str, DepthUnit] = {
         DepthUnit("realsense-l515", 4000.0),  # 0.25 mm
         DepthUnit("realsense-sr300", 8000.0),  # 0.125 mm
         DepthUnit("realsense-d405", 10000.0),  # 0.1 mm
+        DepthUnit("nice-slam", 6553.5),  # its renders of Replica: 65535 is 10 m
         _SUN,  # SUNRGBDtoolbox, read3dPoints.m
         DENSEDEPTH,
     )
@@ -87,7 +97,8 @@ def parse_depth_unit(text: str | float) -> DepthUnit:
 def decode_depth(values: NDArray[np.generic], unit: DepthUnit | None = None) -> NDArray[np.float32]:
     """Turn stored depth (H, W) into float32 metres, 0 where there is no reading.
 
-    Without a unit whole numbers are millimetres and floats metres. What is negative, infinite or NaN becomes 0.
+    Without a unit whole numbers are millimetres and floats metres. What is negative, infinite or NaN becomes 0, and so
+    does the largest value of 16 bits: sensors write it for what is too far, 7-Scenes for what it doesn't know.
     """
     is_float = np.issubdtype(values.dtype, np.floating)
     if unit is None:
@@ -98,7 +109,9 @@ def decode_depth(values: NDArray[np.generic], unit: DepthUnit | None = None) -> 
         stored = values.astype(np.uint16, copy=False)
         values = (stored >> 3) | (stored << 13)
     depth_m = values.astype(np.float32) / np.float32(unit.per_metre)
-    if values.dtype not in (np.uint8, np.uint16):
+    if values.dtype == np.uint16:
+        depth_m[values == SATURATED_16BIT] = 0
+    elif values.dtype != np.uint8:
         depth_m = np.where(np.isfinite(depth_m) & (depth_m > 0), depth_m, np.float32(0))
     return depth_m
 

@@ -86,7 +86,7 @@ def test_floats_in_millimetres_name_the_option_that_reads_them(frames, tmp_path)
         return image(stamp_ns, depth_m * 1000, "32FC1")
 
     path = write_messages(tmp_path / "bag", camera_messages(frames, depth=depth))
-    with pytest.raises(LightDepthError, match=r"most readings lie beyond 65\.535 m.*--depth-scale millimetres"):
+    with pytest.raises(LightDepthError, match=r"most readings lie beyond 65\.534 m.*--depth-scale millimetres"):
         extract(path, tmp_path / "out")
     extract(path, tmp_path / "out", unit=parse_depth_unit("millimetres"))
     np.testing.assert_allclose(

@@ -40,10 +40,6 @@ def test_every_eight_bit_step_is_within_half_a_step_of_what_was_encoded():
     assert np.abs(decode_depth(stored, DENSEDEPTH) - truth_m).max() <= 0.5 / 25.5 + 1e-6
 
 
-def test_millimetres_keep_the_ends_of_their_range():
-    np.testing.assert_array_equal(decode_depth(np.array([0, 65535], np.uint16)), np.float32([0, 65.535]))
-
-
 def test_a_coloured_picture_of_depth_is_refused(tmp_path):
     path = write(tmp_path / "d.png", np.zeros((4, 5, 3), np.uint8))
     with pytest.raises(LightDepthError, match="3 channels; a depth image has one"):

@@ -35,6 +35,12 @@ def test_the_rotated_bits_of_sun_rgbd_are_turned_back():
         np.testing.assert_array_equal(decode_depth(stored, parse_depth_unit(name)), millimetres / np.float32(1000))
 
 
+def test_the_largest_16_bit_value_is_no_reading():
+    stored = np.array([[0, 1500, 65534, 65535]], np.uint16)
+    np.testing.assert_array_equal(decode_depth(stored), np.float32([[0, 1.5, 65.534, 0]]))
+    assert decode_depth(stored.astype(np.int32))[0, 3] == np.float32(65.535), "wider files hold more"
+
+
 def test_an_unknown_unit_is_refused_with_the_nearest_and_all_names():
     with pytest.raises(LightDepthError, match="did you mean 'kitti'") as caught:
         parse_depth_unit("kiti")

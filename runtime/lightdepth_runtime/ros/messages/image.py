@@ -145,7 +145,7 @@ def encode_depth(
 ) -> DepthImage:
     """Turn float32 (H, W) metres into message fields: metres as they are, or millimetres rounded to the nearest.
 
-    In 16UC1 what is beyond 65.535 m, or no number, becomes 0: no reading.
+    In 16UC1 what is beyond 65.534 m, or no number, becomes 0: no reading.
     """
     if encoding == "32FC1":
         values = np.ascontiguousarray(depth_m, "<f4")

@@ -172,8 +172,8 @@ def test_depth_comes_back_from_both_encodings(frame):
 
 
 def test_16uc1_has_no_reading_beyond_its_range():
-    fields = encode_depth(np.array([[1.2344, 65.535, 65.6, np.nan, np.inf, -1]], np.float32), 0, "", "16UC1")
-    assert fields.data.view("<u2").tolist() == [1234, 65535, 0, 0, 0, 0]
+    fields = encode_depth(np.array([[1.2344, 65.534, 65.535, np.nan, np.inf, -1]], np.float32), 0, "", "16UC1")
+    assert fields.data.view("<u2").tolist() == [1234, 65534, 0, 0, 0, 0]
 
 
 def test_a_stamp_keeps_its_nanoseconds_in_ros_1_and_2():
