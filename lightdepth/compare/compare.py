@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from lightdepth_runtime.spec import DepthKind
 from .candidates import METRIC_ALIGNMENTS, Candidate
 from .run import Run, Views, run_all
 
-__all__ = ["ComparedFrame", "Comparison", "Row", "compare"]
+__all__ = ["ComparedFrame", "ComparedModel", "Comparison", "compare"]
 
 SCHEMA = "lightdepth.compare/1"
 HIGHER_IS_BETTER = frozenset({"delta1", "delta2", "delta3"})
@@ -30,10 +30,10 @@ METRIC_NAMES = tuple(metric.name for metric in fields(DepthMetrics))
 
 
 @dataclass(frozen=True)
-class Row:
-    """One model under one protocol; no protocol and no metrics where accuracy is not shown."""
+class ComparedModel:
+    """A model of the table, with its scores by protocol, raw metres first; there are none where they'd mean nothing."""
 
-    model: str
+    name: str
     kind: DepthKind
     domain: str
     training: str
@@ -41,26 +41,29 @@ class Row:
     parameters: int
     backend: str  # what ran it, and where
     latency_ms_p50: float  # the whole call on a frame: preprocessing, network, resizing
-    protocol: Protocol | None
-    scores: Scores | None
-    focal_unknown: int = 0  # pairs that a protocol with `focal` couldn't correct
+    focal_unknown: int  # pairs that a protocol with `focal` couldn't correct
+    scores: dict[Protocol, Scores]
 
-    @property
-    def metrics(self) -> DepthMetrics | None:
-        """The average that the protocol calls its result."""
-        return self.scores.headline(self.protocol.averaging) if self.scores and self.protocol else None
+    def metrics(self, protocol: Protocol) -> DepthMetrics:
+        """Return the average that the protocol calls its result."""
+        return self.scores[protocol].headline(protocol.averaging)
 
-    def to_dict(self) -> dict[str, Any]:  # Any: a JSON object
-        """Return the row with flat metric names; they are null where accuracy is not shown."""
-        described = ("model", "kind", "domain", "training", "weights", "parameters", "backend", "latency_ms_p50")
-        metrics = self.metrics.to_dict() if self.metrics else dict.fromkeys(METRIC_NAMES)
-        return {
-            **{name: getattr(self, name) for name in described},
-            "protocol": self.protocol.to_dict() if self.protocol else None,
-            **metrics,
-            **(self.scores.to_dict() if self.scores else {}),
-            **({"focal_unknown": self.focal_unknown} if self.protocol and self.protocol.focal else {}),
-        }
+    def rows(self) -> list[dict[str, Any]]:  # Any: a JSON object
+        """Return a row with flat metric names for each protocol, or one where they are null."""
+        names = ("kind", "domain", "training", "weights", "parameters", "backend", "latency_ms_p50")
+        described = {"model": self.name, **{name: getattr(self, name) for name in names}}
+        if not self.scores:
+            return [{**described, "protocol": None, **dict.fromkeys(METRIC_NAMES)}]
+        return [
+            {
+                **described,
+                "protocol": protocol.to_dict(),
+                **self.metrics(protocol).to_dict(),
+                **scores.to_dict(),
+                **({"focal_unknown": self.focal_unknown} if protocol.focal else {}),
+            }
+            for protocol, scores in self.scores.items()
+        ]
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class ComparedFrame:
     image: NDArray[np.uint8]
     truth_m: NDArray[np.float32]
     predictions: dict[str, NDArray[np.float32]]
-    sigmas: dict[str, NDArray[np.float32] | None] = field(default_factory=dict)  # None of models without
+    sigmas: dict[str, NDArray[np.float32] | None]  # None of models without
 
 
 @dataclass(frozen=True)
@@ -83,39 +86,35 @@ class Comparison:
     packaging: str
     split: str
     samples: int
-    rows: tuple[Row, ...]
+    models: tuple[ComparedModel, ...]
     left_out: int
-    base: Protocol  # what all rows share; their own protocols differ in the alignment alone
+    base: Protocol  # what all scores share; their own protocols differ in the alignment alone
 
     def protocols(self) -> list[Protocol]:
-        """Return the rows' protocols: raw metres first, then each alignment."""
-        found = {row.protocol for row in self.rows if row.protocol is not None}
+        """Return the protocols of all scores: raw metres first, then each alignment."""
+        found = {protocol for model in self.models for protocol in model.scores}
         return sorted(found, key=lambda protocol: METRIC_ALIGNMENTS.index(protocol.alignment))
 
-    def rows_under(self, protocol: Protocol) -> list[Row]:
-        """Return the rows of one protocol."""
-        return [row for row in self.rows if row.protocol == protocol]
+    def scored(self, protocol: Protocol) -> list[ComparedModel]:
+        """Return the models with scores under a protocol."""
+        return [model for model in self.models if protocol in model.scores]
 
-    def models(self) -> list[Row]:
-        """Return one row a model."""
-        return list({row.model: row for row in reversed(self.rows)}.values())[::-1]
-
-    def first_scored(self) -> list[Row]:
-        """Return each model's first row, where it has scores."""
-        return [row for row in self.models() if row.scores is not None]
+    def first_scored(self) -> list[tuple[ComparedModel, Protocol]]:
+        """Return each model that has scores, with the first protocol of them."""
+        return [(model, next(iter(model.scores))) for model in self.models if model.scores]
 
     def notes(self) -> list[str]:
         """Say which models' accuracy is not shown, and whose depth is not scaled to the pairs' cameras."""
         untrained = [
-            f"{row.model} has random weights: its accuracy would mean nothing and is not shown."
-            for row in self.models()
-            if row.scores is None
+            f"{model.name} has random weights: its accuracy would mean nothing and is not shown."
+            for model in self.models
+            if not model.scores
         ]
         unscaled = [
-            f"{row.model}: {row.focal_unknown} of {self.samples} pairs are scored as they are; their camera or the "
+            f"{model.name}: {model.focal_unknown} of {self.samples} pairs are scored as they are; their camera or the "
             "model's is unknown."
-            for row in self.models()
-            if row.focal_unknown
+            for model in self.models
+            if model.focal_unknown
         ]
         return [*untrained, *unscaled]
 
@@ -127,8 +126,8 @@ class Comparison:
 
     def winners(self) -> dict[str, dict[str, str]]:
         """Return, for each protocol id with two models or more, the best model by metric; ties go to none."""
-        groups = {protocol.id: self.rows_under(protocol) for protocol in self.protocols()}
-        return {identity: _best(rows) for identity, rows in groups.items() if len(rows) > 1}
+        groups = {protocol: self.scored(protocol) for protocol in self.protocols()}
+        return {protocol.id: _best(models, protocol) for protocol, models in groups.items() if len(models) > 1}
 
     def to_dict(self) -> dict[str, Any]:  # Any: a JSON object
         """Return schema `lightdepth.compare/1`."""
@@ -139,7 +138,7 @@ class Comparison:
             "samples": self.samples,
             "left_out": self.left_out,
             "machine": describe_machine().to_dict(),
-            "rows": [row.to_dict() for row in self.rows],
+            "rows": [row for model in self.models for row in model.rows()],
             "winners": self.winners(),
         }
 
@@ -187,39 +186,33 @@ def compare(
             f"None of the {left_out} pairs of {pairs.name} has valid depth under protocol {protocol.describe()!r}; "
             "check the depth files' unit, or choose a protocol with their range."
         )
-    rows = tuple(row for run in runs for row in _rows(run))
+    models = tuple(map(_finished, runs))
     scored = len(pairs) - left_out
-    return Comparison(pairs.name, pairs.packaging, pairs.split, scored, rows, left_out, protocol), frames
+    return Comparison(pairs.name, pairs.packaging, pairs.split, scored, models, left_out, protocol), frames
 
 
-def _rows(run: Run) -> list[Row]:
-    """Return one row a protocol, or one without accuracy."""
-    scored = [(scorer.protocol, scorer.scores()) for scorer in run.scorers] or [(None, None)]
+def _finished(run: Run) -> ComparedModel:
     candidate = run.candidate
-    return [
-        Row(
-            model=candidate.name,
-            kind=candidate.kind,
-            domain=candidate.domain,
-            training=candidate.training,
-            weights=candidate.weights,
-            parameters=candidate.parameters,
-            backend=candidate.backend,
-            latency_ms_p50=run.latency_ms_p50,
-            protocol=protocol,
-            scores=scores,
-            focal_unknown=run.focal_unknown,
-        )
-        for protocol, scores in scored
-    ]
+    return ComparedModel(
+        name=candidate.name,
+        kind=candidate.kind,
+        domain=candidate.domain,
+        training=candidate.training,
+        weights=candidate.weights,
+        parameters=candidate.parameters,
+        backend=candidate.backend,
+        latency_ms_p50=run.latency_ms_p50,
+        focal_unknown=run.focal_unknown,
+        scores={scorer.protocol: scorer.scores() for scorer in run.scorers},
+    )
 
 
-def _best(rows: Sequence[Row]) -> dict[str, str]:
-    """Return the best model by metric of rows under one protocol."""
+def _best(models: Sequence[ComparedModel], protocol: Protocol) -> dict[str, str]:
+    """Return the best model by metric under one protocol."""
     best = {}
     for name in METRIC_NAMES:
-        values = [getattr(row.metrics, name) for row in rows]
+        values = [getattr(model.metrics(protocol), name) for model in models]
         top = max(values) if name in HIGHER_IS_BETTER else min(values)
         if values.count(top) == 1:
-            best[name] = rows[values.index(top)].model
+            best[name] = models[values.index(top)].name
     return best

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from matplotlib.ticker import MaxNLocator
+
 __all__ = ["Point", "scatter_svg"]
 
 # User units; the drawing scales with the page. Narrow, so that 12-unit text stays readable on a phone.
@@ -49,9 +51,8 @@ class _Axis:
             inside = [v for v in every if self.low <= v <= self.high]
             whole = [v for v in inside if round(math.log10(v), 9).is_integer()]
             return inside if len(inside) <= 6 or len(whole) < 2 else whole
-        step = _round_step((self.high - self.low) / 5)
-        first = math.ceil(self.low / step - 1e-9)
-        return [i * step for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
+        steps = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(self.low, self.high)
+        return [float(v) for v in steps if self.low <= v <= self.high]
 
     def _scaled(self, value: float) -> float:
         return math.log10(value) if self.log else value
@@ -132,9 +133,3 @@ def _label(point: Point, x: float, y: float, taken: list[tuple[float, float, flo
     if right:
         return f'<text x="{start:.1f}" y="{line:.1f}">{escape(text)}</text>'
     return f'<text x="{start + width:.1f}" y="{line:.1f}" text-anchor="end">{escape(text)}</text>'
-
-
-def _round_step(step: float) -> float:
-    """Round up to 1, 2 or 5 times a power of ten."""
-    power = 10.0 ** math.floor(math.log10(step))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))

@@ -61,31 +61,33 @@ def write_comparison(
 
 def compare_markdown(comparison: Comparison, pictures: Sequence[str] = (), command: Sequence[str] = ()) -> str:
     """Write the tables, one a protocol: figures of different protocols never share one."""
-    lines = [
+    parts = [
         "# Comparison",
-        "",
         comparison.describe_pairs(),
-        "",
         markdown_table(models_table(comparison)),
-        *(f"\n{note}" for note in comparison.notes()),
+        *comparison.notes(),
     ]
     for protocol in comparison.protocols():
-        lines += ["", f"## Alignment: {ALIGNMENTS[protocol.alignment]}", "", f"Protocol {protocol.describe()}."]
-        lines += [f"Id `{protocol.id}`.", "", markdown_table(accuracy_table(comparison, protocol))]
         other = other_average_table(comparison, protocol)
-        lines += ["", interval_note(comparison.rows_under(protocol)), "", f"{other.title}:", "", markdown_table(other)]
-    lines += ["", "Figures of different protocols are not comparable, so no model wins across two tables."]
-    for row in comparison.first_scored():
-        assert row.protocol is not None, "a scored row has a protocol"
-        lines += ["", f"## Where {row.model} errs", "", f"Alignment: {ALIGNMENTS[row.protocol.alignment]}."]
-        for table in error_tables(row, SHOWN):
-            lines += ["", f"{table.title}:", "", markdown_table(table)]
+        parts += [
+            f"## Alignment: {ALIGNMENTS[protocol.alignment]}",
+            f"Protocol {protocol.describe()}.\nId `{protocol.id}`.",
+            markdown_table(accuracy_table(comparison, protocol)),
+            interval_note(comparison, protocol),
+            f"{other.title}:",
+            markdown_table(other),
+        ]
+    parts.append("Figures of different protocols are not comparable, so no model wins across two tables.")
+    for model, protocol in comparison.first_scored():
+        parts += [f"## Where {model.name} errs", f"Alignment: {ALIGNMENTS[protocol.alignment]}."]
+        for table in error_tables(model.scores[protocol], SHOWN):
+            parts += [f"{table.title}:", markdown_table(table)]
     if pictures:
-        lines += ["", "## Pictures", "", "One scale in metres a row, taken from the ground truth.", ""]
-        lines += [f"![{name}]({name})\n" for name in pictures]
+        parts += ["## Pictures", "One scale in metres a row, taken from the ground truth."]
+        parts += [f"![{name}]({name})" for name in pictures]
     if command:
-        lines += ["", "Command:", "", f"    {shlex.join(command)}"]
-    return "\n".join(lines).rstrip() + "\n"
+        parts += ["Command:", f"    {shlex.join(command)}"]
+    return "\n\n".join(parts) + "\n"
 
 
 def compare_panel(frame: ComparedFrame, candidates: Sequence[Candidate], base: Protocol) -> list[Panel]:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from lightdepth_runtime.atomic import write_text
 from lightdepth_runtime.bench.machine import describe_machine
+from lightdepth_runtime.evaluation.protocol import Protocol
 
-from ...compare.compare import Comparison, Row
+from ...compare.compare import ComparedModel, Comparison
 from ..bench import machine_box
 from ..page import box, command_box, embed_png, heading, page, paragraph, picture, plots
 from ..scatter import Point, scatter_svg
@@ -52,23 +53,21 @@ def compare_html(comparison: Comparison, pictures: Sequence[Path], command: Sequ
         *(paragraph(note, "warn") for note in comparison.notes()),
     ]
     for protocol in comparison.protocols():
-        rows = comparison.rows_under(protocol)
         parts += [
             heading(f"Alignment: {ALIGNMENTS[protocol.alignment]}"),
             html_table(accuracy_table(comparison, protocol)),
-            paragraph(interval_note(rows), "quiet"),
+            paragraph(interval_note(comparison, protocol), "quiet"),
         ]
         other = other_average_table(comparison, protocol)
         parts += [heading(other.title, 3), html_table(other)]
-        if len(rows) > 1:  # one point says nothing that the table doesn't
-            parts.append(_plots(rows))
+        if len(models := comparison.scored(protocol)) > 1:  # one point says nothing that the table doesn't
+            parts.append(_plots(models, protocol))
     if pictures:
         parts += [heading("Pictures"), paragraph("One scale in metres a row, taken from the ground truth.", "quiet")]
         parts += [picture(embed_png(path), f"Pair {n} of {len(pictures)}") for n, path in enumerate(pictures, 1)]
-    for row in comparison.first_scored():
-        assert row.protocol is not None, "a scored row has a protocol"
-        parts += [heading(f"Where {row.model} errs"), paragraph(f"Alignment: {ALIGNMENTS[row.protocol.alignment]}.")]
-        for table in error_tables(row, WORST_SHOWN):
+    for model, protocol in comparison.first_scored():
+        parts += [heading(f"Where {model.name} errs"), paragraph(f"Alignment: {ALIGNMENTS[protocol.alignment]}.")]
+        for table in error_tables(model.scores[protocol], WORST_SHOWN):
             parts += [heading(table.title, 3), html_table(table)]
     parts += [heading("Protocol"), _protocol_box(comparison), heading("Machine")]
     parts += [machine_box(describe_machine().to_dict()), paragraph(f"{threads} threads for every model.", "quiet")]
@@ -76,18 +75,16 @@ def compare_html(comparison: Comparison, pictures: Sequence[Path], command: Sequ
     return page("LightDepth comparison", parts)
 
 
-def _plots(rows: Sequence[Row]) -> str:
+def _plots(models: Sequence[ComparedModel], protocol: Protocol) -> str:
+    def point(model: ComparedModel, x: float) -> Point:
+        low, high = model.scores[protocol].interval["abs_rel"]
+        return Point(model.name, x, model.metrics(protocol).abs_rel, low, high)
+
     caption = "Lower left is better; bars are 95 % intervals."
-    drawn = [("whole call, median ms", [_point(row, row.latency_ms_p50) for row in rows])]
-    if sized := [_point(row, row.parameters / 1e6) for row in rows if row.parameters]:
+    drawn = [("whole call, median ms", [point(model, model.latency_ms_p50) for model in models])]
+    if sized := [point(model, model.parameters / 1e6) for model in models if model.parameters]:
         drawn.append(("parameters, millions", sized))
     return plots([(scatter_svg(points, label, "AbsRel"), caption) for label, points in drawn])
-
-
-def _point(row: Row, x: float) -> Point:
-    assert row.scores is not None, "a row with a protocol has scores"
-    assert row.metrics is not None, "a row with a protocol has metrics"
-    return Point(row.model, x, row.metrics.abs_rel, *row.scores.interval["abs_rel"])
 
 
 def _protocol_box(comparison: Comparison) -> str:

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from lightdepth_runtime.bench.table import milliseconds
 from lightdepth_runtime.evaluation.metrics import DepthMetrics
 from lightdepth_runtime.evaluation.protocol import Averaging, Protocol
+from lightdepth_runtime.evaluation.scores import Scores
 from lightdepth_runtime.table import Cell, Column, Table, number
 
-from ...compare.compare import Comparison, Row
+from ...compare.compare import ComparedModel, Comparison
 
 __all__ = ["ALIGNMENTS", "accuracy_table", "error_tables", "interval_note", "models_table", "other_average_table"]
 
 ALIGNMENTS = {"none": "none (raw metres)", "median": "median", "scale-shift": "scale and shift in disparity"}
 KINDS = {"metric": "metric (metres)", "relative-inverse": "relative inverse depth"}
 OTHER_AVERAGES = {"pooled": "pooled over all pixels", "per-image": "mean of images"}
-MODEL_COLUMNS: tuple[tuple[Column, Callable[[Row], Cell | str]], ...] = (
-    (Column("model", is_words=True), lambda row: row.model),
-    (Column("whole call, ms"), lambda row: milliseconds(row.latency_ms_p50)),
-    (Column("backend", is_words=True), lambda row: row.backend),
-    (Column("parameters"), lambda row: number(row.parameters or None, ",")),
-    (Column("domain", is_words=True), lambda row: row.domain),
-    (Column("output", is_words=True, is_extra=True), lambda row: KINDS[row.kind]),
-    (Column("weights", is_words=True, is_extra=True), lambda row: row.weights),
-    (Column("trained on", is_words=True, is_extra=True), lambda row: row.training),
+MODEL_COLUMNS: tuple[tuple[Column, Callable[[ComparedModel], Cell | str]], ...] = (
+    (Column("model", is_words=True), lambda model: model.name),
+    (Column("whole call, ms"), lambda model: milliseconds(model.latency_ms_p50)),
+    (Column("backend", is_words=True), lambda model: model.backend),
+    (Column("parameters"), lambda model: number(model.parameters or None, ",")),
+    (Column("domain", is_words=True), lambda model: model.domain),
+    (Column("output", is_words=True, is_extra=True), lambda model: KINDS[model.kind]),
+    (Column("weights", is_words=True, is_extra=True), lambda model: model.weights),
+    (Column("trained on", is_words=True, is_extra=True), lambda model: model.training),
 )
 METRICS = (
     (Column("RMSE, m"), "rmse_m", ".3f"),
@@ -43,7 +44,7 @@ SHORT = tuple(metric for metric in METRICS if metric[1] in ("rmse_m", "abs_rel",
 def models_table(comparison: Comparison) -> Table:
     """Return one line a model: what it is and how fast it was."""
     columns, cells = zip(*MODEL_COLUMNS, strict=True)
-    rows = [[cell(row) for cell in cells] for row in comparison.models()]
+    rows = [[cell(model) for cell in cells] for model in comparison.models]
     return Table("The models; median of the whole call on a frame", columns, rows)
 
 
@@ -51,14 +52,13 @@ def accuracy_table(comparison: Comparison, protocol: Protocol) -> Table:
     """Return the scores under one protocol, the best of each metric marked, its 95 % interval below each."""
     winners = comparison.winners().get(protocol.id, {})
     lines = []
-    for row in comparison.rows_under(protocol):
-        assert row.scores is not None, "a row with a protocol has scores"
+    for model in comparison.scored(protocol):
         figures = []
         for _, name, style in METRICS:
-            low, high = (format(limit, style) for limit in row.scores.interval[name])
-            value = getattr(row.metrics, name)
-            figures.append(number(value, style, note=f"{low}..{high}", is_best=winners.get(name) == row.model))
-        lines.append([Cell(row.model, note=row.domain), *figures])
+            low, high = (format(limit, style) for limit in model.scores[protocol].interval[name])
+            value = getattr(model.metrics(protocol), name)
+            figures.append(number(value, style, note=f"{low}..{high}", is_best=winners.get(name) == model.name))
+        lines.append([Cell(model.name, note=model.domain), *figures])
     return Table(protocol.describe(), (Column("model", is_words=True), *(column for column, _, _ in METRICS)), lines)
 
 
@@ -66,24 +66,23 @@ def other_average_table(comparison: Comparison, protocol: Protocol) -> Table:
     """Return the same scores under the average that the protocol does not call its result."""
     other: Averaging = "pooled" if protocol.averaging == "per-image" else "per-image"
     lines = []
-    for row in comparison.rows_under(protocol):
-        assert row.scores is not None, "a row with a protocol has scores"
-        metrics = row.scores.headline(other)
-        lines.append([row.model, *(number(getattr(metrics, name), style) for _, name, style in METRICS)])
+    for model in comparison.scored(protocol):
+        metrics = model.scores[protocol].headline(other)
+        lines.append([model.name, *(number(getattr(metrics, name), style) for _, name, style in METRICS)])
     title = f"The same, {OTHER_AVERAGES[other]}"
     return Table(title, (Column("model", is_words=True), *(column for column, _, _ in METRICS)), lines)
 
 
-def interval_note(rows: Sequence[Row]) -> str:
+def interval_note(comparison: Comparison, protocol: Protocol) -> str:
     """Say what the intervals of a table are."""
-    drawn = " and ".join(sorted({row.scores.resampled for row in rows if row.scores}))
-    best = "; marked: the best of the table." if len(rows) > 1 else "."
+    models = comparison.scored(protocol)
+    drawn = " and ".join(sorted({model.scores[protocol].resampled for model in models}))
+    best = "; marked: the best of the table." if len(models) > 1 else "."
     return f"Below each figure its 95 % bootstrap interval over {drawn}{best}"
 
 
-def error_tables(row: Row, most: int) -> list[Table]:
+def error_tables(scores: Scores, most: int) -> list[Table]:
     """Break a model's errors down by depth, scene and image; at most `most` scenes and images."""
-    assert row.scores is not None, "asked for of scored rows alone"
     heads = [column for column, _, _ in SHORT]
     ranges = [
         [
@@ -91,15 +90,15 @@ def error_tables(row: Row, most: int) -> list[Table]:
             number(p.pixels, ","),
             *_short(p.metrics),
         ]
-        for p in row.scores.ranges
+        for p in scores.ranges
     ]
     tables = [Table("By true depth", (Column("truth", is_words=True), Column("pixels"), *heads), ranges)]
-    scenes = row.scores.scenes
+    scenes = scores.scenes
     if len(scenes) > 1:
         lines = [[s.scene, number(s.samples, "d"), *_short(s.metrics)] for s in scenes[:most]]
         columns = (Column("scene", is_words=True), Column("images"), *heads)
         tables.append(Table(f"By scene, the worst of {len(scenes)}", columns, lines))
-    worst = [[i.name, i.scene or "-", *_short(i.metrics)] for i in row.scores.worst[:most]]
+    worst = [[i.name, i.scene or "-", *_short(i.metrics)] for i in scores.worst[:most]]
     columns = (Column("image", is_words=True), Column("scene", is_words=True), *heads)
     return [*tables, Table("Worst images", columns, worst)]
 

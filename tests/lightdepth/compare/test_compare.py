@@ -79,9 +79,9 @@ def test_a_metric_model_is_scored_under_three_alignments_in_one_pass(test_pairs,
         calls.append(1)
         return 2 * truth_by_image(image)
 
-    comparison, _ = compare([candidate("twice", twice)], test_pairs)
+    (twice,) = compare([candidate("twice", twice)], test_pairs)[0].models
     assert len(calls) == len(test_pairs)
-    by_alignment = {row.protocol.alignment: row.metrics for row in comparison.rows}
+    by_alignment = {protocol.alignment: twice.metrics(protocol) for protocol in twice.scores}
     assert by_alignment["none"].abs_rel == pytest.approx(1.0)
     assert by_alignment["median"].rmse_m == pytest.approx(0.0, abs=1e-5)
     assert by_alignment["scale-shift"].rmse_m == pytest.approx(0.0, abs=1e-5)
@@ -89,9 +89,10 @@ def test_a_metric_model_is_scored_under_three_alignments_in_one_pass(test_pairs,
 
 def test_a_relative_model_is_scored_under_scale_and_shift_alone(test_pairs, truth_by_image):
     relative = candidate("relative", lambda image: 4 / truth_by_image(image) + 3, "relative-inverse")
-    comparison, _ = compare([relative], test_pairs)
-    assert [row.protocol.alignment for row in comparison.rows] == ["scale-shift"]
-    assert comparison.rows[0].metrics.rmse_m == pytest.approx(0.0, abs=1e-4)
+    (model,) = compare([relative], test_pairs)[0].models
+    (protocol,) = model.scores
+    assert protocol.alignment == "scale-shift"
+    assert model.metrics(protocol).rmse_m == pytest.approx(0.0, abs=1e-4)
 
 
 def test_winners_exist_only_inside_one_protocol(test_pairs, truth_by_image):
@@ -120,7 +121,7 @@ def test_the_mirror_image_is_predicted_once_for_all_alignments(test_pairs, truth
 
     comparison, _ = compare([candidate("flat", flat)], test_pairs, protocol=get_protocol("densedepth"))
     assert len(calls) == 2 * len(test_pairs)
-    assert {row.protocol.averaging for row in comparison.rows} == {"pooled"}
+    assert {protocol.averaging for protocol in comparison.protocols()} == {"pooled"}
 
 
 def test_the_report_names_ranges_scenes_images_and_intervals(test_pairs, truth_by_image):
@@ -220,7 +221,7 @@ def test_a_random_baseline_is_timed_and_not_scored(tiny_depth_anything, test_pai
     with Baseline(str(tiny_depth_anything), threads=1) as baseline:
         object.__setattr__(baseline.model, "weights", "random")  # as the full-size one is, which takes a minute
         comparison, _ = compare([baseline_candidate(baseline)], test_pairs)
-    assert [row.metrics for row in comparison.rows] == [None]
+    assert [model.scores for model in comparison.models] == [{}]
 
 
 @pytest.mark.slow
@@ -265,7 +266,7 @@ def test_a_pair_without_a_reading_is_left_out_and_counted(tum_copy, truth_by_ima
     blank(pairs.pairs[1])
     comparison, frames = compare([candidate("a", lambda image: truth_by_image(image) * 2)], pairs, keep=[0, 1])
     assert (comparison.samples, comparison.left_out, len(frames)) == (1, 1, 1)
-    assert comparison.rows[0].metrics == whole.rows[0].metrics
+    assert comparison.models[0].scores == whole.models[0].scores
     assert comparison.to_dict()["left_out"] == 1
     assert comparison.to_dict()["machine"]["cpu"]
     assert "1 without valid depth left out" in compare_markdown(comparison)
@@ -284,4 +285,4 @@ def test_the_baseline_runs_on_the_device_that_is_asked_for(tiny_depth_anything, 
         weights = str(tiny_depth_anything)
         opened = open_named_baseline(stack, "depth-anything-v2-small", weights, "openvino", 1)
         comparison, _ = compare([opened], test_pairs)
-    assert {row.backend for row in comparison.rows} == {"openvino cpu"}
+    assert {model.backend for model in comparison.models} == {"openvino cpu"}

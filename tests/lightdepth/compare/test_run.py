@@ -26,8 +26,8 @@ def test_several_processes_compare_as_one_to_the_bit(tum, monkeypatch):
         Candidate("fresh", brightness, "metric", 0, "random", "nothing", "untrained"),
     ]
     (one, shown), (two, also) = (compare(candidates, pairs, keep=[0, 2], workers=workers) for workers in (1, 2))
-    assert [row.scores for row in one.rows] == [row.scores for row in two.rows]
-    assert len(one.rows) == 5
+    assert [model.scores for model in one.models] == [model.scores for model in two.models]
+    assert [len(model.scores) for model in one.models] == [3, 1, 0]
     assert [frame.name for frame in shown] == [frame.name for frame in also] == [pairs.pairs[i].name for i in (0, 2)]
     assert np.array_equal(shown[1].predictions["bright"], also[1].predictions["bright"])
 
@@ -44,10 +44,10 @@ def test_depth_is_scaled_to_the_camera_of_each_pair_as_in_an_evaluation(tum_copy
         Candidate("bright", brightness, "metric", 0, "trained", "rooms", "zero-shot"),
     ]
     comparison, _ = compare(candidates, pairs, protocol=on)
-    ours, bright = comparison.first_scored()
-    assert ours.scores == evaluate(estimator, pairs, on, model="ours").scores
-    assert ours.metrics != evaluate(estimator, pairs, choose_protocol("none"), model="ours").metrics
+    ours, bright = comparison.models
+    assert ours.scores[on] == evaluate(estimator, pairs, on, model="ours").scores
+    assert ours.metrics(on) != evaluate(estimator, pairs, choose_protocol("none"), model="ours").metrics
     assert (ours.focal_unknown, bright.focal_unknown) == (0, len(pairs))
-    assert ours.to_dict()["focal_unknown"] == 0
+    assert [row["focal_unknown"] for row in ours.rows()] == [0, 0, 0]
     [note] = comparison.notes()
     assert note.startswith(f"bright: {len(pairs)} of {len(pairs)} pairs")
