@@ -14,7 +14,7 @@ from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.images.decode import read_bytes
 from lightdepth_runtime.images.opencv import import_cv2
 from lightdepth_runtime.pairs import FrameData, Pair, PairSet
-from lightdepth_runtime.pairs.depth_unit import SATURATED_8BIT, SATURATED_16BIT
+from lightdepth_runtime.pairs.depth_unit import SATURATED_8BIT, SATURATED_16BIT, decode_depth
 from lightdepth_runtime.pairs.file_pair import FilePair
 
 __all__ = ["MAX_SHIFT", "PairFacts", "SplitFacts", "UnreadablePair", "edge_agreement", "look_at", "summarise"]
@@ -206,7 +206,7 @@ def _read(pair: Pair) -> tuple[FrameData, tuple[int | None, float, str, str]]:
     saturated = float((values == limit).mean())
     content = read_bytes(pair.depth_path)
     facts = values.dtype.itemsize * 8, saturated, _hash(read_bytes(pair.color_path)), _hash(content)
-    return FrameData(image, pair.decode(values)), facts
+    return FrameData(image, decode_depth(values, pair.unit)), facts
 
 
 def _hash(content: bytes) -> str:
