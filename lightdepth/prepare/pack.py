@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lightdepth_runtime.atomic import atomic_path, make_folder, sha256_of_file, write_json
 from lightdepth_runtime.evaluation.unit_suspects import warn_of_unit
 from lightdepth_runtime.pairs import MissingSplitError, Pair, PairSet, load_pairs, splits_of
-from lightdepth_runtime.pairs.depth_unit import DepthUnit
+from lightdepth_runtime.pairs.depth_unit import DepthUnit, decode_depth
 from lightdepth_runtime.pairs.file_pair import FilePair
 from lightdepth_runtime.pairs.packed import PACKED_NAME, PACKED_SCHEMA
 from lightdepth_runtime.parallel import Workers, in_batches, worker_count
@@ -182,6 +182,6 @@ def _decode(pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.generic], str | N
         image, values = pair.read_stored()
         if values.dtype in (np.uint8, np.uint16):  # smaller than metres, and what can be packed
             return image, values, pair.depth_unit
-        return image, pair.decode(values), None
+        return image, decode_depth(values, pair.unit), None
     frame = pair.read()
     return frame.image, frame.depth_m, None

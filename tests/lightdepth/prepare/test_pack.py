@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -56,6 +58,19 @@ def test_a_damaged_shard_is_written_again_and_a_short_one_refused(tum, tmp_path)
     shard.write_bytes(bytes(content[:-1]))
     with pytest.raises(LightDepthError, match=r"instead of .*run `lightdepth data pack` again"):
         load_pairs(output, "train")
+
+
+def test_depth_in_floats_is_packed_as_metres(tum, tmp_path):
+    source = load_pairs(tum, "train").pairs[0]
+    depth_m = source.read().depth_m
+    (tmp_path / "own" / "color").mkdir(parents=True)
+    (tmp_path / "own" / "depth").mkdir()
+    for number in range(2):
+        shutil.copy(source.color_path, tmp_path / "own" / "color" / f"{number}.jpg")
+        np.save(tmp_path / "own" / "depth" / f"{number}.npy", depth_m)
+    pack_data(tmp_path / "own", tmp_path / "packed")
+    packed = load_pairs(tmp_path / "packed", "train").pairs[0].read()
+    np.testing.assert_array_equal(packed.depth_m, depth_m)
 
 
 def test_changed_source_files_are_packed_again(tum_copy, tmp_path):
