@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -9,13 +10,26 @@ from numpy.typing import NDArray
 
 from ..errors import LightDepthError, nearest
 from .alignment import Alignment
-from .crops import FULL_SIZE, Crop, crop_slices, fastdepth_indices
 
-__all__ = ["PROTOCOLS", "Averaging", "Protocol", "ProtocolParts", "choose_protocol", "get_protocol"]
+__all__ = ["PROTOCOLS", "Averaging", "Crop", "Protocol", "ProtocolParts", "choose_protocol", "get_protocol"]
 
 Averaging = Literal["per-image", "pooled"]
+Crop = Literal["eigen", "densedepth", "fastdepth", "garg", "eigen-kitti", "none"]
 NYU_RANGE_M = 10.0
 KITTI_RANGE_M = 80.0
+NYU_SIZE = (480, 640)  # NYU Depth V2's frames, in rows and columns
+# Top, bottom, left and right, as shares of the frame.
+_SHARES: dict[str, tuple[float, float, float, float]] = {
+    "eigen": (45 / 480, 471 / 480, 41 / 640, 601 / 640),  # Eigen et al. 2014, as in the code of BTS and AdaBins
+    "densedepth": (20 / 480, 460 / 480, 24 / 640, 616 / 640),  # eigen_test_crop.npy of DenseDepth
+    # KITTI's, as in monodepth's evaluate_kitti.py and BTS's bts_test.py: Garg et al. 2016, and Eigen et al. 2014.
+    "garg": (0.40810811, 0.99189189, 0.03594771, 0.96405229),
+    "eigen-kitti": (0.3324324, 0.91351351, 0.0359477, 0.96405229),
+}
+_TRUNCATED = frozenset({"garg", "eigen-kitti"})  # that code casts to int where this project rounds
+# fast-depth, dataloaders/nyu.py: shrink to 250 rows, take the centre, shrink again; all by nearest neighbour.
+FASTDEPTH_SHRUNK, FASTDEPTH_CENTRE, FASTDEPTH_SIZE = (250, 333), (228, 304), (224, 224)
+FASTDEPTH_CORNER = (11, 14)
 
 
 @dataclass(frozen=True)
@@ -47,9 +61,7 @@ class Protocol:
         """Name every choice in one string; rows are comparable only where it is equal."""
         truth, clip = (self.min_depth_m, self.max_depth_m), (self.min_prediction_m, self.max_prediction_m)
         clipped = "" if clip == truth else f"_clip-{_range(clip)}"
-        tta = {(False, False): "no-tta", (True, False): "flip-tta", (False, True): "flip-sample"}.get(
-            (self.flip_tta, self.flip_as_sample), "flip-tta-flip-sample"
-        )
+        tta = "-".join(["flip-tta"] * self.flip_tta + ["flip-sample"] * self.flip_as_sample) or "no-tta"
         extra = f"{clipped}{'_focal' * self.focal}"
         return f"crop-{self.crop}_{_range(truth)}_align-{self.alignment}_{self.averaging}_{tta}{extra}"
 
@@ -92,19 +104,19 @@ class Protocol:
         """
         if self.crop != "fastdepth":
             return image, truth_m
-        if truth_m.shape != FULL_SIZE:
+        if truth_m.shape != NYU_SIZE:
             raise LightDepthError(
                 f"Protocol {self.name} is defined for frames of 480x640, got {truth_m.shape[0]}x{truth_m.shape[1]}; "
                 "choose another --protocol."
             )
-        place = np.ix_(*fastdepth_indices())
+        place = np.ix_(*_fastdepth_indices())
         return np.ascontiguousarray(image[place]), np.ascontiguousarray(truth_m[place])
 
     def valid(self, truth_m: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Return the mask of the pixels that count: (H, W) bool. A crop is a share of the frame, whatever its size."""
         mask = (truth_m > self.min_depth_m) & (truth_m < self.max_depth_m)
         inside = np.zeros_like(mask)
-        inside[crop_slices(self.crop, *truth_m.shape)] = True
+        inside[_crop_slices(self.crop, *truth_m.shape)] = True
         return mask & inside
 
 
@@ -212,3 +224,30 @@ def _range(limits_m: tuple[float, float]) -> str:
     """Write a range so that any two floats are told apart, as repr does."""
     low, high = (repr(float(value)).removesuffix(".0") for value in limits_m)
     return f"{low}-{high}m"
+
+
+def _crop_slices(crop: Crop, height: int, width: int) -> tuple[slice, slice]:
+    """Return the rows and columns of a (height, width) frame that a crop keeps; whole frames for those without one."""
+    if crop not in _SHARES:
+        return slice(None), slice(None)
+    whole = int if crop in _TRUNCATED else round
+    top, bottom, left, right = _SHARES[crop]
+    return slice(whole(top * height), whole(bottom * height)), slice(whole(left * width), whole(right * width))
+
+
+@lru_cache(maxsize=1)
+def _fastdepth_indices() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows and columns of 480x640 that remain after two resizes by nearest neighbour and the crop."""
+    indices = []
+    for full, shrunk, centre, size, corner in zip(
+        NYU_SIZE, FASTDEPTH_SHRUNK, FASTDEPTH_CENTRE, FASTDEPTH_SIZE, FASTDEPTH_CORNER, strict=True
+    ):
+        first = _nearest(full, shrunk)[corner : corner + centre]
+        indices.append(first[_nearest(centre, size)])
+    return indices[0], indices[1]
+
+
+def _nearest(source: int, target: int) -> NDArray[np.intp]:
+    """Return the source index of each target pixel's centre, as PIL's nearest neighbour takes it: ties by its sums."""
+    step = source / target
+    return np.cumsum([step / 2, *[step] * (target - 1)]).astype(np.intp)

@@ -1,5 +1,5 @@
 """What stands in front of a robot: the nearest distance of each direction, as a list, a laser scan or a picture."""
 
-from .nearest import Obstacles, find_obstacles
+from .obstacles import Obstacles, find_obstacles
 
 __all__ = ["Obstacles", "find_obstacles"]

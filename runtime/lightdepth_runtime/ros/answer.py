@@ -9,7 +9,7 @@ from ..errors import LightDepthError
 from ..floor import CameraMount
 from ..frames.frame import DepthFrame
 from ..obstacles import Obstacles, find_obstacles
-from ..obstacles.nearest import CLEARANCE_M
+from ..obstacles.obstacles import CLEARANCE_M
 from ..sigma import MAX_SIGMA, check_max_sigma, confidence_of, without_unsure
 from .messages.camera_info import CameraFields
 from .messages.cloud import CloudFields, encode_cloud

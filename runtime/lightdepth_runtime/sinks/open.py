@@ -15,7 +15,7 @@ from ..frames.frame import DepthFrame, ImageJob, unknown_camera
 from ..images.millimetres import depth_as_mm
 from ..images.opencv import import_cv2
 from ..obstacles import find_obstacles
-from ..obstacles.draw import draw_obstacles
+from ..obstacles.obstacles import draw_obstacles
 from ..ros import DepthEncoding, RecordingSink
 from ..sigma import without_unsure
 from .colorize import colorize, depth_range, draw_sigma, with_scale

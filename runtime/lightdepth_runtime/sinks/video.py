@@ -11,7 +11,7 @@ from ..frames.frame import DepthFrame
 from ..images.opencv import import_cv2, quiet_cv2
 from ..images.preprocess import resize_rgb
 from ..obstacles import find_obstacles
-from ..obstacles.draw import draw_obstacles
+from ..obstacles.obstacles import draw_obstacles
 from .colorize import DepthRange, colorize, depth_range, with_scale
 from .encoder import VideoEncoder, open_encoder
 from .sink import SpanSink, Style

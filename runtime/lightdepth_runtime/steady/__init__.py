@@ -1,6 +1,5 @@
 """Depth of a stream that doesn't flicker, without delay."""
 
-from .filter import SteadyFilter
-from .steady import SteadyDepth
+from .steady import SteadyDepth, SteadyFilter
 
 __all__ = ["SteadyDepth", "SteadyFilter"]

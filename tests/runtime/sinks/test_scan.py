@@ -10,7 +10,7 @@ from lightdepth_runtime import Frame, LightDepthError
 from lightdepth_runtime.floor import CameraMount
 from lightdepth_runtime.frames.frame import DepthFrame
 from lightdepth_runtime.obstacles import find_obstacles
-from lightdepth_runtime.obstacles.draw import FREE, SLOW, draw_obstacles
+from lightdepth_runtime.obstacles.obstacles import FREE, SLOW, draw_obstacles
 from lightdepth_runtime.sinks.open import Style, open_sinks
 from lightdepth_runtime.sinks.scan import ScanSink
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...obstacles import Obstacles
-from ...obstacles.nearest import FARTHEST_M, NEAREST_M
+from ...obstacles.obstacles import FARTHEST_M, NEAREST_M
 from ..answer import LevelFrame, RobotAnswer
 from .camera_info import CameraFields
 from .cloud import FLOAT32, POINT, CloudFields

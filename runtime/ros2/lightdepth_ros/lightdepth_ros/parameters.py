@@ -8,7 +8,7 @@ from typing import Any
 
 from lightdepth_runtime import DepthEstimator, DepthHandler, LightDepthError
 from lightdepth_runtime.floor import CameraMount
-from lightdepth_runtime.obstacles.nearest import CLEARANCE_M
+from lightdepth_runtime.obstacles.obstacles import CLEARANCE_M
 from lightdepth_runtime.ros.answer import BEAMS, LEVEL_FRAME, POINT_STRIDE, AnswerOptions
 from lightdepth_runtime.sigma import MAX_SIGMA
 

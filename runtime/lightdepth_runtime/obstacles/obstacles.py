@@ -1,4 +1,4 @@
-"""The nearest obstacle of each direction, with the floor taken out."""
+"""The nearest obstacle of each direction, with the floor taken out, and how it is drawn into a picture."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from ..errors import LightDepthError
 from ..floor import CameraMount
+from ..images.opencv import import_cv2
 from ..spec import Intrinsics
 
-__all__ = ["CLEARANCE_M", "FARTHEST_M", "NEAREST_M", "SECTORS", "Obstacles", "find_obstacles"]
+__all__ = ["CLEARANCE_M", "FARTHEST_M", "NEAREST_M", "SECTORS", "Obstacles", "draw_obstacles", "find_obstacles"]
 
 SECTORS = 16
 MOST_COLUMNS = 160  # every fourth pixel of 640 sees what a robot can hit
@@ -22,6 +23,11 @@ MARGIN_M, MARGIN_OF_HEIGHT = 0.05, 0.10
 CLEARANCE_M = 1.5  # what hangs higher doesn't stop a robot of this height
 FEWEST_PIXELS = 3  # of the coarse grid: single ones are torn edges
 SMALLEST_SHARE = 0.01  # of a direction's pixels
+
+STOP_M, SLOW_M = 1.0, 2.0
+STOP, SLOW, FREE, EDGE = (230, 40, 40), (250, 170, 30), (70, 200, 90), (20, 20, 20)  # RGB
+REFERENCE_SIDE = 480  # pixels of the shorter side that sizes are given for
+RADIUS, FONT_SCALE, RISE = 6, 0.45, 9
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,3 +136,27 @@ def _edges(camera: Intrinsics, mount: CameraMount, sectors: int) -> NDArray[np.f
         ahead, left, _ = mount.rotation @ [*(centre + reach * level), 1.0]
         angles.append(math.atan2(left, ahead))
     return np.linspace(angles[0], angles[1], sectors + 1)
+
+
+def draw_obstacles(picture: NDArray[np.uint8], obstacles: Obstacles) -> NDArray[np.uint8]:
+    """Return a copy of a picture with the nearest obstacle of each direction: red under 1 m, orange under 2 m.
+
+    Args:
+        picture: RGB (H, W, 3) of the size that the obstacles were found in.
+        obstacles: of its depth.
+    """
+    cv2 = import_cv2()
+    drawn = np.ascontiguousarray(picture).copy()
+    unit = max(min(picture.shape[:2]) / REFERENCE_SIDE, 0.5)
+    line = max(1, round(unit))
+    for range_m, (column, row) in zip(obstacles.ranges_m, obstacles.pixels, strict=True):
+        if not math.isfinite(range_m):
+            continue
+        color = STOP if range_m < STOP_M else SLOW if range_m < SLOW_M else FREE
+        place = int(column), int(row)
+        cv2.circle(drawn, place, round(RADIUS * unit), color, -1, cv2.LINE_AA)
+        cv2.circle(drawn, place, round(RADIUS * unit), EDGE, line, cv2.LINE_AA)
+        text, corner = f"{range_m:.1f}", (place[0] - round(10 * unit), max(12, place[1] - round(RISE * unit)))
+        for ink, width in ((EDGE, 3 * line), (color, line)):
+            cv2.putText(drawn, text, corner, cv2.FONT_HERSHEY_SIMPLEX, FONT_SCALE * unit, ink, width, cv2.LINE_AA)
+    return drawn
