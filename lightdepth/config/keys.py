@@ -14,7 +14,7 @@ from .presets import FINETUNE, PRESETS
 
 if TYPE_CHECKING:
     from lightdepth_runtime.pairs.depth_unit import DepthUnit
-    from lightdepth_runtime.pairs.shard_cache import ShardCache
+    from lightdepth_runtime.pairs.shard import ShardCache
     from lightdepth_runtime.spec import Intrinsics
 
 __all__ = ["ExtraData", "TrainConfig", "brought_by", "check_config"]
@@ -197,7 +197,7 @@ class TrainConfig(BaseModel):
 
     def cache(self) -> ShardCache:
         """Return the cache of shards that come from a URL."""
-        from lightdepth_runtime.pairs.shard_cache import ShardCache
+        from lightdepth_runtime.pairs.shard import ShardCache
 
         limit_bytes = int(self.shard_cache_gb * 1e9)
         return (

@@ -10,8 +10,7 @@ import numpy as np
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import FrameData, Pair, PairSet, load_pairs
 from lightdepth_runtime.pairs.packed import PackedPair
-from lightdepth_runtime.pairs.shard import Shard
-from lightdepth_runtime.pairs.shard_cache import ShardCache
+from lightdepth_runtime.pairs.shard import Shard, ShardCache
 from lightdepth_runtime.spec import Intrinsics
 
 from ..config import ExtraData

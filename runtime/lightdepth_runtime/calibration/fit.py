@@ -137,7 +137,7 @@ def groups_of_points(
         LightDepthError: an image that can't be read, a point outside it, or `focal_px` for a model that doesn't know
             its own.
     """
-    estimator, depths, groups = _uncalibrated(backend), {}, []
+    estimator, depths, groups = DepthEstimator(_Uncalibrated(backend)), {}, []
     for point in points:
         if point.image not in depths:
             depths[point.image] = estimator(read_image(point.image))
@@ -167,7 +167,7 @@ def groups_of_pairs(
     Raises:
         LightDepthError: a pair that can't be read, or none with a reading within the model's range.
     """
-    estimator, spec = _uncalibrated(backend), backend.spec
+    estimator, spec = DepthEstimator(_Uncalibrated(backend)), backend.spec
     by_scene = len(scenes_of(pairs)) >= MIN_GROUPS_TO_KEEP_ASIDE
     collected: dict[str, list[NDArray[np.float64]]] = {}
     for pair in progress(pairs.pairs):
@@ -195,10 +195,6 @@ class _Uncalibrated:
         self.spec = backend.spec.with_changes(calibration=None)
         self.name, self.device = backend.name, backend.device
         self.run, self.run_both, self.close = backend.run, backend.run_both, backend.close
-
-
-def _uncalibrated(backend: Backend) -> DepthEstimator:
-    return DepthEstimator(_Uncalibrated(backend))
 
 
 def _fit_sigma(

@@ -186,7 +186,5 @@ def _evaluate_one(own: OwnModel, protocol: Protocol, pair: Pair) -> Scorer:
 def _score(protocol: Protocol, predicted: Predicted) -> Scorer:
     """Score one frame; a few numbers are all that comes back."""
     scorer = Scorer(protocol)
-    scored = scorer.add(predicted.views, predicted.name, predicted.scene)
-    if predicted.sigma is not None and scored is not None:
-        scorer.add_sigma(predicted.views[0][0], predicted.sigma, predicted.views[0][1])
+    scorer.add(predicted.views, predicted.name, predicted.scene, predicted.sigma)
     return scorer

@@ -117,20 +117,25 @@ class Scorer:
         views: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
         name: str = "image",
         scene: str = "",
+        sigma: NDArray[np.float32] | None = None,
     ) -> DepthMetrics | None:
         """Score one frame's views, each a prediction with its truth, and return the last one's metrics.
 
-        None where no truth has a pixel that counts: the frame is left out.
+        None where no truth has a pixel that counts: the frame is left out. `sigma` is of the first view's prediction,
+        relative, of its size or another.
 
         Raises:
             LightDepthError: a prediction that is not finite; the image is named.
         """
         metrics = None
-        for prediction, truth_m in views:
+        for number, (prediction, truth_m) in enumerate(views):
             try:
                 predicted, truth = valid_pixels(prediction, truth_m, self.protocol, name, kind=self.kind)
             except NoValidDepthError:
                 continue
+            if sigma is not None and number == 0:
+                relative = resize_depth(sigma, *truth_m.shape)[self.protocol.valid(truth_m)]
+                self.confidence.add(predicted, truth, relative)
             parts = range_sums(predicted, truth, RANGES_M[1:-1])
             self._ranges = join_sums(np.stack([self._ranges, parts]))
             sums = join_sums(parts)
@@ -139,13 +144,6 @@ class Scorer:
         if metrics is None:
             self.left_out.append(name)
         return metrics
-
-    def add_sigma(
-        self, prediction: NDArray[np.float32], sigma: NDArray[np.float32], truth_m: NDArray[np.float32]
-    ) -> None:
-        """Judge sigma of an image with a pixel that counts; it is relative, and of the prediction's size or another."""
-        predicted, truth = valid_pixels(prediction, truth_m, self.protocol, kind=self.kind)
-        self.confidence.add(predicted, truth, resize_depth(sigma, *truth_m.shape)[self.protocol.valid(truth_m)])
 
     def merge(self, other: Scorer) -> None:
         """Take the images that another scorer of the same protocol took, after those taken so far."""

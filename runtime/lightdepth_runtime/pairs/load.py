@@ -13,7 +13,7 @@ from .lists.load import load_kaggle, load_pair_list
 from .packed import PACKED_NAME, load_packed, packed_splits
 from .pair import UNDIVIDED, PairSet, common_camera
 from .remote import url_of
-from .shard_cache import ShardCache
+from .shard import ShardCache
 
 __all__ = ["MissingSplitError", "load_pairs", "splits_of"]
 

@@ -20,8 +20,7 @@ from ..spec import Intrinsics
 from .depth_unit import decode_depth, parse_depth_unit
 from .pair import UNDIVIDED, FrameData, PairSet, common_camera
 from .remote import read_files, url_of
-from .shard import LocalShard, RemoteShard, Shard
-from .shard_cache import ShardCache
+from .shard import LocalShard, RemoteShard, Shard, ShardCache
 
 __all__ = ["PACKED_NAME", "PACKED_SCHEMA", "PackedPair", "load_packed", "packed_splits"]
 

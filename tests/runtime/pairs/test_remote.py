@@ -15,10 +15,10 @@ import pytest
 
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.evaluation.unit_suspects import warn_of_unit
-from lightdepth_runtime.pairs import load_pairs, remote, shard_cache, splits_of
+from lightdepth_runtime.pairs import load_pairs, remote, shard, splits_of
 from lightdepth_runtime.pairs.packed import PACKED_SCHEMA
 from lightdepth_runtime.pairs.remote import url_of
-from lightdepth_runtime.pairs.shard_cache import ShardCache
+from lightdepth_runtime.pairs.shard import RemoteShard, ShardCache
 
 SHARDS, HEIGHT, WIDTH = 3, 4, 6
 SHARD_BYTES = HEIGHT * WIDTH * 5
@@ -150,10 +150,10 @@ def test_threads_that_wait_for_the_same_shard_share_its_failure(tmp_path, monkey
     def fetch(_):
         begun.wait()
         with pytest.raises(LightDepthError, match="cut"):
-            cache.fetch("http://host/a.bin", size_bytes=1, sha256="ab" * 32)
+            RemoteShard("http://host/a.bin", 1, "ab" * 32, cache).fetch()
 
     cache = ShardCache(tmp_path / "cache")
-    monkeypatch.setattr(shard_cache, "download", fail)
+    monkeypatch.setattr(shard, "download", fail)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(fetch, range(4)))
     assert len(calls) == 1
@@ -211,7 +211,7 @@ def test_a_shard_that_cannot_be_had_is_not_asked_for_by_each_pair_when_the_unit_
         calls.append(url)
         raise LightDepthError("cut")
 
-    monkeypatch.setattr(shard_cache, "download", fail)
+    monkeypatch.setattr(shard, "download", fail)
     pairs = load_pairs(served[0], "test", cache=ShardCache(tmp_path / "cache"))
     warn_of_unit(pairs, pytest.fail, max_depth_m=10)
     assert len(calls) == 1

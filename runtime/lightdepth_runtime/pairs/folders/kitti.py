@@ -11,6 +11,7 @@ from ...spec import Intrinsics
 from ..depth_unit import NAMED_UNITS, DepthUnit
 from .camera_files import camera_of_matrix
 from .color_depth import files_of
+from .matching import match_files
 from .recording import Recording, make_pairs
 
 __all__ = ["KITTI", "find_kitti"]
@@ -53,17 +54,15 @@ def find_kitti(root: Path, folder: Path, unit: DepthUnit | None) -> Recording | 
 
 def _selection(root: Path, folder: Path, unit: DepthUnit) -> Recording | None:
     """Match `..._image_0000000008_image_02.png` with `..._groundtruth_depth_0000000008_image_02.png`."""
-    truths = {
-        path.name.replace("_groundtruth_depth_", "_image_"): path
-        for path in files_of(folder / "groundtruth_depth", _PNG)
-    }
-    files = [(path, truths[path.name]) for path in sorted(files_of(folder / "image", _PNG)) if path.name in truths]
+    matches = match_files(files_of(folder / "image", _PNG), files_of(folder / "groundtruth_depth", _PNG))
+    if matches is None:
+        return None
     pairs = []
-    for color, depth in files:
+    for color, depth in matches.pairs:
         matrix = folder / "intrinsics" / f"{color.stem}.txt"
         camera = camera_of_matrix(matrix, color) if matrix.is_file() else None
         pairs += make_pairs(root, folder, [(color, depth)], unit, camera)
-    return Recording(KITTI, pairs, "equal names", len(truths) - len(files)) if pairs else None
+    return Recording(KITTI, pairs, matches.rule, matches.alone)
 
 
 def _images_of(root: Path, drive: Path, camera: str) -> Path | None:
