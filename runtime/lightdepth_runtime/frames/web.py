@@ -91,7 +91,7 @@ def open_web(url: str, name: str, *, opener: Callable[[str], Capture] = open_cam
     except HTTPException:  # old cameras answer in ways of their own
         return Camera(url, name=name, opener=opener)
     with response:
-        kind = _kind_of(response, url)
+        kind = _kind_of(response, url, shown)
         if kind == "picture":
             return WebPicture(_read(response, shown), shown, name)
         if kind == "video":
@@ -115,13 +115,13 @@ def file_name_of(url: str) -> str | None:
     return name if Path(name).suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES | _PLAYLISTS else None
 
 
-def _kind_of(response: HTTPResponse, url: str) -> Kind:
+def _kind_of(response: HTTPResponse, url: str, shown: str) -> Kind:
     kind, suffix = response.headers.get_content_type(), Path(urlsplit(url).path).suffix.lower()
-    has_end = (response.headers.get("Content-Length") or "0") != "0"
+    has_end = bool(response.length)  # None where the server gives no length, or none that is a number
     if kind.startswith("multipart/"):
         return "live"
     if "mpegurl" in kind or suffix in _PLAYLISTS:
-        return "sequence" if _playlist_ends(response.read(PLAYLIST_BYTES), url) else "live"
+        return "sequence" if _playlist_ends(_read(response, shown, PLAYLIST_BYTES), url) else "live"
     if kind == "text/html":
         return "page"
     if kind.startswith("image/") or (suffix in IMAGE_SUFFIXES and has_end):
@@ -155,9 +155,9 @@ def _request(url: str) -> HTTPResponse:
     return cast(HTTPResponse, urlopen(Request(plain, headers=headers), timeout=TIMEOUT_S))
 
 
-def _read(response: HTTPResponse, shown: str) -> bytes:
+def _read(response: HTTPResponse, shown: str, most: int | None = None) -> bytes:
     try:
-        content = response.read()
+        content = response.read(most)
     except (OSError, HTTPException) as error:
         raise _broken_off(shown, str(error)) from error
     if not content:
@@ -167,7 +167,7 @@ def _read(response: HTTPResponse, shown: str) -> bytes:
 
 def _fetch(response: HTTPResponse, path: Path, shown: str) -> None:
     """Write what a response sends to a file, and check that all of it came."""
-    wanted = int(response.headers["Content-Length"])
+    wanted = response.length or 0
     try:
         with path.open("wb") as file:
             shutil.copyfileobj(response, file)

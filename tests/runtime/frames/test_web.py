@@ -2,12 +2,14 @@
 
 import http.server
 import threading
+import time
 
 import cv2
 import numpy as np
 import pytest
 
 from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.frames import web
 from lightdepth_runtime.frames.camera import Camera
 from lightdepth_runtime.frames.video import VideoFile
 from lightdepth_runtime.frames.web import WebPicture, WebVideo, file_name_of, open_web
@@ -30,6 +32,8 @@ def serve(tmp_path):
             if has_length:
                 self.send_header("Content-Length", str(len(content)))
             self.end_headers()
+            if "silent" in self.path:
+                time.sleep(0.5)
             self.wfile.write(content[: len(content) // 2] if "cut" in self.path else content)
 
         def log_message(self, *_):
@@ -119,6 +123,16 @@ def test_a_playlist_with_an_end_is_a_video_that_ends(serve):
     for path in answers:
         with open_at(root + path) as source:
             assert isinstance(source, VideoFile), path
+
+
+def test_a_server_that_falls_silent_is_one_sentence(serve, monkeypatch):
+    answers, root = serve
+    monkeypatch.setattr(web, "TIMEOUT_S", 0.1)
+    answers["/silent.m3u8"] = ("application/vnd.apple.mpegurl", b"#EXTM3U\n", True)
+    answers["/silent.png"] = ("image/png", b"\x89PNG", True)
+    for path in answers:
+        with pytest.raises(LightDepthError, match=r"couldn't be fetched .*timed out"):
+            open_at(root + path)
 
 
 def test_what_is_no_stream_is_one_sentence(serve):
