@@ -177,7 +177,7 @@ def _load_folder(folder: Path) -> DepthAnythingForDepthEstimation:
     from transformers import DepthAnythingForDepthEstimation
     from transformers.utils import logging as hf_logging
 
-    kind = _read_json(folder / "config.json", folder).get("model_type")
+    kind = _read_json(folder / "config.json").get("model_type")
     if kind != MODEL_TYPE:
         raise LightDepthError(
             f"{folder} holds a {kind!r} model; the baseline needs {MODEL_TYPE!r} (Depth Anything V2 in transformers' "
@@ -213,7 +213,7 @@ def _load_folder(folder: Path) -> DepthAnythingForDepthEstimation:
 def _read_preprocessing(folder: Path) -> Preprocessing:
     """Read preprocessor_config.json where there is one; else the published values hold."""
     path = folder / "preprocessor_config.json"
-    values = _read_json(path, folder) if path.is_file() else {}
+    values = _read_json(path) if path.is_file() else {}
     default = Preprocessing()
     return Preprocessing(
         size_px=int(values.get("size", {}).get("height", default.size_px)),
@@ -223,12 +223,13 @@ def _read_preprocessing(folder: Path) -> Preprocessing:
     )
 
 
-def _read_json(path: Path, folder: Path) -> dict[str, Any]:  # Any: a JSON object
+def _read_json(path: Path) -> dict[str, Any]:  # Any: a JSON object
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise LightDepthError(
-            f"No {path.name} in {folder}; --against-weights takes hub, random, or a folder in transformers' format."
+            f"No {path.name} in {path.parent}; --against-weights takes hub, random, or a folder in transformers' "
+            "format."
         ) from error
     except ValueError as error:
         raise LightDepthError(f"{path} is not valid JSON; download the folder again.") from error

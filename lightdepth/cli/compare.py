@@ -62,15 +62,16 @@ def compare_command(
         raise LightDepthError("--baseline-spec says how to feed --baseline FILE; give that file too.")
     pairs = load_pairs(data, split, unit=depth_scale)
     threads = threads or usable_cores()
-    if against is None and (against_weights or len(models or []) < 2):
+    if against is None and (against_weights or (len(models or []) < 2 and models != [DEPTH_ANYTHING_SMALL])):
         against = DEPTH_ANYTHING_SMALL
     with ExitStack() as stack:
-        candidates = []
+        beside = []
         if baseline_file:
-            candidates.append(open_baseline_file(stack, baseline_file, baseline_spec, device, threads))
+            beside = [open_baseline_file(stack, baseline_file, baseline_spec, device, threads)]
         elif against:
-            candidates.append(open_named_baseline(stack, against, against_weights or "hub", device, threads))
-        candidates += open_candidates(stack, models or [None], pairs, domain=domain, device=device, threads=threads)
+            beside = [open_named_baseline(stack, against, against_weights or "hub", device, threads)]
+        options = {"domain": domain, "device": device, "threads": threads}
+        candidates = open_candidates(stack, models or [None], pairs, beside=beside, **options)
         keep = spread_indices(len(pairs), visualize)
         count = worker_count(workers, len(pairs))
         progress = partial(track, label="Comparing")

@@ -202,8 +202,8 @@ ComparedWith = Annotated[
     option(
         MODEL,
         metavar="NAME",
-        help="Baseline to add: depth-anything-v2-small, -base or -large. Default: the small one, unless two or more "
-        "models are given.",
+        help="Baseline to add: depth-anything-v2-small, -base or -large. Default: the small one, unless it is the "
+        "model, or two or more models are given.",
     ),
 ]
 Baseline = Annotated[

@@ -32,7 +32,6 @@ __all__ = [
 ]
 
 METRIC_ALIGNMENTS: tuple[Alignment, ...] = ("none", "median", "scale-shift")
-RELATIVE_ALIGNMENTS: tuple[Alignment, ...] = ("scale-shift",)
 NYU_PACKAGINGS = frozenset({"kaggle", "labelled mat"})  # two packagings of NYU Depth V2
 
 
@@ -64,7 +63,7 @@ class Candidate:
         """The alignments under which the output has a meaning: a relative model has no metres of its own."""
         if self.domain == "untrained":
             return ()
-        return METRIC_ALIGNMENTS if self.kind == "metric" else RELATIVE_ALIGNMENTS
+        return METRIC_ALIGNMENTS if self.kind == "metric" else ("scale-shift",)
 
 
 def open_candidates(
@@ -72,31 +71,33 @@ def open_candidates(
     models: Sequence[str | None],
     pairs: PairSet,
     *,
+    beside: Sequence[Candidate] = (),
     domain: str | None = None,
     device: str = "auto",
     threads: int | None = None,
 ) -> list[Candidate]:
-    """Open models for a comparison; the stack closes them.
+    """Open models for a comparison; the stack closes them. Returns all candidates, each of another name.
 
     Args:
         stack: closes what is opened.
         models: what `find_model` takes, or the name of a baseline. An ONNX file of another project's network is fed as
             the BaselineSpec in it says, or the JSON file of its name beside it. A checkpoint is exported to ONNX first.
         pairs: what they are compared on.
+        beside: candidates that are open already; they come first.
         domain: "in-domain" or "zero-shot" where the names of models' training data don't tell.
         device: as `DepthEstimator.load` takes it.
         threads: of the CPU, the same for all.
 
     Raises:
-        LightDepthError: no such model, or it can't be opened.
+        LightDepthError: no such model, it can't be opened, or one is named twice.
     """
-    candidates: list[Candidate] = []
-    for model in models:
+    candidates = [*beside]
+    for number, model in enumerate(models):
+        if model in models[:number]:
+            raise LightDepthError(f"{model} is named twice; compare different models.")
         candidate = _open_candidate(stack, model, pairs, domain, device, threads)
         if any(candidate.name == other.name for other in candidates):  # two runs of one network
             candidate = replace(candidate, name=f"{candidate.name} ({model})")
-        if any(candidate.name == other.name for other in candidates):
-            raise LightDepthError(f"{model} is named twice; compare different models.")
         candidates.append(candidate)
     return candidates
 

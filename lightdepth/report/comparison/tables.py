@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lightdepth_runtime.bench.table import milliseconds
 from lightdepth_runtime.evaluation.metrics import DepthMetrics
@@ -38,6 +38,7 @@ METRICS = (
     (Column("delta2", is_extra=True), "delta2", ".3f"),
     (Column("delta3", is_extra=True), "delta3", ".3f"),
 )
+HEADS = (Column("model", is_words=True), *(column for column, _, _ in METRICS))
 SHORT = tuple(metric for metric in METRICS if metric[1] in ("rmse_m", "abs_rel", "delta1"))
 
 
@@ -59,18 +60,15 @@ def accuracy_table(comparison: Comparison, protocol: Protocol) -> Table:
             value = getattr(model.metrics(protocol), name)
             figures.append(number(value, style, note=f"{low}..{high}", is_best=winners.get(name) == model.name))
         lines.append([Cell(model.name, note=model.domain), *figures])
-    return Table(protocol.describe(), (Column("model", is_words=True), *(column for column, _, _ in METRICS)), lines)
+    return Table(protocol.describe(), HEADS, lines)
 
 
 def other_average_table(comparison: Comparison, protocol: Protocol) -> Table:
     """Return the same scores under the average that the protocol does not call its result."""
     other: Averaging = "pooled" if protocol.averaging == "per-image" else "per-image"
-    lines = []
-    for model in comparison.scored(protocol):
-        metrics = model.scores[protocol].headline(other)
-        lines.append([model.name, *(number(getattr(metrics, name), style) for _, name, style in METRICS)])
-    title = f"The same, {OTHER_AVERAGES[other]}"
-    return Table(title, (Column("model", is_words=True), *(column for column, _, _ in METRICS)), lines)
+    models = comparison.scored(protocol)
+    lines = [[model.name, *_figures(model.scores[protocol].headline(other), METRICS)] for model in models]
+    return Table(f"The same, {OTHER_AVERAGES[other]}", HEADS, lines)
 
 
 def interval_note(comparison: Comparison, protocol: Protocol) -> str:
@@ -88,20 +86,20 @@ def error_tables(scores: Scores, most: int) -> list[Table]:
         [
             Cell(f"{p.low_m:g} m and more" if p.high_m is None else f"{p.low_m:g} to {p.high_m:g} m", p.low_m),
             number(p.pixels, ","),
-            *_short(p.metrics),
+            *_figures(p.metrics, SHORT),
         ]
         for p in scores.ranges
     ]
     tables = [Table("By true depth", (Column("truth", is_words=True), Column("pixels"), *heads), ranges)]
     scenes = scores.scenes
     if len(scenes) > 1:
-        lines = [[s.scene, number(s.samples, "d"), *_short(s.metrics)] for s in scenes[:most]]
+        lines = [[s.scene, number(s.samples, "d"), *_figures(s.metrics, SHORT)] for s in scenes[:most]]
         columns = (Column("scene", is_words=True), Column("images"), *heads)
         tables.append(Table(f"By scene, the worst of {len(scenes)}", columns, lines))
-    worst = [[i.name, i.scene or "-", *_short(i.metrics)] for i in scores.worst[:most]]
+    worst = [[i.name, i.scene or "-", *_figures(i.metrics, SHORT)] for i in scores.worst[:most]]
     columns = (Column("image", is_words=True), Column("scene", is_words=True), *heads)
     return [*tables, Table("Worst images", columns, worst)]
 
 
-def _short(metrics: DepthMetrics) -> list[Cell]:
-    return [number(getattr(metrics, name), style) for _, name, style in SHORT]
+def _figures(metrics: DepthMetrics, wanted: Sequence[tuple[Column, str, str]]) -> list[Cell]:
+    return [number(getattr(metrics, name), style) for _, name, style in wanted]

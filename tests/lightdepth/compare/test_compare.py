@@ -4,9 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnx
 import pytest
-from fakes.onnx_graph import write_onnx
 from typer.testing import CliRunner
 
 from lightdepth.baselines.baseline import Baseline
@@ -15,8 +13,6 @@ from lightdepth.cli.app import app
 from lightdepth.compare.candidates import (
     Candidate,
     baseline_candidate,
-    domain_of,
-    open_baseline_file,
     open_named_baseline,
 )
 from lightdepth.compare.compare import compare
@@ -25,7 +21,6 @@ from lightdepth.config import check_config
 from lightdepth.report.comparison.folder import compare_markdown, compare_panel
 from lightdepth_runtime import DepthEstimator, LightDepthError, ModelSpec
 from lightdepth_runtime.backends import FakeBackend
-from lightdepth_runtime.backends.baseline import BASELINE_KEY, BaselineSpec
 from lightdepth_runtime.evaluation.protocol import get_protocol
 from lightdepth_runtime.pairs import load_pairs, spread_indices
 
@@ -156,41 +151,6 @@ def test_every_scored_row_carries_its_protocol_id(test_pairs, truth_by_image):
     assert len({row["protocol"]["id"] for row in rows}) == 3
     text = compare_markdown(comparison)
     assert all(row["protocol"]["id"] in text for row in rows)
-
-
-@pytest.mark.parametrize(
-    ("training_data", "domain"),
-    [
-        ("tum (pair list, 4 pairs)", "in-domain"),
-        ("elsewhere (pair list, 4 pairs)", "other data"),
-        ("kaggle (kaggle, 4 pairs)", "other data"),
-        ("not trained", "untrained"),
-    ],
-)
-def test_the_domain_follows_from_names(test_pairs, training_data, domain):
-    spec = ModelSpec("m", 32, 32, parameters=1, training_data=training_data)
-    assert domain_of(spec, test_pairs) == domain
-
-
-def test_two_packagings_of_nyu_are_one_domain(write_mat, tmp_path):
-    pairs = load_pairs(write_mat(tmp_path / "official"), "test")
-    spec = ModelSpec("m", 32, 32, parameters=1, training_data="downloads (kaggle, 50688 pairs)")
-    assert domain_of(spec, pairs) == "in-domain"
-
-
-@pytest.mark.parametrize("where", ["in the file", "beside the file", "in a file of its own"])
-def test_another_projects_network_is_fed_as_its_spec_says_wherever_that_is(tmp_path, where):
-    path = write_onnx(tmp_path / "net.onnx", ModelSpec("net", 32, 64, parameters=0))
-    spec = BaselineSpec(where, "metric", 32, 64, 0, "trained").to_json()
-    other = tmp_path / "other.json" if where == "in a file of its own" else None
-    if where == "in the file":
-        model = onnx.load(path)
-        model.metadata_props.add(key=BASELINE_KEY, value=spec)
-        onnx.save(model, path)
-        spec = spec.replace(where, "what the file says comes first")
-    (other or path.with_suffix(".json")).write_text(spec)
-    with ExitStack() as stack:
-        assert open_baseline_file(stack, path, other, "cpu", 1).name == where
 
 
 def test_pictures_are_spread_from_the_first_to_the_last():
