@@ -22,7 +22,7 @@ from contextlib import AbstractContextManager, contextmanager, redirect_stderr, 
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lightdepth_runtime.errors import LightDepthError, first_line
 from lightdepth_runtime.processes import Processes, launcher_number, share_bounds
@@ -35,7 +35,6 @@ STARTUP = timedelta(minutes=10)  # until all have come together: nodes don't sta
 FOREVER = timedelta(days=365)  # a share takes as long as it takes
 NOTICE_S = 2.0  # from a launcher's signal to the closed connection that tells why it came
 FAREWELL_S = 5.0
-CHUNK_BYTES = 1 << 26  # of one message
 _PART, _FAULT, _END = range(3)  # what another process says to the main one
 _DONE, _STOP = range(2)  # what the main one says
 
@@ -66,12 +65,15 @@ def join_processes(device: str = "auto") -> Iterator[Processes]:
     if device in ("auto", "cuda"):
         _take_gpu()
     if number == 0:
-        main = _Main(number, count)
-        with main:
+        with _Main(number, count) as main:
             yield main
         return
-    other = _Other(number, count)
-    with other, Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+    with (
+        _Other(number, count) as other,
+        Path(os.devnull).open("w") as nowhere,
+        redirect_stdout(nowhere),
+        redirect_stderr(nowhere),
+    ):
         yield other  # in silence: the main process alone speaks
 
 
@@ -174,14 +176,15 @@ class _Main(_Connected):
     """The process that puts the shares together, prints and writes."""
 
     def __init__(self, number: int, count: int) -> None:
-        self._parts: list[queue.SimpleQueue[bytes]] = [queue.SimpleQueue() for _ in range(count)]
+        # Any: what the others gave to `merge`
+        self._parts: list[queue.SimpleQueue[Any]] = [queue.SimpleQueue() for _ in range(count)]
         super().__init__(number, count)
 
     def merge(self, part: Part) -> list[Part]:
         """Wait for the others' parts."""
         parts = [part]
         for other in range(1, self.count):
-            shared, theirs = pickle.loads(self._parts[other].get())
+            shared, theirs = self._parts[other].get()
             if shared != self._shared:
                 raise LightDepthError(
                     f"Process {other + 1} of {self.count} (rank {other}) sees {shared[0]} {shared[1]}, the main one "
@@ -205,7 +208,7 @@ class _Main(_Connected):
                 if kind == _END:
                     return
                 if kind == _FAULT:
-                    self._interrupt(content.decode())
+                    self._interrupt(content)
                 else:
                     self._parts[other].put(content)
         except RuntimeError:
@@ -226,7 +229,7 @@ class _Other(_Connected):
 
     def merge(self, part: Part) -> list[Part]:
         """Send the part, wait until the main process is done, and end."""
-        _send(0, _PART, pickle.dumps((self._shared, part)))
+        _send(0, _PART, (self._shared, part))
         self._watchers[0].join()
         if self._reason is not None:
             raise _Ended
@@ -237,7 +240,7 @@ class _Other(_Connected):
             if isinstance(error, KeyboardInterrupt):
                 self._wait_for_reason()  # that the main one was interrupted too
             if error is not None and kind is not SystemExit and self._reason is None:
-                _send(0, _FAULT, self._describe_fault(error).encode())
+                _send(0, _FAULT, self._describe_fault(error))
                 self._watchers[0].join(FAREWELL_S)  # the main process prints it before a launcher ends all
             _send(0, _END)
         self._leave()
@@ -266,35 +269,29 @@ class _Other(_Connected):
             self._interrupt("")
 
 
-def _send(other: int, kind: int, content: bytes = b"") -> None:
+def _send(other: int, kind: int, content: object = None) -> None:
     """Send a message.
 
     Raises:
         RuntimeError: the other process is gone.
     """
-    import torch
     import torch.distributed
 
-    torch.distributed.send(torch.tensor([kind, len(content)]), other)
-    for start in range(0, len(content), CHUNK_BYTES):
-        chunk = bytearray(content[start : start + CHUNK_BYTES])
-        torch.distributed.send(torch.frombuffer(chunk, dtype=torch.uint8), other)
+    message = torch.frombuffer(bytearray(pickle.dumps((kind, content))), dtype=torch.uint8)
+    torch.distributed.send(torch.tensor([len(message)]), other)
+    torch.distributed.send(message, other)
 
 
-def _receive(other: int) -> tuple[int, bytes]:
+def _receive(other: int) -> tuple[int, Any]:  # Any: what was sent
     """Wait for a message, as long as it takes; errors are those of `_send`."""
-    import torch
     import torch.distributed
 
-    def receive(tensor: torch.Tensor) -> torch.Tensor:
+    def receive(size: int, dtype: torch.dtype) -> torch.Tensor:
+        tensor = torch.empty(size, dtype=dtype)
         work = torch.distributed.irecv(tensor, other)
         assert work is not None, "this process is one of the group"
         work.wait(FOREVER)
         return tensor
 
-    kind, size = receive(torch.zeros(2, dtype=torch.int64)).tolist()
-    chunks = [
-        receive(torch.empty(min(CHUNK_BYTES, size - start), dtype=torch.uint8)).numpy().tobytes()
-        for start in range(0, size, CHUNK_BYTES)
-    ]
-    return kind, b"".join(chunks)
+    size = int(receive(1, torch.int64))
+    return pickle.loads(receive(size, torch.uint8).numpy().tobytes())

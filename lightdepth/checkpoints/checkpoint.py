@@ -16,7 +16,7 @@ from lightdepth_runtime.spec import SPEC_KEY, ModelSpec
 
 from ..config import TrainConfig, check_config
 from ..network.model import LightDepth
-from ..network.weights import fit_names, read_state_dict
+from ..network.weights import check_shapes, fit_names, read_state_dict
 from .find import CONFIG_KEY, find_checkpoint
 
 __all__ = ["Checkpoint", "build_model", "count_parameters", "load_checkpoint", "save_checkpoint", "without_weights"]
@@ -52,7 +52,7 @@ def build_model(config: TrainConfig) -> LightDepth:
         path = find_checkpoint(config.start_from)
         wanted = model.state_dict()
         state = _with_own_sigma(fit_names(read_state_dict(path, "start_from"), wanted), wanted)
-        _check_shapes(path, state, wanted)
+        check_shapes(path, state, wanted)
         model.load_state_dict(state)
     return model
 
@@ -122,7 +122,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     spec = ModelSpec.from_json(metadata[SPEC_KEY])
     config = _read_config(path, metadata[CONFIG_KEY])
     model = build_model(without_weights(config))
-    _check_shapes(path, state, model.state_dict())
+    check_shapes(path, state, model.state_dict())
     model.load_state_dict(state)
     return Checkpoint(model.eval(), spec.with_changes(checkpoint_sha256=sha256_of_file(path)), config)
 
@@ -143,14 +143,3 @@ def _read_config(path: Path, text: str) -> TrainConfig:
             stacklevel=3,
         )
     return check_config({key: value for key, value in values.items() if key not in unknown})
-
-
-def _check_shapes(path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    """Compare names and shapes before loading, so that the error names the first difference."""
-    got, needed = ({key: tuple(tensor.shape) for key, tensor in one.items()} for one in (state, wanted))
-    for key in (*needed, *got):
-        if got.get(key) != needed.get(key):
-            raise LightDepthError(
-                f"{path} doesn't fit the configured network: {key} is {got.get(key, 'absent')}, "
-                f"needed {needed.get(key, 'absent')}."
-            )

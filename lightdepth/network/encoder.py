@@ -12,7 +12,7 @@ from torch import nn
 
 from lightdepth_runtime.errors import LightDepthError, first_line, nearest
 
-from .weights import fit_names, read_state_dict
+from .weights import check_shapes, fit_names, read_state_dict
 
 __all__ = ["build_encoder", "feature_channels"]
 
@@ -94,12 +94,9 @@ def _load_weights(encoder: nn.Module, path: Path, name: str, *, partial: bool) -
             f"{path} lacks {len(missing)} of the {len(wanted)} tensors of {name!r} (first: {missing[0]}); it needs "
             f"timm's names{hint}. See docs/training.md on encoder_weights."
         )
-    for key, tensor in wanted.items():
-        if key in state and state[key].shape != tensor.shape:
-            raise LightDepthError(
-                f"{path}: {key} has shape {tuple(state[key].shape)}, but {name!r} needs {tuple(tensor.shape)}."
-            )
-    encoder.load_state_dict({key: state.get(key, tensor) for key, tensor in wanted.items()})
+    filled = {**wanted, **{key: tensor for key, tensor in state.items() if key in wanted}}
+    check_shapes(path, filled, wanted, repr(name))
+    encoder.load_state_dict(filled)
     for block_name, block in encoder.named_modules():
         zero_last = getattr(block, "zero_init_last", None)  # timm's residual blocks have it
         if zero_last is not None and any(key.startswith(f"{block_name}.") for key in missing):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lightdepth_runtime.errors import LightDepthError, first_line
 
-__all__ = ["fit_names", "read_state_dict"]
+__all__ = ["check_shapes", "fit_names", "read_state_dict"]
 
 # Under which key training code keeps the weights beside its optimiser, the likeliest first.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params", "model_ema")
@@ -28,10 +28,8 @@ def read_state_dict(path: Path, key: str) -> dict[str, Tensor]:
         key: the config's, for errors.
 
     Raises:
-        LightDepthError: no such file, one that can't be read, or one without a state dict.
+        LightDepthError: a file that can't be read, or one without a state dict.
     """
-    if not path.is_file():
-        raise LightDepthError(f"{key}: no file {path}; give the path of a state dict.")
     if path.suffix.lower() == ".onnx":
         raise LightDepthError(
             f"{key}: {path} is exported already; name the run's folder or the .safetensors file that it came from."
@@ -65,6 +63,18 @@ def fit_names(state: Mapping[str, Tensor], wanted: Iterable[str]) -> dict[str, T
     prefixes = [key.removesuffix(first) for key in state if key == first or key.endswith(f".{first}")]
     best = max(prefixes, key=lambda prefix: sum(prefix + name in state for name in names), default="")
     return {key.removeprefix(best): tensor for key, tensor in state.items() if key.startswith(best)}
+
+
+def check_shapes(
+    path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], network: str = "the configured network"
+) -> None:
+    """Compare names and shapes before loading, so that the error names the first difference."""
+    got, needed = ({key: tuple(tensor.shape) for key, tensor in one.items()} for one in (state, wanted))
+    for key in (*needed, *got):
+        if got.get(key) != needed.get(key):
+            raise LightDepthError(
+                f"{path} doesn't fit {network}: {key} is {got.get(key, 'absent')}, needed {needed.get(key, 'absent')}."
+            )
 
 
 def _unwrap(content: Any) -> dict[str, Tensor]:  # Any: whatever the file holds

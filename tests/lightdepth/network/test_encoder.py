@@ -105,7 +105,7 @@ def test_weights_with_other_names_name_the_first_that_is_missing(tmp_path):
 def test_weights_of_another_shape_are_refused_with_both_shapes(whole_model, tmp_path):
     state = whole_model.state_dict() | {"bn1.weight": torch.zeros(7)}
     save_file(state, tmp_path / "w.safetensors")
-    assert "bn1.weight has shape (7,), but 'resnet10t' needs (64,)" in refusal(NAME, tmp_path / "w.safetensors")
+    assert "doesn't fit 'resnet10t': bn1.weight is (7,), needed (64,)" in refusal(NAME, tmp_path / "w.safetensors")
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "pth", "pt", "bin"])
