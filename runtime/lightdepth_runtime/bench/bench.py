@@ -171,4 +171,4 @@ def _warnings(samples: Sequence[Samples], others: float | None) -> Iterable[str]
         )
     fewest = min(timed.calls for timed in samples)
     if fewest < 100:
-        yield f"p99 rests on {fewest} calls at the slowest model; raise --rounds for a steadier figure."
+        yield f"p99 rests on {fewest} calls at the slowest model; `bench --rounds` makes it steadier."

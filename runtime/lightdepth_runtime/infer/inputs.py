@@ -59,7 +59,9 @@ def _images_of(item: Path, skipped: Path | None, left_out: Counter[str]) -> list
     if item.is_file():
         return [item]
     if not item.is_dir():
-        raise LightDepthError(f"No image or folder at {item}{nearest_path(item)}; name one that exists.")
+        is_address = any(part.endswith(":") for part in item.parts)  # a Path has lost one of two slashes
+        mend = "; images at an address are to be fetched first" if is_address else "; name one that exists"
+        raise LightDepthError(f"No image or folder at {item}{nearest_path(item)}{mend}.")
     found, here, seen = [], Counter[str](), set[tuple[int, int]]()
     _is_new(item, seen)
     for name, folders, files in os.walk(item, followlinks=True):

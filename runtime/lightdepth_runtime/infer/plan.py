@@ -62,6 +62,8 @@ def plan_inputs(
         LightDepthError: nothing named, or what doesn't exist.
     """
     for text in inputs:
+        if not text.strip():
+            raise LightDepthError("An input is an empty name; name an image, a video or a folder (. is this one).")
         if not is_stream(text) and "://" in text and not Path(text).exists():
             raise LightDepthError(
                 f"{text} is an address that isn't read; rtsp, rtmp, http, https, udp and tcp are. Fetch the file and "
@@ -91,8 +93,9 @@ def run_plan(
     """Do the images, then each stream; return the files written, counted and the first of them named.
 
     Raises:
-        LightDepthError: of the first that failed; those after it are done all the same. `steady` without a stream,
-            `scale_from_floor` without a mount, sigma or `max_sigma` of a model without it.
+        LightDepthError: of the last that failed; the others are done all the same, and `say` is told of each failure
+            before it. `steady` without a stream, `scale_from_floor` without a mount, sigma or `max_sigma` of a model
+            without it.
     """
     if steady and not plan.streams:
         raise LightDepthError("--steady smooths videos, cameras and recordings, and no input is one; leave it out.")

@@ -84,3 +84,9 @@ def test_sixteen_bit_pictures_of_one_channel_are_depth_unless_they_are_named(tmp
 def test_an_address_of_another_kind_is_named_as_one(tmp_path, text):
     with pytest.raises(LightDepthError, match="is an address that isn't read"):
         plan_inputs([text], tmp_path, None, Lens())
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_an_empty_name_is_not_this_folder(tmp_path, text):
+    with pytest.raises(LightDepthError, match="empty name"):
+        plan_inputs([text], tmp_path, None, Lens())

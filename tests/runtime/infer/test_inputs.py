@@ -87,3 +87,8 @@ def test_missing_input_empty_folder_and_no_input_are_one_sentence(folder, tmp_pa
         plan_jobs([root])
     with pytest.raises(LightDepthError, match="nothing to infer"):
         plan_jobs([])
+
+
+def test_images_at_an_address_are_to_be_fetched():
+    with pytest.raises(LightDepthError, match="images at an address are to be fetched first"):
+        plan_jobs([Path("s3://bucket/images")])
