@@ -127,10 +127,20 @@ class StagedTensors:
         image = next(iter(self.arrays.values()), None)
         return None if image is None or count > len(image) else image[:count]
 
-    def stage(self, batch: NDArray[Any]) -> None:
-        """Copy a batch into `staging`, unless the caller wrote it there."""
-        staging = self.staging(len(batch))
-        assert staging is not None, "checked before"
+    def stage(self, batch: NDArray[Any], smallest: int, otherwise: str = "") -> None:
+        """Copy a batch into `staging`, unless the caller wrote it there.
+
+        Raises:
+            LightDepthError: another shape or type, or fewer than `smallest`; `otherwise` says what else can be done.
+        """
+        image = next(iter(self.arrays.values()))
+        staging, largest = image[: len(batch)], len(image)
+        if batch.dtype != image.dtype or batch.shape != staging.shape or len(batch) < smallest:
+            shape = (f"{smallest}" if smallest == largest else f"{smallest}..{largest}", *map(str, image.shape[1:]))
+            raise LightDepthError(
+                f"This model takes {image.dtype} ({', '.join(shape)}), got {batch.dtype} {batch.shape}; preprocess "
+                f"with lightdepth_runtime.images.preprocess{otherwise}."
+            )
         if _address_of(batch) != _address_of(staging) or not batch.flags.c_contiguous:
             np.copyto(staging, batch)
 

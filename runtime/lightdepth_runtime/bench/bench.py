@@ -1,5 +1,6 @@
 """Time models against each other in one run, and say on what."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict
@@ -13,7 +14,7 @@ from ..errors import LightDepthError
 from ..spec import ModelSpec
 from .candidate import Candidate
 from .gpu_readings import GpuProbe, GpuReadings, measure_gpu, open_gpu_probe
-from .machine import CpuWatch, describe_machine, load_average, usable_cores
+from .machine import CpuWatch, describe_machine, usable_cores
 from .result import BenchResult, BenchRow, Ratio, unique_labels
 from .timing import Samples, Schedule, time_interleaved
 
@@ -51,7 +52,8 @@ def bench(
         progress: wraps the rounds.
     """
     schedule = schedule or Schedule()
-    load, watch = load_average(), CpuWatch()
+    watch = CpuWatch()
+    load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None  # over the last minute
     networks = [partial(candidate.backend.run, candidate.input_for(frame)) for candidate in candidates]
     whole = [candidate.whole_call(frame) for candidate in candidates]
     timings = time_interleaved([*networks, *whole], schedule, progress=progress)

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CpuWatch", "Machine", "describe_machine", "load_average", "package_versions", "usable_cores"]
+__all__ = ["CpuWatch", "Machine", "describe_machine", "package_versions", "usable_cores"]
 
 PACKAGES = (
     "numpy", "onnxruntime", "onnxruntime-gpu", "opencv-python-headless", "openvino", "tensorrt", "torch", "transformers"
@@ -86,11 +86,6 @@ class CpuWatch:
         if total <= 0:
             return None
         return min(1.0, max(0.0, (busy - (_own_seconds() - self._own_start)) / total))
-
-
-def load_average() -> float | None:
-    """Return the mean number of running processes over the last minute, where the system tells."""
-    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
 def _own_seconds() -> float:

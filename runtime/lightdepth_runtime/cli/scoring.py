@@ -16,9 +16,8 @@ ProtocolName = Annotated[
         "Default: the one that the packaging and the model's range imply (eigen for NYU Depth V2 and pair lists).",
     ),
 ]
-CropKind = Literal["eigen", "densedepth", "fastdepth", "garg", "eigen-kitti", "none"]
 CropName = Annotated[
-    CropKind | None,
+    Literal["eigen", "densedepth", "fastdepth", "garg", "eigen-kitti", "none"] | None,
     option(
         SCORING,
         metavar="NAME",

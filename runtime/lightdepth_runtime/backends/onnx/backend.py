@@ -93,18 +93,11 @@ def open_onnx(path: Path, device: str, threads: int | None) -> OnnxBackend:
 def check_tensors(
     path: Path, graph: OnnxGraph, image: str, size: Sequence[object], outputs: Iterable[str], *, fix: str
 ) -> None:
-    """Refuse a graph that isn't its spec's: other tensor names, or another input size where the graph's is fixed.
-
-    Args:
-        path: of the graph.
-        graph: what was opened.
-        image: the input's name.
-        size: of the input; what is not an int in it may be any.
-        outputs: names that the graph must have.
-        fix: what the user can do.
+    """Refuse a graph that isn't its spec's.
 
     Raises:
-        LightDepthError: it isn't; names what it takes and what the spec says.
+        LightDepthError: it has other inputs than `image`, not all `outputs`, or another size; a size may be open in the
+            graph or, as what is no int, in the spec. `fix` says what to do.
     """
     shape = graph.inputs.get(image, ())
     sizes = zip(shape, size, strict=False)

@@ -69,10 +69,9 @@ class CudaSession:
             session = open_session({**options, "user_compute_stream": str(int(self._tensors.stream))})
             image = session.get_inputs()[0]
             self._input, fixed = image.name, image.shape[0]
-            self._is_open = not isinstance(fixed, int)
-            self.largest_batch = largest_batch if self._is_open else fixed
+            self._smallest, largest = (fixed, fixed) if isinstance(fixed, int) else (1, largest_batch)
             for node in (image, *session.get_outputs()):
-                shape, dtype = _shape_of(node, self.largest_batch), _DTYPES.get(node.type)
+                shape, dtype = _shape_of(node, largest), _DTYPES.get(node.type)
                 if dtype is None:
                     raise OpenShapeError(f"{node.name} is {node.type}")
                 self._tensors.allocate(node.name, shape, dtype, resources)
@@ -87,8 +86,7 @@ class CudaSession:
 
     def warm_up(self) -> None:
         """Run a black batch, the smallest, in this thread and in that of all others, so that both have recorded it."""
-        size = 1 if self._is_open else self.largest_batch
-        staging = self.empty_input(size)
+        staging = self.empty_input(self._smallest)
         assert staging is not None, "the largest batch and less have staging memory"
         staging[...] = 0
         names = list(self._tensors.arrays)[1:]
@@ -116,13 +114,7 @@ class CudaSession:
         with self._lock:
             if self._session is None:
                 raise LightDepthError(_CLOSED)
-            image = self._tensors.arrays[self._input]
-            if batch.shape != image[: len(batch)].shape or batch.dtype != image.dtype:
-                raise LightDepthError(
-                    f"This model takes {image.dtype} {image.shape}, got {batch.dtype} {batch.shape}; preprocess with "
-                    "lightdepth_runtime.images.preprocess."
-                )
-            self._tensors.stage(batch)
+            self._tensors.stage(batch, self._smallest)
             self._buffers.activate()
             key = hasattr(self._opener, "is_this_thread"), len(batch)
             with nullcontext() if key in self._bound else RECORDING:  # the first run of each records

@@ -72,15 +72,13 @@ class TensorRTBackend(NamedOutputs):
                 raise EngineMisfitError(
                     f"TensorRT can't load the engine of {spec.name}: {log.reason()}. Build it again."
                 )
-            self._kinds = tensors_of(spec)
-            self._batches = _batch_range(trt, loaded.engine, spec)
-            self.largest_batch = self._batches[1]
-            loaded.context = _start(trt, loaded.engine, open_batch=self._batches[0] != self._batches[1])
+            self._smallest, self.largest_batch = _batch_range(trt, loaded.engine, spec)
+            loaded.context = _start(trt, loaded.engine, open_batch=self._smallest != self.largest_batch)
             resources.callback(setattr, loaded, "context", None)
             if loaded.context is None:
                 raise LightDepthError(f"TensorRT can't start the engine of {spec.name}: {log.reason()}.")
             self._tensors = StagedTensors(buffers, resources)
-            for name, (shape, dtype) in self._kinds.items():
+            for name, (shape, dtype) in tensors_of(spec).items():
                 self._tensors.allocate(name, (self.largest_batch, *shape), dtype, resources)
                 if not loaded.context.set_tensor_address(name, self._tensors.addresses[name]):
                     raise LightDepthError(f"TensorRT refuses the buffer of tensor {name!r}; build the engine again.")
@@ -88,13 +86,13 @@ class TensorRTBackend(NamedOutputs):
 
     def _run(self, names: Sequence[str], batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Run one batch, or a frame (1, H, W, 3) with preprocessing inside; after an error the next starts afresh."""
-        self._check(batch)
         with self._lock, collect_log(self._trt) as (_, log):
             if self._loaded.context is None:
                 raise LightDepthError("This model was closed; load it again.")
             self._buffers.activate()
+            self._tensors.stage(batch, self._smallest, ", or build it with --batch MIN,OPT,MAX")
             try:
-                return self._frame(tuple(names), batch, log)
+                return self._frame(tuple(names), len(batch), log)
             except BaseException:
                 self._forget_shape()
                 raise
@@ -118,11 +116,9 @@ class TensorRTBackend(NamedOutputs):
             with suppress(Exception):  # nobody could catch it, and at the interpreter's end modules are gone
                 self.close()
 
-    def _frame(self, names: tuple[str, ...], batch: NDArray[np.float32], log: LogLines) -> list[NDArray[np.float32]]:
-        size = len(batch)
+    def _frame(self, names: tuple[str, ...], size: int, log: LogLines) -> list[NDArray[np.float32]]:
         if size != self._batch_size:
             self._set_batch_size(size, log)
-        self._tensors.stage(batch)
         graph = self._graphs.get(names)
         if graph is not None:
             self._buffers.launch(graph, self._tensors.stream)
@@ -151,7 +147,7 @@ class TensorRTBackend(NamedOutputs):
 
     def _set_batch_size(self, size: int, log: LogLines) -> None:
         self._forget_shape()
-        shape = (size, *self._kinds[self.spec.input_name][0])
+        shape = (size, *self._tensors.arrays[self.spec.input_name].shape[1:])
         if not self._loaded.context.set_input_shape(self.spec.input_name, shape):
             raise LightDepthError(f"TensorRT refuses the input shape {shape}: {log.reason()}.")
         self._batch_size = size
@@ -165,17 +161,6 @@ class TensorRTBackend(NamedOutputs):
         for graph in graphs.values():
             with suppress(LightDepthError):
                 self._buffers.destroy_graph(graph)
-
-    def _check(self, batch: NDArray[np.float32]) -> None:
-        smallest, largest = self._batches
-        shape, dtype = self._kinds[self.spec.input_name]
-        if batch.dtype != dtype or batch.shape[1:] != shape or not smallest <= len(batch) <= largest:
-            count = f"{smallest}" if smallest == largest else f"{smallest}..{largest}"
-            raise LightDepthError(
-                f"This engine takes {np.dtype(dtype)} ({count}, {', '.join(map(str, shape))}), got {batch.dtype} "
-                f"{batch.shape}; preprocess with lightdepth_runtime.images.preprocess, or build it with --batch "
-                "MIN,OPT,MAX."
-            )
 
 
 def _start(trt: Any, engine: Any, *, open_batch: bool) -> Any:  # Any: NVIDIA ships no types

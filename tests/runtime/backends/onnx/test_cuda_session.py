@@ -80,7 +80,7 @@ def test_the_estimator_preprocesses_into_the_staging_memory(backend):
 
 @pytest.mark.parametrize("batch", [images().astype(np.float64), np.zeros((1, 3, 64, 64), np.float32)])
 def test_a_batch_of_another_shape_or_type_is_refused(backend, batch):
-    with pytest.raises(LightDepthError, match=r"takes float32 \(\d, 3, 32, 64\), got"):
+    with pytest.raises(LightDepthError, match=r"takes float32 \(1(\.\.8)?, 3, 32, 64\), got"):
         backend.run(batch)
 
 
