@@ -53,14 +53,6 @@ class CudaBuffers:
         """Return the device's address on the bus, by which NVIDIA's other libraries know it."""
         return self.call("cudaDeviceGetPCIBusId", _BUS_ID_BYTES, self._index).decode().rstrip("\0")
 
-    def allocate_pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        """Allocate with cudaMallocHost; cudaFreeHost follows when nothing views the memory any more."""
-        size_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        address = int(self.call("cudaMallocHost", size_bytes))
-        memory = (ctypes.c_uint8 * size_bytes).from_address(address)  # every view of the array keeps this alive
-        weakref.finalize(memory, self.cudart.cudaFreeHost, address).atexit = False  # the process frees it by itself
-        return np.ctypeslib.as_array(memory).view(dtype).reshape(shape)
-
     def capture(self, stream: Any, work: Callable[[], None]) -> Any:  # Any: opaque handles, here and below
         """Record what `work` queues (cudaStreamBeginCapture) without running it; an error inside ends the recording."""
         mode = self.cudart.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
@@ -76,14 +68,6 @@ class CudaBuffers:
             return self.call("cudaGraphInstantiate", graph, 0)
         finally:
             self.call("cudaGraphDestroy", graph)
-
-    def launch(self, graph: Any, stream: Any) -> None:
-        """Queue with cudaGraphLaunch."""
-        self.call("cudaGraphLaunch", graph, stream)
-
-    def destroy_graph(self, graph: Any) -> None:
-        """Free with cudaGraphExecDestroy."""
-        self.call("cudaGraphExecDestroy", graph)
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Call a function of the CUDA runtime; return its value, or raise its error."""
@@ -105,21 +89,23 @@ class StagedTensors:
     """
 
     def __init__(self, buffers: CudaBuffers, resources: ExitStack) -> None:
-        self._call, self._allocate_pinned = buffers.call, buffers.allocate_pinned
-        self._to_device = buffers.cudart.cudaMemcpyKind.cudaMemcpyHostToDevice
-        self._to_host = buffers.cudart.cudaMemcpyKind.cudaMemcpyDeviceToHost
+        self._call, self._cudart = buffers.call, buffers.cudart
         # The default stream doesn't wait for this one: its work would end a recording. Any: an opaque handle, which
         # int() turns into TensorRT's.
-        self.stream: Any = self._call("cudaStreamCreateWithFlags", buffers.cudart.cudaStreamNonBlocking)
+        self.stream: Any = self._call("cudaStreamCreateWithFlags", self._cudart.cudaStreamNonBlocking)
         resources.callback(self._call, "cudaStreamDestroy", self.stream)
         self.arrays: dict[str, NDArray[Any]] = {}  # Any: float32, or a frame's uint8
         self.addresses: dict[str, int] = {}
         resources.callback(self.arrays.clear)
 
     def allocate(self, name: str, shape: tuple[int, ...], dtype: DTypeLike, resources: ExitStack) -> None:
-        """Allocate a tensor for the largest batch."""
-        self.arrays[name] = self._allocate_pinned(shape, dtype)
-        self.addresses[name] = int(self._call("cudaMalloc", self.arrays[name].nbytes))
+        """Allocate a tensor for the largest batch; cudaFreeHost follows when nothing views its host memory any more."""
+        size_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        address = int(self._call("cudaMallocHost", size_bytes))
+        memory = (ctypes.c_uint8 * size_bytes).from_address(address)  # every view of the array keeps this alive
+        weakref.finalize(memory, self._cudart.cudaFreeHost, address).atexit = False  # the process frees it by itself
+        self.arrays[name] = np.ctypeslib.as_array(memory).view(dtype).reshape(shape)
+        self.addresses[name] = int(self._call("cudaMalloc", size_bytes))
         resources.callback(self._call, "cudaFree", self.addresses[name])
 
     def staging(self, count: int) -> NDArray[Any] | None:
@@ -146,19 +132,17 @@ class StagedTensors:
 
     def copy_in(self, size: int) -> None:
         """Queue the copy of a batch to the device."""
+        to_device = self._cudart.cudaMemcpyKind.cudaMemcpyHostToDevice
         name = next(iter(self.arrays))
         host = self.arrays[name][:size]
-        self._call(
-            "cudaMemcpyAsync", self.addresses[name], _address_of(host), host.nbytes, self._to_device, self.stream
-        )
+        self._call("cudaMemcpyAsync", self.addresses[name], _address_of(host), host.nbytes, to_device, self.stream)
 
     def copy_out(self, names: Iterable[str], size: int) -> None:
         """Queue the copies of outputs to the host."""
+        to_host = self._cudart.cudaMemcpyKind.cudaMemcpyDeviceToHost
         for name in names:
             host = self.arrays[name][:size]
-            self._call(
-                "cudaMemcpyAsync", _address_of(host), self.addresses[name], host.nbytes, self._to_host, self.stream
-            )
+            self._call("cudaMemcpyAsync", _address_of(host), self.addresses[name], host.nbytes, to_host, self.stream)
 
     def synchronize(self) -> None:
         """Wait for the stream."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from ..errors import LightDepthError, nearest
+from ..errors import LightDepthError
 
 
 def parse_kinds(text: str) -> frozenset[str]:
@@ -43,11 +43,9 @@ def parse_max_sigma(text: str) -> float:
 
 def parse_protocol(text: str) -> str:
     """Read the name of an evaluation protocol."""
-    from ..evaluation.protocol import PROTOCOLS
+    from ..evaluation.protocol import get_protocol
 
-    if text not in PROTOCOLS:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(PROTOCOLS)}{nearest(text, PROTOCOLS)}")
-    return text
+    return _read(get_protocol, text).name
 
 
 def parse_unit(text: str) -> Any:  # Any: a DepthUnit

@@ -71,10 +71,13 @@ class CudaSession:
             self._input, fixed = image.name, image.shape[0]
             self._smallest, largest = (fixed, fixed) if isinstance(fixed, int) else (1, largest_batch)
             for node in (image, *session.get_outputs()):
-                shape, dtype = _shape_of(node, largest), _DTYPES.get(node.type)
-                if dtype is None:
+                batch, *size = node.shape
+                if not all(isinstance(pixels, int) for pixels in size):
+                    raise OpenShapeError(f"{node.name} has the open shape {node.shape}")
+                if node.type not in _DTYPES:
                     raise OpenShapeError(f"{node.name} is {node.type}")
-                self._tensors.allocate(node.name, shape, dtype, resources)
+                shape = (batch if isinstance(batch, int) else largest, *size)
+                self._tensors.allocate(node.name, shape, _DTYPES[node.type], resources)
             self._session: onnxruntime.InferenceSession | None = session
             self._resources = resources.pop_all()
 
@@ -229,10 +232,3 @@ def _open(
         bound.close()
         raise
     return bound
-
-
-def _shape_of(node: Any, largest_batch: int) -> tuple[int, ...]:  # Any: onnxruntime.NodeArg is untyped
-    first, *others = node.shape
-    if not all(isinstance(size, int) for size in others):
-        raise OpenShapeError(f"{node.name} has the open shape {node.shape}")
-    return (first if isinstance(first, int) else largest_batch, *others)

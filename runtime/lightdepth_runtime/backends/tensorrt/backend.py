@@ -121,7 +121,7 @@ class TensorRTBackend(NamedOutputs):
             self._set_batch_size(size, log)
         graph = self._graphs.get(names)
         if graph is not None:
-            self._buffers.launch(graph, self._tensors.stream)
+            self._buffers.call("cudaGraphLaunch", graph, self._tensors.stream)
         else:
             self._enqueue(names, size, log)
         outputs = self._tensors.results(names, size)
@@ -160,7 +160,7 @@ class TensorRTBackend(NamedOutputs):
             self._tensors.synchronize()
         for graph in graphs.values():
             with suppress(LightDepthError):
-                self._buffers.destroy_graph(graph)
+                self._buffers.call("cudaGraphExecDestroy", graph)
 
 
 def _start(trt: Any, engine: Any, *, open_batch: bool) -> Any:  # Any: NVIDIA ships no types
