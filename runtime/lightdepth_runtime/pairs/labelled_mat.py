@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -51,13 +53,9 @@ class MatPair:
     def read(self) -> FrameData:
         """Decode one frame; MATLAB stores it as (3, W, H) and (W, H)."""
         file = _open_mat(self.mat_path)
-        try:
+        with _faults_named(f"{self.mat_path}, image {self.index}: can't be read"):
             image = np.asarray(_variable(file, "images")[self.index], np.uint8)  # (3, W, H)
             depth_m = np.asarray(_variable(file, "depths")[self.index], np.float32)  # (W, H)
-        except (OSError, KeyError, IndexError) as error:
-            raise LightDepthError(
-                f"{self.mat_path}, image {self.index}: can't be read ({error}). Download the file again."
-            ) from error
         # (3, W, H) -> (H, W, 3) and (W, H) -> (H, W)
         image, depth_m = np.ascontiguousarray(image.transpose(2, 1, 0)), np.ascontiguousarray(depth_m.T)
         return FrameData(fit_color(image, depth_m, f"{self.mat_path}, image {self.index}"), depth_m)
@@ -79,13 +77,9 @@ def load_labelled_mat(mat_path: Path, split: str) -> PairSet:
         )
     indices = _read_split(splits_path, split)
     file = _open_mat(mat_path)
-    try:
+    with _faults_named(f"{mat_path} is not the official labelled file"):
         count = min(len(_variable(file, "images")), len(_variable(file, "depths")))
         scenes = _read_scenes(file)
-    except KeyError as error:
-        raise LightDepthError(
-            f"{mat_path} is not the official labelled file ({error.args[0]}); download it again."
-        ) from error
     if len(indices) == 0 or indices.min() < 0 or indices.max() >= count:
         raise LightDepthError(
             f"{splits_path} names images outside {mat_path} (it has {count}); the two files don't belong together."
@@ -95,6 +89,15 @@ def load_labelled_mat(mat_path: Path, split: str) -> PairSet:
         for i in indices
     ]
     return PairSet("labelled mat", folder, split, pairs, NYU_INTRINSICS)
+
+
+@contextmanager
+def _faults_named(what: str) -> Generator[None, None, None]:
+    """Turn whatever a parser raises, each stumbles in its own ways over damaged files, into one sentence."""
+    try:
+        yield
+    except Exception as error:
+        raise LightDepthError(f"{what} ({error}). Download it again.") from error
 
 
 def _read_split(path: Path, split: str) -> NDArray[np.int64]:
@@ -107,12 +110,8 @@ def _read_split(path: Path, split: str) -> NDArray[np.int64]:
         raise LightDepthError(
             f"The official labelled set has the splits {' and '.join(_SPLIT_VARIABLES)}, not {split!r}."
         )
-    try:
+    with _faults_named(f"{path} can't be read as the official splits file"):
         return loadmat(path)[_SPLIT_VARIABLES[split]].astype(np.int64).ravel() - 1
-    except Exception as error:  # scipy's parser stumbles in its own ways over what is not a .mat file
-        raise LightDepthError(
-            f"{path} can't be read as the official splits file ({error}). Download it again."
-        ) from error
 
 
 @lru_cache(maxsize=4)
@@ -122,12 +121,8 @@ def _open_mat(path: Path) -> h5py.File:
         import h5py
     except ImportError as error:
         raise LightDepthError(_MISSING) from error
-    try:
+    with _faults_named(f"{path} can't be opened as MATLAB v7.3, as the labelled set {MAT_NAME} is"):
         return h5py.File(path, "r")
-    except OSError as error:
-        raise LightDepthError(
-            f"{path} can't be opened as MATLAB v7.3 ({error}); the labelled set is {MAT_NAME}. Download it again."
-        ) from error
 
 
 def _variable(file: h5py.File, name: str) -> h5py.Dataset:

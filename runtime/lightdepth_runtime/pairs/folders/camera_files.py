@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ...errors import LightDepthError
@@ -41,43 +43,41 @@ def read_camera(folder: Path, image: Path) -> Intrinsics | None:
     return _camera_of_line(frames[0]) if frames else None
 
 
+@contextmanager
+def faults_named(path: Path, what: str) -> Generator[None, None, None]:
+    """Turn what a damaged camera file raises while it is read into one sentence that names it."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise LightDepthError(
+            f"{path} is no {what} ({error!r}). Correct it, or remove it to go on without a camera."
+        ) from error
+
+
 def camera_of_matrix(path: Path, image: Path) -> Intrinsics:
     """Read fx, fy, cx and cy from a 3x3, 3x4 or 4x4 matrix of numbers, row by row.
 
     Raises:
         LightDepthError: other numbers, or an image that can't be read.
     """
-    try:
+    with faults_named(path, "camera matrix of 3x3, 3x4 or 4x4 numbers"):
         values = [float(word) for word in path.read_text(encoding="utf-8").replace(",", " ").split()]
         columns = {9: 3, 12: 4, 16: 4}[len(values)]
-    except (OSError, UnicodeDecodeError, ValueError, KeyError) as error:
-        raise LightDepthError(
-            f"{path} is no camera matrix of 3x3, 3x4 or 4x4 numbers. Correct it, or remove it to go on without."
-        ) from error
     height, width = read_image(image).shape[:2]
     return Intrinsics(values[0], values[columns + 1], values[2], values[columns + 2], width, height)
 
 
 def _camera_of_json(path: Path) -> Intrinsics:
     """Read Open3D's PinholeCameraIntrinsic: its matrix stands column by column."""
-    try:
+    with faults_named(path, "camera as Open3D writes it"):
         values = json.loads(path.read_text(encoding="utf-8"))
         matrix = [float(value) for value in values["intrinsic_matrix"]]
         return Intrinsics(matrix[0], matrix[4], matrix[6], matrix[7], int(values["width"]), int(values["height"]))
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise LightDepthError(
-            f"{path} is no camera as Open3D writes it ({error!r}). Correct it, or remove it to go on without a camera."
-        ) from error
 
 
 def _camera_of_line(path: Path) -> Intrinsics:
     """Read ARKitScenes' line of width, height, fx, fy, cx and cy."""
-    try:
+    with faults_named(path, "camera as ARKitScenes writes it, width height fx fy cx cy"):
         width, height, *camera = (float(word) for word in path.read_text(encoding="utf-8").split())
         fx, fy, cx, cy = camera
         return Intrinsics(fx, fy, cx, cy, int(width), int(height))
-    except (OSError, ValueError) as error:
-        raise LightDepthError(
-            f"{path} is no camera as ARKitScenes writes it (width height fx fy cx cy). Correct it, or remove it to go "
-            "on without a camera."
-        ) from error

@@ -6,10 +6,9 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from ...errors import LightDepthError
 from ...spec import Intrinsics
 from ..depth_unit import NAMED_UNITS, DepthUnit
-from .camera_files import camera_of_matrix
+from .camera_files import camera_of_matrix, faults_named
 from .color_depth import files_of
 from .matching import match_files
 from .recording import Recording, make_pairs
@@ -83,14 +82,9 @@ def _rectified_camera(image_folder: Path, camera: str) -> Intrinsics | None:
     if not path.is_file():
         return None
     number = camera.removeprefix("image_")
-    try:
+    with faults_named(path, "calibration as KITTI writes it"):
         rows = _calibration(path)
         matrix, size = rows.get(f"P_rect_{number}"), rows.get(f"S_rect_{number}")
         if matrix is None or size is None:
             return None
         return Intrinsics(matrix[0], matrix[5], matrix[2], matrix[6], int(size[0]), int(size[1]))
-    except (OSError, ValueError, IndexError) as error:
-        raise LightDepthError(
-            f"{path} is no calibration as KITTI writes it ({error}). Download it again, or remove it to go on without "
-            "a camera."
-        ) from error

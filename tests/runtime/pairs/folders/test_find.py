@@ -124,6 +124,21 @@ def test_kitti_is_sparse_depth_beside_its_drives(tmp_path):
     assert (pairs.packaging, medians(pairs), pairs.intrinsics.fy) == ("KITTI", [70], 21)
 
 
+def test_kittis_selection_has_a_camera_for_each_image(tmp_path):
+    name = "2011_09_26_drive_0002_sync_{}_00000000{}_image_02"
+    for number in ("08", "11"):
+        write(tmp_path / "image" / f"{name.format('image', number)}.png")
+        write(tmp_path / "groundtruth_depth" / f"{name.format('groundtruth_depth', number)}.png", 256 * int(number))
+        matrix = tmp_path / "intrinsics" / f"{name.format('image', number)}.txt"
+        matrix.parent.mkdir(exist_ok=True)
+        matrix.write_text(f"{number} 0 16 0 21 12 0 0 1")
+    write(tmp_path / "groundtruth_depth" / f"{name.format('groundtruth_depth', '99')}.png", 256)
+    pairs = load_pairs(tmp_path, "test")
+    assert (pairs.packaging, medians(pairs)) == ("KITTI", [8, 11])
+    assert [pair.intrinsics.fx for pair in pairs.pairs] == [8, 11]
+    assert "1 files have no partner" in pairs.notes[1]
+
+
 @pytest.mark.parametrize(
     "calibration", ["P_rect_02: 20 x", "S_rect_02: 32 24\nP_rect_02: 20 0 16\n", "S_rect_02: \xff"]
 )
