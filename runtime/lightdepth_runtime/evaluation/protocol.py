@@ -228,10 +228,8 @@ def _range(limits_m: tuple[float, float]) -> str:
 
 def _crop_slices(crop: Crop, height: int, width: int) -> tuple[slice, slice]:
     """Return the rows and columns of a (height, width) frame that a crop keeps; whole frames for those without one."""
-    if crop not in _SHARES:
-        return slice(None), slice(None)
     whole = int if crop in _TRUNCATED else round
-    top, bottom, left, right = _SHARES[crop]
+    top, bottom, left, right = _SHARES.get(crop, (0.0, 1.0, 0.0, 1.0))
     return slice(whole(top * height), whole(bottom * height)), slice(whole(left * width), whole(right * width))
 
 

@@ -123,16 +123,15 @@ def suspect_unit(
     is_packed = pairs.packaging.startswith("packed")
     suspect = partial(UnitSuspect, unit=unit, per_metre=per_metre, is_packed=is_packed)
     multiple, ratio = sample.multiple, sample.ratio
+    multiples = f"all values are multiples of {multiple}"
     seen = f"the shipped model sees {1 / ratio:.2g} times that" if ratio else ""
-    if multiple and ratio and abs(math.log(ratio / multiple)) < abs(math.log(ratio)):
-        reasons = (f"all values are multiples of {multiple}", seen)
-        return suspect(float(multiple), reasons, certain=True)
-    if multiple and ratio is None and not is_declared and sample.median_m / multiple > _PLAUSIBLE_MEDIAN_M:
-        reasons = (f"all values are multiples of {multiple}", f"their median would be {sample.median_m:.2g} m")
-        certain = sample.beyond > _MOST_BEYOND
-        return suspect(float(multiple), reasons, certain=certain)
-    mistake = nearest_mistake(ratio) if ratio else None
     is_beyond = sample.beyond > _MOST_BEYOND
+    if multiple and ratio and abs(math.log(ratio / multiple)) < abs(math.log(ratio)):
+        return suspect(float(multiple), (multiples, seen), certain=True)
+    if multiple and ratio is None and not is_declared and sample.median_m / multiple > _PLAUSIBLE_MEDIAN_M:
+        reasons = (multiples, f"their median would be {sample.median_m:.2g} m")
+        return suspect(float(multiple), reasons, certain=is_beyond)
+    mistake = nearest_mistake(ratio) if ratio else None
     beyond = f"{sample.beyond:.0%} of the readings are beyond {max_depth_m:g} m"
     # A model of rooms can't judge a street. Where nothing is declared, depth beyond a room's is to be declared first.
     is_street = max_depth_m > _WITNESS_RANGE_M or (is_declared and sample.median_m > _WITNESS_RANGE_M)

@@ -119,7 +119,8 @@ def _load_folder(path: Path, split: str, unit: DepthUnit | None, *, missing_ok: 
         notes.append("paired by nothing but their order: look at `lightdepth data check DIR --sheet check.png`")
     alone = sum(recording.alone for recording in recordings)
     if alone:
-        notes.append(f"{alone} files have no partner and are left out")
+        left = "1 file has no partner and is" if alone == 1 else f"{alone} files have no partner and are"
+        notes.append(f"{left} left out")
     name = split if folder else UNDIVIDED
     return PairSet(" and ".join(kinds), path, name, pairs, common_camera(pairs), tuple(notes))
 

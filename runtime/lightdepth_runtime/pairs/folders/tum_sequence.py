@@ -7,6 +7,7 @@ from pathlib import Path
 from ...errors import LightDepthError
 from ...spec import Intrinsics
 from ..depth_unit import NAMED_UNITS, DepthUnit
+from ..lists.rows import read_lines
 from .matching import LARGEST_GAP_S, Matches, match_stamped, nanoseconds
 from .recording import Recording, make_pairs
 
@@ -73,9 +74,6 @@ def _read_associations(path: Path) -> list[tuple[Path, Path]]:
 
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise LightDepthError(f"Can't read {path} as a list of time stamps ({error}).") from error
+    lines = read_lines(path, "list of time stamps", "stamp file")
     rows = ((number, line.replace(",", " ").split()) for number, line in enumerate(lines, 1))
     return [(number, words) for number, words in rows if words and not words[0].startswith("#")]

@@ -21,9 +21,9 @@ IN_MILLIMETRES = f"{DEPTH_MARK} millimetres"
 # A comment that tells something begins with a word and a colon or an equals sign, or with a word and a number.
 _TELLS = re.compile(r"#+\s*([A-Za-z_ ]+?)\s*(?:[:=]|(?=\s[-+\d.]+(?:\s|$)))\s*(.*)")
 _MARKS = {"intrinsics": INTRINSICS_MARK, "depth": DEPTH_MARK}
-_OTHER_WORDS = {
-    **dict.fromkeys(("camera", "intrinsic", "camera intrinsics"), "intrinsics"),
-    **dict.fromkeys(("depth scale", "depth_scale", "depth unit", "depth units"), "depth"),
+_WORDS = {
+    **dict.fromkeys(("intrinsics", "camera", "intrinsic", "camera intrinsics"), "intrinsics"),
+    **dict.fromkeys(("depth", "depth scale", "depth_scale", "depth unit", "depth units"), "depth"),
 }
 _LIKENESS = 0.8
 
@@ -57,18 +57,17 @@ def describe_camera(camera: Intrinsics) -> str:
 
 
 def _read(text: str, word: str, value: str, *, place: str, told: Told) -> Told:
-    mark = next((mark for mark in _MARKS.values() if text.startswith(mark)), None)
-    if mark is not None and value.strip() == UNKNOWN:
-        return Told(told.unit, None) if mark == INTRINSICS_MARK else Told(None, told.camera)
-    if mark == INTRINSICS_MARK:
-        return Told(told.unit, _camera(text, value, place))
-    if mark == DEPTH_MARK:
+    is_unknown = value.strip() == UNKNOWN
+    if text.startswith(INTRINSICS_MARK):
+        return Told(told.unit, None if is_unknown else _camera(text, value, place))
+    if text.startswith(DEPTH_MARK):
         try:
-            return Told(parse_depth_unit(value), told.camera)
+            return Told(None if is_unknown else parse_depth_unit(value), told.camera)
         except LightDepthError as error:
             raise LightDepthError(f"{place}: {error} Write for example `{DEPTH_MARK} 5000 per metre`.") from error
-    meant = _meant(word.lower())
-    if meant is not None:
+    slips = difflib.get_close_matches(word.strip().lower(), _WORDS, n=1, cutoff=_LIKENESS)
+    if slips:
+        meant = _WORDS[slips[0]]
         example = "518.9 519.5 325.6 253.7 640 480" if meant == "intrinsics" else "5000 per metre"
         raise LightDepthError(
             f"{place}: {text[:80]!r} looks like a comment that tells the {meant} but isn't read as one; write "
@@ -86,10 +85,3 @@ def _camera(text: str, value: str, place: str) -> Intrinsics:
         raise LightDepthError(
             f"{place}: `{INTRINSICS_MARK}` needs six numbers, fx fy cx cy width height; got {text[:80]!r}."
         ) from error
-
-
-def _meant(word: str) -> str | None:
-    """Return which mark a word stands for, or is a slip of the pen from."""
-    known = {**{name: name for name in _MARKS}, **_OTHER_WORDS}
-    close = difflib.get_close_matches(word.strip(), list(known), n=1, cutoff=_LIKENESS)
-    return known[close[0]] if close else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from ..depth_unit import DepthUnit
 from ..file_pair import FilePair
 from .rows import Row
 
-__all__ = ["Told", "check_files", "exists", "find_pairs", "spellings"]
+__all__ = ["Told", "check_files", "find_file", "find_pairs"]
 
 
 LONGEST_NAME = 300  # of a missing file, in an error
@@ -42,10 +43,10 @@ def find_pairs(
     """
     pairs, missing, base, known = [], [], str(folder), Told()
     for row in rows:
-        color, depth = _find(row.color, base), _find(row.depth, base)
+        color, depth = find_file(row.color, base), find_file(row.depth, base)
         missing += [folder / word for word, found in ((row.color, color), (row.depth, depth)) if found is None]
-        name, known = color or spellings(row.color)[0], told[row.line - 1]
-        color_file, depth_file = os.path.join(base, name), os.path.join(base, depth or spellings(row.depth)[0])
+        name, known = color or _spellings(row.color)[0], told[row.line - 1]
+        color_file, depth_file = os.path.join(base, name), os.path.join(base, depth or _spellings(row.depth)[0])
         pairs.append(FilePair(name, _scene(os.path.dirname(name)), color_file, depth_file, known.unit, known.camera))
     if missing and not missing_ok:
         raise _missing(missing, 2 * len(pairs), folder, listing)
@@ -63,23 +64,22 @@ def check_files(pairs: Sequence[FilePair], folder: Path) -> None:
     Raises:
         LightDepthError: files are missing.
     """
-    missing = [path for pair in pairs for path in (pair.color_path, pair.depth_path) if not exists(path)]
+    missing = [path for pair in pairs for path in (pair.color_path, pair.depth_path) if not os.path.isfile(path)]
     if missing:
         raise _missing(missing, 2 * len(pairs), folder, folder)
 
 
-def spellings(written: str) -> list[str]:
+def find_file(written: str, folder: str) -> str | None:
+    """Return what a word stands for; by `os`, since a million of paths as `Path` take a minute."""
+    if os.path.isfile(os.path.join(folder, written)):
+        return written
+    return next((word for word in _spellings(written)[1:] if os.path.isfile(os.path.join(folder, word))), None)
+
+
+def _spellings(written: str) -> list[str]:
     """Return what a path in a list may mean, as it is written first."""
     slashed = written.replace("\\", "/")
     return list(dict.fromkeys((written, slashed, slashed.lstrip("/"))))
-
-
-def exists(path: Path) -> bool:
-    """Tell whether a file is there; a word that can be no file's name is none."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # thousands of letters, a zero byte
-        return False
 
 
 @lru_cache(maxsize=1024)
@@ -88,20 +88,14 @@ def _scene(folder: str) -> str:
     return str(Path(folder))
 
 
-def _find(written: str, folder: str) -> str | None:
-    """Return what a word stands for; by `os`, since a million of paths as `Path` take a minute."""
-    if os.path.isfile(os.path.join(folder, written)):
-        return written
-    return next((word for word in spellings(written)[1:] if os.path.isfile(os.path.join(folder, word))), None)
-
-
 def _missing(missing: Sequence[Path], files: int, folder: Path, listing: Path) -> LightDepthError:
     first = missing[0]
     more = f" (and {len(missing) - 1} more of {files} files)" if len(missing) > 1 else ""
-    similar = [
-        path.name for path in _beside(first) if path.name.lower() == first.name.lower() and path.name != first.name
-    ]
-    hint = f"There is {similar[0]}: capital letters count." if similar else "Restore the files or remove their rows."
+    hint = "Restore the files or remove their rows."
+    with suppress(OSError, ValueError):  # no such folder, or a word that can be no file's name
+        others = (path.name for path in first.parent.iterdir() if path.name != first.name)
+        similar = next((name for name in others if name.lower() == first.name.lower()), None)
+        hint = f"There is {similar}: capital letters count." if similar else hint
     fault = "is a folder" if os.path.isdir(first) else "doesn't exist"
     return LightDepthError(
         f"{listing} names {_excerpt(first)}, which {fault}{more}. Paths are relative to {folder}. {hint}"
@@ -112,10 +106,3 @@ def _excerpt(path: Path) -> str:
     """Return a path as it is, but for what no terminal should get: zero bytes, thousands of letters."""
     text = str(path)
     return text if text.isprintable() and len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]!r}..."
-
-
-def _beside(path: Path) -> list[Path]:
-    try:
-        return list(path.parent.iterdir())
-    except (OSError, ValueError):
-        return []

@@ -7,7 +7,7 @@ from ..depth_unit import DENSEDEPTH, DepthUnit
 from ..labelled_mat import NYU_INTRINSICS
 from ..pair import PairSet, common_camera
 from .comments import read_comments
-from .files import Told, exists, find_pairs, spellings
+from .files import Told, find_file, find_pairs
 from .rows import COLUMNS, WORDS, parse_rows, read_lines
 
 __all__ = ["load_kaggle", "load_pair_list"]
@@ -63,7 +63,7 @@ def load_kaggle(csv_path: Path, split: str, *, missing_ok: bool = False, unit: D
 def _find_base(csv_path: Path, first: str) -> tuple[Path, bool]:
     """Return the folder the rows are relative to, and whether their `data/` is to be dropped."""
     for base in (csv_path.parent, csv_path.parent.parent):
-        if any(exists(base / spelling) for spelling in spellings(first)):
+        if find_file(first, str(base)) is not None:
             return base, False
     return csv_path.parent, not (csv_path.parent / _LEVEL).is_dir() and _without_level(first) != first
 

@@ -34,8 +34,8 @@ class Row:
     depth: str
 
 
-def read_lines(path: Path) -> list[str]:
-    """Return the lines of a text file.
+def read_lines(path: Path, what: str = "text list of pairs", line: str = "colour depth") -> list[str]:
+    """Return the lines of a text file, which is a list of some kind.
 
     Raises:
         LightDepthError: it can't be read, or is not UTF-8.
@@ -44,8 +44,7 @@ def read_lines(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise LightDepthError(
-            f"Can't read {path} as a text list of pairs ({error}). Write it as UTF-8 text, one `colour depth` line a "
-            "pair."
+            f"Can't read {path} as a {what} ({error}). Write it as UTF-8 text of `{line}` lines."
         ) from error
 
 

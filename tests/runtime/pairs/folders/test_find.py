@@ -136,7 +136,7 @@ def test_kittis_selection_has_a_camera_for_each_image(tmp_path):
     pairs = load_pairs(tmp_path, "test")
     assert (pairs.packaging, medians(pairs)) == ("KITTI", [8, 11])
     assert [pair.intrinsics.fx for pair in pairs.pairs] == [8, 11]
-    assert "1 files have no partner" in pairs.notes[1]
+    assert "1 file has no partner" in pairs.notes[1]
 
 
 @pytest.mark.parametrize(
