@@ -51,8 +51,7 @@ class ConfidenceSums:
             histogram[0] += np.bincount(bins, minlength=BINS)
             histogram[1] += np.bincount(bins, weights=error_m**2, minlength=BINS)
         log_error = np.abs(np.log(predicted_m) - np.log(truth_m))
-        for i, share in enumerate(INTERVALS):
-            self._inside[i] += np.count_nonzero(log_error <= laplace_quantile(share) * sigma)
+        self._inside += [np.count_nonzero(log_error <= laplace_quantile(share) * sigma) for share in INTERVALS]
 
     def merge(self, other: "ConfidenceSums") -> None:
         """Add what another took."""

@@ -27,9 +27,9 @@ _SHARES: dict[str, tuple[float, float, float, float]] = {
     "eigen-kitti": (0.3324324, 0.91351351, 0.0359477, 0.96405229),
 }
 _TRUNCATED = frozenset({"garg", "eigen-kitti"})  # that code casts to int where this project rounds
-# fast-depth, dataloaders/nyu.py: shrink to 250 rows, take the centre, shrink again; all by nearest neighbour.
-FASTDEPTH_SHRUNK, FASTDEPTH_CENTRE, FASTDEPTH_SIZE = (250, 333), (228, 304), (224, 224)
-FASTDEPTH_CORNER = (11, 14)
+# fast-depth, dataloaders/nyu.py: shrink to 250 rows, take the centre, shrink again; all by nearest neighbour. For rows
+# and for columns: those of the frame, those after shrinking, the centre's first one and how many, those in the end.
+_FASTDEPTH = ((480, 250, 11, 228, 224), (640, 333, 14, 304, 224))
 
 
 @dataclass(frozen=True)
@@ -236,13 +236,11 @@ def _crop_slices(crop: Crop, height: int, width: int) -> tuple[slice, slice]:
 @lru_cache(maxsize=1)
 def _fastdepth_indices() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the rows and columns of 480x640 that remain after two resizes by nearest neighbour and the crop."""
-    indices = []
-    for full, shrunk, centre, size, corner in zip(
-        NYU_SIZE, FASTDEPTH_SHRUNK, FASTDEPTH_CENTRE, FASTDEPTH_SIZE, FASTDEPTH_CORNER, strict=True
-    ):
-        first = _nearest(full, shrunk)[corner : corner + centre]
-        indices.append(first[_nearest(centre, size)])
-    return indices[0], indices[1]
+    rows, columns = (
+        _nearest(full, shrunk)[corner : corner + centre][_nearest(centre, size)]
+        for full, shrunk, corner, centre, size in _FASTDEPTH
+    )
+    return rows, columns
 
 
 def _nearest(source: int, target: int) -> NDArray[np.intp]:

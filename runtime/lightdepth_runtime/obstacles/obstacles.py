@@ -131,11 +131,10 @@ def _edges(camera: Intrinsics, mount: CameraMount, sectors: int) -> NDArray[np.f
     level = np.array([-up[1], up[0]])  # the horizontal's direction in the image, to the right
     lean = level != 0
     ends = np.sort([((side - centre)[lean] / level[lean]) for side in (low, high)], axis=0)  # (2, 1 or 2)
-    angles = []
-    for reach in (ends[1].min(), ends[0].max()):  # the right border, then the left one
-        ahead, left, _ = mount.rotation @ [*(centre + reach * level), 1.0]
-        angles.append(math.atan2(left, ahead))
-    return np.linspace(angles[0], angles[1], sectors + 1)
+    reaches = (ends[1].min(), ends[0].max())  # of the right border, then of the left one
+    sides = [mount.rotation @ [*(centre + reach * level), 1.0] for reach in reaches]
+    right_rad, left_rad = (math.atan2(left, ahead) for ahead, left, _ in sides)
+    return np.linspace(right_rad, left_rad, sectors + 1)
 
 
 def draw_obstacles(picture: NDArray[np.uint8], obstacles: Obstacles) -> NDArray[np.uint8]:

@@ -77,26 +77,24 @@ def load_packed(folder: Path, split: str, *, cache: ShardCache | None = None) ->
             can't be read.
     """
     place = url_of(folder) or folder
-    (index,) = _read(place, [PACKED_NAME])
+    splits = _read_splits(place)
+    if [*splits] == [UNDIVIDED]:
+        split = UNDIVIDED
+    if split not in splits:
+        raise LightDepthError(f"{place} has the splits {', '.join(splits)}, not {split!r}.")
+    entry = splits[split]
     try:
-        if index["schema"] != PACKED_SCHEMA:
-            raise LightDepthError(f"{place} is packed as {index['schema']}; this version reads {PACKED_SCHEMA}.")
-        if [*index["splits"]] == [UNDIVIDED]:
-            split = UNDIVIDED
-        if split not in index["splits"]:
-            raise LightDepthError(f"{place} has the splits {', '.join(index['splits'])}, not {split!r}.")
-        entry = index["splits"][split]
         metas = _read(place, [f"{name}.json" for name in entry["shards"]])
         pairs = [
             pair
             for name, meta in zip(entry["shards"], metas, strict=True)
             for pair in _pairs_of(_shard(place, name, meta, cache), meta)
         ]
+        return PairSet(f"packed {entry['packaging']}", folder, split, pairs, common_camera(pairs))
     except (KeyError, TypeError, AttributeError) as error:
         raise LightDepthError(
             f"The index of {place} is damaged ({error!r}); run `lightdepth data pack` again."
         ) from error
-    return PairSet(f"packed {entry['packaging']}", folder, split, pairs, common_camera(pairs))
 
 
 def packed_splits(folder: Path) -> tuple[str, ...]:
@@ -105,12 +103,16 @@ def packed_splits(folder: Path) -> tuple[str, ...]:
     Raises:
         LightDepthError: a damaged index, or one that can't be read.
     """
-    (index,) = _read(url_of(folder) or folder, [PACKED_NAME])
+    return tuple(_read_splits(url_of(folder) or folder))
+
+
+def _read_splits(place: Path | str) -> dict[str, Any]:  # Any: a JSON object
+    (index,) = _read(place, [PACKED_NAME])
     if not isinstance(index, dict) or not isinstance(index.get("splits"), dict):
-        raise LightDepthError(
-            f"The index of {folder} is damaged: it names no splits; run `lightdepth data pack` again."
-        )
-    return tuple(index["splits"])
+        raise LightDepthError(f"The index of {place} is damaged: it names no splits; run `lightdepth data pack` again.")
+    if index.get("schema") != PACKED_SCHEMA:
+        raise LightDepthError(f"{place} is packed as {index.get('schema')}; this version reads {PACKED_SCHEMA}.")
+    return index["splits"]
 
 
 def _shard(place: Path | str, name: str, meta: dict[str, Any], cache: ShardCache | None) -> Shard:  # Any: JSON

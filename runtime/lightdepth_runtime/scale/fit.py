@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LightDepthError
-from .correction import TERMS, DepthCorrection, basis
+from .correction import TERMS, CorrectionKind, DepthCorrection, basis
 from .points import KnownPoints, PointsLike
 
 __all__ = [
@@ -101,11 +101,14 @@ def fit_correction(
     smooth = _fit(waves, ratio, share, prior)
     scale = _fit(waves[:, :1], ratio, share, prior)
     rejected = tuple(int(number) for number in np.flatnonzero((smooth.trust < OUTLIER_WEIGHT) | ~possible))
-    errors = {"none": ratio - prior.log_scale, "scale": scale.left_out, "smooth": smooth.left_out}
-    judged = {kind: _abs_rel(error) for kind, error in errors.items()}
-    chosen = "smooth"
+    judged: dict[CorrectionKind, float] = {
+        "smooth": _abs_rel(smooth.left_out),
+        "scale": _abs_rel(scale.left_out),
+        "none": _abs_rel(ratio - prior.log_scale),
+    }
+    chosen: CorrectionKind = "smooth"
     if len(known) >= FEWEST_TO_JUDGE:
-        chosen = min(("smooth", "scale", "none"), key=judged.__getitem__)
+        chosen = min(judged, key=judged.__getitem__)
         if judged[chosen] > MOST_ABS_REL:
             raise LightDepthError(
                 f"The {len(known)} known points agree neither with the image nor with each other: each is off by "
@@ -115,8 +118,8 @@ def fit_correction(
         return _from_prior(prior, rejected)
     fit = smooth if chosen == "smooth" else scale
     return DepthCorrection(
-        "smooth" if chosen == "smooth" else "scale",
-        tuple(float(value) for value in fit.coefficients),
+        chosen,
+        tuple(fit.coefficients.tolist()),
         float(np.sqrt(fit.covariance[0, 0])),
         len(known) - len(rejected),
         rejected,

@@ -131,7 +131,5 @@ def _keys(depth_m: NDArray[np.float32], known: KnownPoints) -> tuple[list[tuple[
 
 def _shape(correction: DepthCorrection, known: KnownPoints, height: int, width: int) -> NDArray[np.float64]:
     """Return the correction's logarithm at the points without that of its scale, (N,)."""
-    if correction.kind != "smooth":
-        return np.zeros(len(known))
-    waves = basis(*known.places(height, width))  # (N, terms)
-    return waves[:, 1:] @ np.array(correction.coefficients[1:])
+    shape = np.array(correction.coefficients[1:])  # of a smooth one; of others there is none
+    return basis(*known.places(height, width))[:, 1 : 1 + len(shape)] @ shape

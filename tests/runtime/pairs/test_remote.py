@@ -124,6 +124,7 @@ def test_a_url_is_told_from_a_path(tmp_path, monkeypatch):
     [
         ("packed.json", "{", "<!DOCTYPE html>{", "is no JSON"),
         ("packed.json", '"splits"', '"parts"', "damaged"),
+        ("packed.json", '"packaging"', '"kind"', "damaged.*packaging"),
         ("test-00001.json", '"cameras": {}', '"cameras": []', "damaged"),
         ("test-00001.json", "uint16", "int7", "damaged.*depth_type int7"),
     ],
@@ -134,7 +135,7 @@ def test_a_damaged_index_is_one_sentence(tmp_path, name, old, new, told):
     (folder / name).write_text(text.replace(old, new, 1))
     with pytest.raises(LightDepthError, match=told):
         load_pairs(folder, "test")
-    if name == "packed.json":
+    if name == "packed.json" and old != '"packaging"':  # which only loading needs
         with pytest.raises(LightDepthError, match=told):
             splits_of(folder)
 
