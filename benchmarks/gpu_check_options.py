@@ -30,7 +30,7 @@ OPTIONS: dict[str, dict[str, str]] = {
 
 def time_options(files: Path) -> dict[str, dict[str, Any]]:  # Any: JSON values
     """Time each network with each choice, recorded as the runtime records it; the runtime leaves them as they are."""
-    buffers, frame = open_cuda(), read_frame(None)[0]
+    cuda, frame = open_cuda(), read_frame(None)[0]
     rows: dict[str, dict[str, Any]] = {}
     for name in ("lite0.onnx", "lite0.fp16.onnx", "resnet18.fp16.onnx"):
         path = files / name
@@ -38,7 +38,7 @@ def time_options(files: Path) -> dict[str, dict[str, Any]]:  # Any: JSON values
         for label, chosen in OPTIONS.items():
             opener = partial(_open, path, chosen)
             try:
-                sessions[label], reason = open_cuda_session(opener, buffers, index=0, largest_batch=1)
+                sessions[label], reason = open_cuda_session(opener, cuda, index=0, largest_batch=1)
                 rows[f"{name}, {label}"] = {"without_graph": reason} if reason else {}
             except LightDepthError as error:
                 rows[f"{name}, {label}"] = {"refused": str(error)[:300]}

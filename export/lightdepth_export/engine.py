@@ -78,8 +78,8 @@ def engine_here(
         LightDepthError: TensorRT or a GPU is missing, the build failed, a convolution has another precision, or the
             engine's depth isn't ONNX Runtime's.
     """
-    trt, buffers = load_tensorrt(flavour or choose_flavour()), open_cuda()
-    return build_and_save(trt, onnx_path, output=output, buffers=buffers, options=options, progress=progress)
+    trt, cuda = load_tensorrt(flavour or choose_flavour()), open_cuda()
+    return build_and_save(trt, onnx_path, output=output, cuda=cuda, options=options, progress=progress)
 
 
 def engine_for(

@@ -10,7 +10,7 @@ from typing import Any
 
 import onnx
 
-from lightdepth_runtime.backends.device_buffers import CudaBuffers
+from lightdepth_runtime.backends.device_buffers import CudaDevice
 from lightdepth_runtime.backends.tensorrt.backend import TensorRTBackend
 from lightdepth_runtime.backends.tensorrt.engine_file import EngineSidecar, platform_name, sha256_of, write_engine
 from lightdepth_runtime.backends.tensorrt.module import FLAVOUR_NAMES
@@ -60,7 +60,7 @@ def build_and_save(
     onnx_path: Path | str,
     *,
     output: Path | None = None,
-    buffers: CudaBuffers | None = None,
+    cuda: CudaDevice | None = None,
     options: BuildOptions | None = None,
     progress: BuildProgress | None = None,
 ) -> SavedEngine:
@@ -72,7 +72,7 @@ def build_and_save(
         trt: the module, `tensorrt` or `tensorrt_rtx`.
         onnx_path: written by `lightdepth export`; its spec goes into the JSON.
         output: the engine; None puts it beside the ONNX file.
-        buffers: of the GPU that the engine is built for and tested on; None with TensorRT-RTX without one.
+        cuda: the GPU that the engine is built for and tested on; None with TensorRT-RTX without one.
         options: see BuildOptions.
         progress: see build_engine.
 
@@ -80,7 +80,7 @@ def build_and_save(
         LightDepthError: no LightDepth metadata, the build failed, a convolution of another precision, or depth that
             isn't ONNX Runtime's.
     """
-    onnx_path, options, gpu = Path(onnx_path), options or BuildOptions(), buffers.gpu() if buffers else None
+    onnx_path, options, gpu = Path(onnx_path), options or BuildOptions(), cuda.gpu() if cuda else None
     output = output or engine_path(onnx_path)
     if output.suffix != ".engine":
         raise LightDepthError(f"An engine's name ends in .engine, got {output}; name it {output.stem}.engine.")
@@ -114,19 +114,19 @@ def build_and_save(
             "warnings": list(built.warnings),
         },
         lightdepth_version=__version__,
-        self_test={} if buffers is None else _test(trt, built, model, spec, buffers, tf32=options.tf32),
+        self_test={} if cuda is None else _test(trt, built, model, spec, cuda, tf32=options.tf32),
     )
     write_engine(output, built.plan, sidecar)
     return SavedEngine(output, sidecar)
 
 
 def _test(
-    trt: Any, built: BuiltEngine, model: onnx.ModelProto, spec: ModelSpec, buffers: CudaBuffers, *, tf32: bool
+    trt: Any, built: BuiltEngine, model: onnx.ModelProto, spec: ModelSpec, cuda: CudaDevice, *, tf32: bool
 ) -> dict[str, Any]:  # Any: NVIDIA ships no types; JSON values
     """Say how far the engine's metres are from ONNX Runtime's, or why that isn't known."""
     if importlib.util.find_spec("onnxruntime") is None:
         return {"skipped": "ONNX Runtime is not installed here, pip install onnxruntime"}
-    with closing(TensorRTBackend(trt, built.plan, spec, buffers, cuda_graph=False)) as backend:
+    with closing(TensorRTBackend(trt, built.plan, spec, cuda, cuda_graph=False)) as backend:
         return asdict(self_test(backend, model, flavour=built.flavour, version=built.tensorrt_version, tf32=tf32))
 
 

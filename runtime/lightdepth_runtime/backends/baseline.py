@@ -14,7 +14,6 @@ from ..errors import LightDepthError
 from ..images.opencv import import_cv2
 from ..spec import IMAGENET_MEAN, IMAGENET_STD, DepthKind, Precision
 from .onnx.backend import GraphRunner, check_tensors, open_graph
-from .onnx.session import OnnxGraph
 
 __all__ = [
     "BASELINE_KEY",
@@ -89,12 +88,8 @@ class BaselineSpec:
             raise LightDepthError(f"The baseline's spec can't be read ({error}). Export the baseline again.") from error
 
 
-class BaselineBackend(GraphRunner):
-    """Another project's network with its spec."""
-
-    def __init__(self, graph: OnnxGraph, spec: BaselineSpec) -> None:
-        super().__init__(graph)
-        self.spec = spec
+class BaselineBackend(GraphRunner[BaselineSpec]):
+    """Another project's network."""
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map (1, 3, H, W) to the network's own output, as it is."""

@@ -1,4 +1,4 @@
-"""Memory, streams and copies of a CUDA device, by NVIDIA's cuda-bindings: no torch, no pycuda."""
+"""A CUDA device, its memory and copies, by NVIDIA's cuda-bindings: no torch, no pycuda."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..errors import LightDepthError
 
-__all__ = ["RECORDING", "CudaBuffers", "GpuInfo", "StagedTensors", "load_cudart", "open_cuda"]
+__all__ = ["RECORDING", "CudaDevice", "GpuInfo", "StagedTensors", "load_cudart", "open_cuda"]
 
 _MODULES = ("cuda.bindings.runtime", "cuda.cudart")  # the second is the spelling of cuda-python 12.0 to 12.5
 # Held while ONNX Runtime records, and by whoever takes or frees device memory: it records in CUDA's global mode, where
@@ -33,7 +33,7 @@ class GpuInfo:
     compute_capability: str
 
 
-class CudaBuffers:
+class CudaDevice:
     """The GPU of an index, over `cuda.bindings.runtime`; every status is checked."""
 
     def __init__(self, cudart: Any, index: int = 0) -> None:  # Any: cuda-bindings are untyped
@@ -84,12 +84,12 @@ class StagedTensors:
     `arrays` and `addresses` are by the tensors' names, the input first.
 
     Args:
-        buffers: of the device.
+        cuda: the device.
         resources: frees the stream and the device memory; host memory goes when nothing views it any more.
     """
 
-    def __init__(self, buffers: CudaBuffers, resources: ExitStack) -> None:
-        self._call, self._cudart = buffers.call, buffers.cudart
+    def __init__(self, cuda: CudaDevice, resources: ExitStack) -> None:
+        self._call, self._cudart = cuda.call, cuda.cudart
         # The default stream doesn't wait for this one: its work would end a recording. Any: an opaque handle, which
         # int() turns into TensorRT's.
         self.stream: Any = self._call("cudaStreamCreateWithFlags", self._cudart.cudaStreamNonBlocking)
@@ -174,8 +174,8 @@ def load_cudart() -> Any:  # Any: cuda-bindings are untyped
     )
 
 
-def open_cuda(cudart: Any = None, index: int = 0) -> CudaBuffers:  # Any: cuda-bindings are untyped
-    """Return the device's buffers after asking the driver whether there is a device.
+def open_cuda(cudart: Any = None, index: int = 0) -> CudaDevice:  # Any: cuda-bindings are untyped
+    """Return a device after asking the driver whether it is there.
 
     TensorRT's runtime crashes the process where there is none, so this comes before it.
 
@@ -196,4 +196,4 @@ def open_cuda(cudart: Any = None, index: int = 0) -> CudaBuffers:  # Any: cuda-b
         raise LightDepthError(
             f"There is no cuda:{index} here; CUDA finds {count} GPU{'s' * (count > 1)}, from cuda:0 on."
         )
-    return CudaBuffers(cudart, index)
+    return CudaDevice(cudart, index)

@@ -82,7 +82,7 @@ def on_orin(trt, monkeypatch):
     class Engine:
         largest_batch = 1
 
-        def __init__(self, trt, plan, spec, buffers, *, cuda_graph):
+        def __init__(self, trt, plan, spec, cuda, *, cuda_graph):
             self.spec, self._reference = spec, open_graph(on_orin.model)
 
         def run(self, batch):
@@ -93,8 +93,8 @@ def on_orin(trt, monkeypatch):
 
     def on_orin(path, off_m=0.0, **options):
         on_orin.model, on_orin.off_m = onnx.load_model(path), off_m
-        buffers = SimpleNamespace(gpu=lambda: GpuInfo("Orin", "sm87"))
-        return build_and_save(trt, path, buffers=buffers, options=BuildOptions(**options))
+        cuda = SimpleNamespace(gpu=lambda: GpuInfo("Orin", "sm87"))
+        return build_and_save(trt, path, cuda=cuda, options=BuildOptions(**options))
 
     monkeypatch.setattr("lightdepth_export.tensorrt.save.TensorRTBackend", Engine)
     return on_orin

@@ -6,7 +6,7 @@ import pytest
 from fakes.cuda import FakeCudart
 
 from lightdepth_runtime.backends import device_buffers
-from lightdepth_runtime.backends.device_buffers import CudaBuffers, GpuInfo, load_cudart, open_cuda
+from lightdepth_runtime.backends.device_buffers import CudaDevice, GpuInfo, load_cudart, open_cuda
 from lightdepth_runtime.errors import LightDepthError
 
 
@@ -31,7 +31,7 @@ def test_no_device_is_an_error(answer):
 
 
 def test_a_device_is_opened():
-    assert isinstance(open_cuda(types.SimpleNamespace(cudaGetDeviceCount=lambda: (0, 2))), CudaBuffers)
+    assert isinstance(open_cuda(types.SimpleNamespace(cudaGetDeviceCount=lambda: (0, 2))), CudaDevice)
 
 
 def test_the_fake_has_no_name_that_cuda_lacks():
@@ -43,8 +43,8 @@ def test_the_fake_has_no_name_that_cuda_lacks():
 
 
 def test_the_gpu_describes_itself():
-    assert CudaBuffers(FakeCudart()).gpu() == GpuInfo("Fake GPU", "sm87")
-    assert CudaBuffers(FakeCudart(gpus=2), 1).pci_bus_id() == "0000:64:00.0"
+    assert CudaDevice(FakeCudart()).gpu() == GpuInfo("Fake GPU", "sm87")
+    assert CudaDevice(FakeCudart(gpus=2), 1).pci_bus_id() == "0000:64:00.0"
 
 
 def test_a_driver_older_than_the_bindings_says_what_to_install():

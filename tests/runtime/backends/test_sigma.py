@@ -10,7 +10,7 @@ from fakes.tensorrt import PLAN, SPEC, expected, fake_tensorrt, images, network_
 from lightdepth.checkpoints.backend import TorchBackend
 from lightdepth_runtime import DepthEstimator, LightDepthError, ModelSpec
 from lightdepth_runtime.backends import FakeBackend, open_backend
-from lightdepth_runtime.backends.device_buffers import CudaBuffers
+from lightdepth_runtime.backends.device_buffers import CudaDevice
 from lightdepth_runtime.backends.tensorrt.backend import TensorRTBackend
 from lightdepth_runtime.spec import SPEC_KEY, DepthCalibration
 
@@ -43,7 +43,7 @@ def backend(request, tmp_path):
     if kind == "tensorrt":
         cudart = FakeCudart()
         trt = fake_tensorrt(cudart, batches=(1, 2), outputs=("depth", "sigma"))
-        return TensorRTBackend(trt, PLAN, SURE, CudaBuffers(cudart), cuda_graph=form == "graph")
+        return TensorRTBackend(trt, PLAN, SURE, CudaDevice(cudart), cuda_graph=form == "graph")
     if kind == "openvino":
         pytest.importorskip("openvino")
     path = write_onnx(tmp_path / "m.onnx", SURE, batch=1 if form == "batch 1" else None)
@@ -82,7 +82,7 @@ def test_a_model_without_sigma_says_so_in_every_backend(tmp_path):
         FakeBackend(SPEC),
         TorchBackend(torch.nn.Identity(), SPEC, "cpu"),
         open_backend(write_onnx(tmp_path / "m.onnx", SPEC), "cpu"),
-        TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC, CudaBuffers(cudart)),
+        TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC, CudaDevice(cudart)),
     ]
     for backend in backends:
         with pytest.raises(LightDepthError, match="fake gives depth without sigma; use a model"):
@@ -103,7 +103,7 @@ def test_a_file_without_the_sigma_that_its_spec_names_is_refused(tmp_path, devic
 def test_an_engine_without_the_sigma_that_its_spec_names_is_refused():
     cudart = FakeCudart()
     with pytest.raises(LightDepthError, match=r"tensors are depth, image, and its spec says depth, image, sigma"):
-        TensorRTBackend(fake_tensorrt(cudart), PLAN, SURE, CudaBuffers(cudart))
+        TensorRTBackend(fake_tensorrt(cudart), PLAN, SURE, CudaDevice(cudart))
 
 
 def test_the_spec_keeps_sigma_in_json_and_old_specs_have_none():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,14 @@ from .session import LARGEST_BATCH, OnnxGraph, open_session
 
 __all__ = ["GraphRunner", "OnnxBackend", "check_tensors", "open_graph", "open_onnx"]
 
+Spec = TypeVar("Spec")
 
-class GraphRunner:
+
+class GraphRunner(Generic[Spec]):
     """Runs a graph until it is closed, and as many images of a batch at once as the graph takes."""
 
-    def __init__(self, graph: OnnxGraph) -> None:
+    def __init__(self, graph: OnnxGraph, spec: Spec) -> None:
+        self.spec = spec
         self.name, self.device, self.device_reason = graph.library, graph.device, graph.reason
         self._graph: OnnxGraph | None = graph
         batch = next(iter(graph.inputs.values()))[0]
@@ -49,12 +52,8 @@ class GraphRunner:
             graph.close()
 
 
-class OnnxBackend(GraphRunner, NamedOutputs):
-    """A graph with its spec."""
-
-    def __init__(self, graph: OnnxGraph, spec: ModelSpec) -> None:
-        super().__init__(graph)
-        self.spec = spec
+class OnnxBackend(GraphRunner[ModelSpec], NamedOutputs):
+    """A graph of ours."""
 
 
 def open_graph(path: Path, device: str, threads: int | None) -> OnnxGraph:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import LightDepthError
-from ..device_buffers import RECORDING, CudaBuffers, StagedTensors
+from ..device_buffers import RECORDING, CudaDevice, StagedTensors
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -42,7 +42,7 @@ class CudaSession:
 
     Args:
         open_session: opens it; nobody else may hold what it returns.
-        buffers: of the GPU that `options` name.
+        cuda: the GPU that `options` name.
         options: of the provider; the stream comes to them.
         largest_batch: of a graph with an open batch; one with a fixed batch takes that.
 
@@ -52,20 +52,20 @@ class CudaSession:
     """
 
     def __init__(
-        self, open_session: OpenSession, buffers: CudaBuffers, options: Mapping[str, str], *, largest_batch: int
+        self, open_session: OpenSession, cuda: CudaDevice, options: Mapping[str, str], *, largest_batch: int
     ) -> None:
         from concurrent.futures import ThreadPoolExecutor  # here, since it takes longer to import than all of this
 
-        self._buffers = buffers
+        self._cuda = cuda
         self._lock = threading.Lock()
         self._opener = threading.local()
         self._opener.is_this_thread = True
         self._others = ThreadPoolExecutor(1, "lightdepth-gpu")  # its thread starts with the first frame
         # IOBinding and RunOptions by whether the opening thread runs them, and by batch size. Any: untyped
         self._bound: dict[tuple[bool, int], tuple[Any, Any]] = {}
-        buffers.activate()
+        cuda.activate()
         with RECORDING, ExitStack() as resources:
-            self._tensors = StagedTensors(buffers, resources)
+            self._tensors = StagedTensors(cuda, resources)
             session = open_session({**options, "user_compute_stream": str(int(self._tensors.stream))})
             image = session.get_inputs()[0]
             self._input, fixed = image.name, image.shape[0]
@@ -118,7 +118,7 @@ class CudaSession:
             if self._session is None:
                 raise LightDepthError(_CLOSED)
             self._tensors.stage(batch, self._smallest)
-            self._buffers.activate()
+            self._cuda.activate()
             key = hasattr(self._opener, "is_this_thread"), len(batch)
             with nullcontext() if key in self._bound else RECORDING:  # the first run of each records
                 return self._run(self._session, names, key)
@@ -133,7 +133,7 @@ class CudaSession:
         with self._lock, RECORDING:
             if self._session is None:
                 return
-            self._buffers.activate()
+            self._cuda.activate()
             with self._resources:
                 self._tensors.synchronize()
                 self._bound.clear()
@@ -183,13 +183,13 @@ class CudaSession:
 
 
 def open_cuda_session(
-    open_session: OpenSession, buffers: CudaBuffers, *, index: int, largest_batch: int
+    open_session: OpenSession, cuda: CudaDevice, *, index: int, largest_batch: int
 ) -> tuple[CudaSession, str | None]:
     """Open a session over bound buffers and run it on black frames, so that its graph is recorded.
 
     Args:
         open_session: opens it with the provider's options.
-        buffers: of the GPU of `index`.
+        cuda: the GPU of `index`.
         index: of the GPU.
         largest_batch: see CudaSession.
 
@@ -203,7 +203,7 @@ def open_cuda_session(
     options = {"device_id": str(index)}
     if records_rightly():
         try:
-            return _open(open_session, buffers, {**options, "enable_cuda_graph": "1"}, largest_batch), None
+            return _open(open_session, cuda, {**options, "enable_cuda_graph": "1"}, largest_batch), None
         except OpenShapeError:
             raise
         except LightDepthError as error:
@@ -212,7 +212,7 @@ def open_cuda_session(
     else:
         first = ".".join(map(str, _FIRST_TO_RECORD_RIGHTLY))
         reason = f"without a CUDA graph, which ONNX Runtime before {first} records wrongly"
-    return _open(open_session, buffers, options, largest_batch), reason
+    return _open(open_session, cuda, options, largest_batch), reason
 
 
 def records_rightly() -> bool:
@@ -222,10 +222,8 @@ def records_rightly() -> bool:
     return tuple(int(part) for part in onnxruntime.__version__.split(".")[:2]) >= _FIRST_TO_RECORD_RIGHTLY
 
 
-def _open(
-    open_session: OpenSession, buffers: CudaBuffers, options: Mapping[str, str], largest_batch: int
-) -> CudaSession:
-    bound = CudaSession(open_session, buffers, options, largest_batch=largest_batch)
+def _open(open_session: OpenSession, cuda: CudaDevice, options: Mapping[str, str], largest_batch: int) -> CudaSession:
+    bound = CudaSession(open_session, cuda, options, largest_batch=largest_batch)
     try:
         bound.warm_up()
     except BaseException:

@@ -121,8 +121,8 @@ def _open_on_gpu(path: Path, device: str, index: int, threads: int | None, reaso
         missing = "with more copies on the host than with cuda-bindings: pip install cuda-bindings"
     else:
         try:
-            buffers = open_cuda(cudart, index)
-            bound, without = open_cuda_session(open_checked, buffers, index=index, largest_batch=LARGEST_BATCH)
+            cuda = open_cuda(cudart, index)
+            bound, without = open_cuda_session(open_checked, cuda, index=index, largest_batch=LARGEST_BATCH)
             return graph_of(bound.session, device, reason if without is None else f"{reason}, {without}", bound)
         except OpenShapeError as error:
             missing = f"without bound buffers and a CUDA graph, since {error}"

@@ -16,7 +16,7 @@ from ...errors import LightDepthError
 from ...spec import ModelSpec
 from ..backend import NamedOutputs, tensors_of
 from ..device import cuda_index
-from ..device_buffers import RECORDING, CudaBuffers, StagedTensors, open_cuda
+from ..device_buffers import RECORDING, CudaDevice, StagedTensors, open_cuda
 from .engine_file import EngineMisfitError, check_engine_fits, check_same_network, read_engine_sidecar, read_plan
 from .module import LogLines, collect_log, flavour_of, load_tensorrt
 
@@ -32,10 +32,10 @@ class TensorRTBackend(NamedOutputs):
         trt: the module, `tensorrt` or `tensorrt_rtx`.
         plan: the engine's bytes, checked before (`engine_file.read_plan`).
         spec: of the network inside.
-        buffers: of the device, opened before: TensorRT crashes where there is none.
+        cuda: the device, opened before: TensorRT crashes where there is none.
         cuda_graph: record a frame's work once and replay it: less CPU work a frame. An engine that can't be recorded
             runs without, and `device_reason` says so.
-        device: what the buffers are of, "cuda" or "cuda:N".
+        device: its name, "cuda" or "cuda:N".
 
     Raises:
         LightDepthError: TensorRT refuses the plan, its tensors aren't the spec's, or memory runs out.
@@ -46,7 +46,7 @@ class TensorRTBackend(NamedOutputs):
         trt: Any,
         plan: bytes,
         spec: ModelSpec,
-        buffers: CudaBuffers,
+        cuda: CudaDevice,
         *,
         cuda_graph: bool = True,
         device: str = "cuda",
@@ -54,8 +54,8 @@ class TensorRTBackend(NamedOutputs):
         self.spec, self.name, self.device = spec, flavour_of(trt), device
         self.device_reason = "as asked for"
         self._lock = threading.Lock()
-        buffers.activate()
-        self._trt, self._buffers, self._use_graph = trt, buffers, cuda_graph
+        cuda.activate()
+        self._trt, self._cuda, self._use_graph = trt, cuda, cuda_graph
         # By the outputs that are fetched. Any: the device's opaque handle
         self._graphs: dict[tuple[str, ...], Any] = {}
         self._batch_size = 0  # of the context; 0 makes the next frame set it again
@@ -77,7 +77,7 @@ class TensorRTBackend(NamedOutputs):
             resources.callback(setattr, loaded, "context", None)
             if loaded.context is None:
                 raise LightDepthError(f"TensorRT can't start the engine of {spec.name}: {log.reason()}.")
-            self._tensors = StagedTensors(buffers, resources)
+            self._tensors = StagedTensors(cuda, resources)
             for name, (shape, dtype) in tensors_of(spec).items():
                 self._tensors.allocate(name, (self.largest_batch, *shape), dtype, resources)
                 if not loaded.context.set_tensor_address(name, self._tensors.addresses[name]):
@@ -89,7 +89,7 @@ class TensorRTBackend(NamedOutputs):
         with self._lock, collect_log(self._trt) as (_, log):
             if self._loaded.context is None:
                 raise LightDepthError("This model was closed; load it again.")
-            self._buffers.activate()
+            self._cuda.activate()
             self._tensors.stage(batch, self._smallest, ", or build it with --batch MIN,OPT,MAX")
             try:
                 return self._frame(tuple(names), len(batch), log)
@@ -106,7 +106,7 @@ class TensorRTBackend(NamedOutputs):
         with self._lock, RECORDING:
             if self._loaded.context is None:
                 return
-            self._buffers.activate()
+            self._cuda.activate()
             with self._resources:
                 self._forget_shape()
 
@@ -121,7 +121,7 @@ class TensorRTBackend(NamedOutputs):
             self._set_batch_size(size, log)
         graph = self._graphs.get(names)
         if graph is not None:
-            self._buffers.call("cudaGraphLaunch", graph, self._tensors.stream)
+            self._cuda.call("cudaGraphLaunch", graph, self._tensors.stream)
         else:
             self._enqueue(names, size, log)
         outputs = self._tensors.results(names, size)
@@ -131,7 +131,7 @@ class TensorRTBackend(NamedOutputs):
 
     def _capture(self, names: tuple[str, ...], size: int, log: LogLines) -> None:
         try:
-            self._graphs[names] = self._buffers.capture(self._tensors.stream, lambda: self._enqueue(names, size, log))
+            self._graphs[names] = self._cuda.capture(self._tensors.stream, lambda: self._enqueue(names, size, log))
         except LightDepthError as error:
             self._use_graph = False
             reason = str(error).split(";")[0].rstrip(".")
@@ -160,7 +160,7 @@ class TensorRTBackend(NamedOutputs):
             self._tensors.synchronize()
         for graph in graphs.values():
             with suppress(LightDepthError):
-                self._buffers.call("cudaGraphExecDestroy", graph)
+                self._cuda.call("cudaGraphExecDestroy", graph)
 
 
 def _start(trt: Any, engine: Any, *, open_batch: bool) -> Any:  # Any: NVIDIA ships no types
@@ -247,7 +247,7 @@ def _open(path: Path, index: int, cuda_graph: bool, onnx: Path | None) -> Tensor
     check_same_network(path, sidecar, onnx)
     plan = read_plan(path, sidecar)
     trt = load_tensorrt(sidecar.flavour)
-    buffers = open_cuda(index=index)
-    check_engine_fits(path, sidecar, flavour=flavour_of(trt), version=trt.__version__, gpu=buffers.gpu())
+    cuda = open_cuda(index=index)
+    check_engine_fits(path, sidecar, flavour=flavour_of(trt), version=trt.__version__, gpu=cuda.gpu())
     device = f"cuda:{index}" if index else "cuda"
-    return TensorRTBackend(trt, plan, sidecar.spec, buffers, cuda_graph=cuda_graph, device=device)
+    return TensorRTBackend(trt, plan, sidecar.spec, cuda, cuda_graph=cuda_graph, device=device)

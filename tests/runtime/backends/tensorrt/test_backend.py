@@ -19,7 +19,7 @@ from fakes.tensorrt import (
 )
 
 from lightdepth_runtime import DepthEstimator
-from lightdepth_runtime.backends.device_buffers import RECORDING, CudaBuffers
+from lightdepth_runtime.backends.device_buffers import RECORDING, CudaDevice
 from lightdepth_runtime.backends.tensorrt.backend import TensorRTBackend
 from lightdepth_runtime.errors import LightDepthError
 
@@ -37,7 +37,7 @@ def cuda_graph(request):
 @pytest.fixture
 def backend(cudart, cuda_graph):
     trt = fake_tensorrt(cudart)
-    backend = TensorRTBackend(trt, PLAN, SPEC, CudaBuffers(cudart), cuda_graph=cuda_graph)
+    backend = TensorRTBackend(trt, PLAN, SPEC, CudaDevice(cudart), cuda_graph=cuda_graph)
     yield backend
     backend.close()
     assert not cudart._live, f"leaked {cudart._live}"
@@ -84,7 +84,7 @@ def test_a_batch_that_the_engine_was_not_built_for_is_refused(backend, batch):
 
 @pytest.mark.parametrize("function", ["cudaMemcpyAsync", "cudaStreamSynchronize"])
 def test_an_error_of_the_device_is_named_and_the_next_frame_is_right(cudart, cuda_graph, function):
-    backend = TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC, CudaBuffers(cudart), cuda_graph=cuda_graph)
+    backend = TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC, CudaDevice(cudart), cuda_graph=cuda_graph)
     backend.run(images(seed=5))
     if function == "cudaMemcpyAsync" and cuda_graph:
         function = "cudaGraphLaunch"  # a recorded frame copies inside its graph
@@ -99,7 +99,7 @@ def test_an_error_of_the_device_is_named_and_the_next_frame_is_right(cudart, cud
 
 def test_a_frame_that_tensorrt_fails_is_reported_in_its_words_and_the_next_is_right(cudart):
     trt = fake_tensorrt(cudart)
-    backend = TensorRTBackend(trt, PLAN, SPEC, CudaBuffers(cudart), cuda_graph=False)
+    backend = TensorRTBackend(trt, PLAN, SPEC, CudaDevice(cudart), cuda_graph=False)
     trt._failing_frames = 1
     with pytest.raises(LightDepthError, match="Cask: a kernel failed; the next frame"):
         backend.run(images())
@@ -111,7 +111,7 @@ def test_a_frame_that_tensorrt_fails_is_reported_in_its_words_and_the_next_is_ri
 
 @pytest.mark.parametrize("function", ["cudaStreamBeginCapture", "cudaStreamEndCapture", "cudaGraphInstantiate"])
 def test_an_engine_that_can_not_be_recorded_runs_without_a_graph_and_says_so(cudart, function):
-    backend = TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC, CudaBuffers(cudart))
+    backend = TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC, CudaDevice(cudart))
     cudart._failing = {function: 0}
     for seed in range(3):
         np.testing.assert_allclose(backend.run(images(seed=seed)), expected(images(seed=seed)), rtol=1e-5, atol=1e-5)
@@ -122,7 +122,7 @@ def test_an_engine_that_can_not_be_recorded_runs_without_a_graph_and_says_so(cud
 
 
 def test_a_frame_that_fails_while_it_is_recorded_ends_the_recording(cudart):
-    backend = TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC, CudaBuffers(cudart))
+    backend = TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC, CudaDevice(cudart))
     cudart._failing = {"cudaMemcpyAsync": 2}  # the frame's two copies pass, the recording's first fails
     np.testing.assert_allclose(backend.run(images()), expected(images()), rtol=1e-5, atol=1e-5)
     assert cudart._capturing is None
@@ -132,7 +132,7 @@ def test_a_frame_that_fails_while_it_is_recorded_ends_the_recording(cudart):
 
 
 def test_a_frame_is_recorded_unless_told_otherwise_and_queues_one_graph_and_no_copies(cudart):
-    backend = TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC, CudaBuffers(cudart))
+    backend = TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC, CudaDevice(cudart))
     backend.run(images())
     cudart._calls.clear()
     backend.run(images(seed=1))
@@ -142,7 +142,7 @@ def test_a_frame_is_recorded_unless_told_otherwise_and_queues_one_graph_and_no_c
 
 def test_batches_within_the_range_run_each_at_their_size(cudart, cuda_graph):
     trt = fake_tensorrt(cudart, batches=(1, 4))
-    backend = TensorRTBackend(trt, PLAN, SPEC, CudaBuffers(cudart), cuda_graph=cuda_graph)
+    backend = TensorRTBackend(trt, PLAN, SPEC, CudaDevice(cudart), cuda_graph=cuda_graph)
     for count in (1, 4, 2, 2, 1):
         batch = images(count, seed=count)
         np.testing.assert_allclose(backend.run(batch), expected(batch), rtol=1e-5, atol=1e-5)
@@ -165,13 +165,13 @@ def test_batches_within_the_range_run_each_at_their_size(cudart, cuda_graph):
 def test_memory_that_runs_out_while_loading_leaves_nothing_behind(cudart, function, calls_before):
     cudart._failing = {function: calls_before}
     with pytest.raises(LightDepthError, match=f"CUDA refused {function}"):
-        TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC, CudaBuffers(cudart))
+        TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC, CudaDevice(cudart))
     assert not cudart._live
 
 
 def test_a_plan_that_tensorrt_refuses_is_reported_in_its_words(cudart):
     with pytest.raises(LightDepthError, match=r"can't load the engine of fake: Serialization \(magic tag"):
-        TensorRTBackend(fake_tensorrt(cudart), b"broken", SPEC, CudaBuffers(cudart))
+        TensorRTBackend(fake_tensorrt(cudart), b"broken", SPEC, CudaDevice(cudart))
     assert not cudart._live
 
 
@@ -179,19 +179,19 @@ def test_an_engine_that_can_not_start_leaves_nothing_behind(cudart):
     trt = fake_tensorrt(cudart)
     trt._no_context = True
     with pytest.raises(LightDepthError, match="can't start the engine"):
-        TensorRTBackend(trt, PLAN, SPEC, CudaBuffers(cudart))
+        TensorRTBackend(trt, PLAN, SPEC, CudaDevice(cudart))
     assert not cudart._live
 
 
 @pytest.mark.parametrize("changes", [{"output_name": "metres"}, {"input_height": 64}])
 def test_an_engine_of_another_network_is_refused(cudart, changes):
     with pytest.raises(LightDepthError, match="uild it"):
-        TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC.with_changes(**changes), CudaBuffers(cudart))
+        TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC.with_changes(**changes), CudaDevice(cudart))
 
 
 def test_a_frame_with_its_preprocessing_in_the_engine_goes_to_the_gpu_as_bytes(cudart, cuda_graph):
     trt = fake_tensorrt(cudart, network=frame_network_bytes())
-    backend = TensorRTBackend(trt, PLAN, FRAME_SPEC, CudaBuffers(cudart), cuda_graph=cuda_graph)
+    backend = TensorRTBackend(trt, PLAN, FRAME_SPEC, CudaDevice(cudart), cuda_graph=cuda_graph)
     image = np.random.default_rng(0).integers(0, 256, (48, 80, 3), dtype=np.uint8)
     with DepthEstimator(backend) as estimator:
         for channel_order in ("rgb", "bgr", "rgb"):
@@ -200,13 +200,13 @@ def test_a_frame_with_its_preprocessing_in_the_engine_goes_to_the_gpu_as_bytes(c
         with pytest.raises(LightDepthError, match=r"takes uint8 \(1, 48, 80, 3\), got float32"):
             backend.run(images())
     with pytest.raises(LightDepthError, match=r"'frame' is uint8 .*this backend needs float32 \(B, 3, 32, 64\)"):
-        TensorRTBackend(trt, PLAN, SPEC.with_changes(input_name="frame"), CudaBuffers(cudart))
+        TensorRTBackend(trt, PLAN, SPEC.with_changes(input_name="frame"), CudaDevice(cudart))
     del estimator, backend
     assert not cudart._live
 
 
 def test_closing_twice_is_fine_and_running_after_it_is_an_error(cudart):
-    backend = TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC, CudaBuffers(cudart))
+    backend = TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC, CudaDevice(cudart))
     backend.close()
     backend.close()
     assert backend.empty_input() is None
@@ -235,7 +235,7 @@ def test_the_staging_memory_is_taken_without_a_copy(backend):
 
 
 def test_a_backend_that_is_dropped_without_closing_frees_its_memory(cudart, cuda_graph):
-    backend = TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC, CudaBuffers(cudart), cuda_graph=cuda_graph)
+    backend = TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC, CudaDevice(cudart), cuda_graph=cuda_graph)
     backend.run(images(1))
     assert cudart._live
     del backend
@@ -245,18 +245,18 @@ def test_a_backend_that_is_dropped_without_closing_frees_its_memory(cudart, cuda
 @pytest.mark.parametrize(("flavour", "eager"), [("tensorrt", False), ("tensorrt_rtx", True)])
 def test_kernels_of_an_open_batch_are_compiled_before_a_frame_is_recorded(cudart, flavour, eager):
     trt = fake_tensorrt(cudart, flavour=flavour, batches=(1, 4))
-    with closing(TensorRTBackend(trt, PLAN, SPEC, CudaBuffers(cudart))) as backend:
+    with closing(TensorRTBackend(trt, PLAN, SPEC, CudaDevice(cudart))) as backend:
         config = backend._loaded.engine.started_with
         assert (config is not None and config.dynamic_shapes_kernel_specialization_strategy == "EAGER") == eager
     fixed = fake_tensorrt(cudart, flavour=flavour)
-    with closing(TensorRTBackend(fixed, PLAN, SPEC, CudaBuffers(cudart))) as backend:
+    with closing(TensorRTBackend(fixed, PLAN, SPEC, CudaDevice(cudart))) as backend:
         assert backend._loaded.engine.started_with is None
 
 
 def test_no_memory_is_taken_or_freed_while_onnx_runtime_records(cudart):
     """Either would break its recording."""
     opened = []
-    work = [lambda: opened.append(TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC, CudaBuffers(cudart)))]
+    work = [lambda: opened.append(TensorRTBackend(fake_tensorrt(cudart), PLAN, SPEC, CudaDevice(cudart)))]
     work.append(lambda: opened[0].close())
     for step in work:
         thread = threading.Thread(target=step)
