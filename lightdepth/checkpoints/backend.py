@@ -121,12 +121,10 @@ def open_checkpoint(path: Path, device: str, threads: int | None) -> TorchBacken
     reason, half = "as asked for", device == HALF_DEVICE
     if half:
         device = "cuda"
-    if device == "auto":
-        device, reason = (
-            ("cuda", "since PyTorch finds a GPU")
-            if torch.cuda.is_available()
-            else ("cpu", "since PyTorch finds no GPU")
-        )
+    elif device == "auto" and torch.cuda.is_available():
+        device, reason = "cuda", "since PyTorch finds a GPU"
+    elif device == "auto":
+        device, reason = "cpu", "since PyTorch finds no GPU"
     index = cuda_index(device)
     if index is None and device != "cpu":
         raise LightDepthError(

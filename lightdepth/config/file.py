@@ -47,8 +47,7 @@ def load_config(
     given |= {key: value for key, value in (flags or {}).items() if value is not None}
     values: dict[str, Any] = {}  # Any: as in the file, pydantic checks it
     for layer in (_read_yaml(path) if path else {}, given):
-        values |= {**PRESETS.get(str(layer.get("model")), {}), **brought_by(layer)}
-        values |= layer
+        values |= {**PRESETS.get(str(layer.get("model")), {}), **brought_by(layer), **layer}
     return check_config(values)
 
 
@@ -63,9 +62,8 @@ def describe_config(config: TrainConfig | None = None) -> str:
         if key in SECTIONS:
             lines.append(f"\n# {SECTIONS[key]}")
         value = getattr(config, key) if config else None if key in FOLLOWING else field.default
-        text = value if isinstance(value, str) else json.dumps(value)
-        if isinstance(value, str) and yaml.safe_load(value) != value:
-            text = json.dumps(value)
+        is_plain = isinstance(value, str) and yaml.safe_load(value) == value
+        text = value if is_plain else json.dumps(value)
         lines.append(f"{key}: {text}".ljust(HELP_COLUMN) + f"  # {field.description}")
     return "\n".join(lines).lstrip("\n") + "\n"
 

@@ -18,7 +18,7 @@ from lightdepth_runtime.images.preprocess import resize_depth
 from lightdepth_runtime.models.find import BEST, find_model
 from lightdepth_runtime.spec import DepthKind, Intrinsics
 
-from ..baselines.names import HUB_REPOSITORIES
+from ..baselines.names import DEPTH_ANYTHING_SMALL, HUB_REPOSITORIES
 
 if TYPE_CHECKING:  # PyTorch takes seconds to import, and an ONNX teacher needs none of it
     from ..checkpoints.checkpoint import Checkpoint
@@ -53,10 +53,8 @@ class Teacher(Closing):
         if source in HUB_REPOSITORIES or (path.is_dir() and not (path / BEST).is_file()):
             from ..baselines.baseline import Baseline
 
-            if source in HUB_REPOSITORIES:
-                self._model = Baseline("hub", source, device=device, threads=threads)
-            else:
-                self._model = Baseline(source, device=device, threads=threads)
+            weights, name = ("hub", source) if source in HUB_REPOSITORIES else (source, DEPTH_ANYTHING_SMALL)
+            self._model = Baseline(weights, name, device=device, threads=threads)
             self.kind = self._model.model.kind
             self.id = self._model.model.digest()
             return

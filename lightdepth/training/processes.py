@@ -14,14 +14,14 @@ from lightdepth_runtime.processes import launcher_number
 from ..config import TrainConfig
 from .inputs import Say
 
-__all__ = ["check_processes", "describe_batch", "share_batch_norm", "start_processes"]
+__all__ = ["describe_batch", "share_batch_norm", "start_processes"]
 
 
 def start_processes(config: TrainConfig, precision: str) -> Accelerator:
     """Join the processes that the launcher started, or train alone.
 
     Raises:
-        LightDepthError: see `check_processes`.
+        LightDepthError: the launcher started more processes than train together: each would write into the same folder.
     """
     AcceleratorState._reset_state()  # else a second training in this process can't choose another precision
     accelerator = Accelerator(
@@ -31,24 +31,14 @@ def start_processes(config: TrainConfig, precision: str) -> Accelerator:
         # Else each copy of a batch waits until the device has done all that was asked of it before.
         dataloader_config=DataLoaderConfiguration(non_blocking=True),
     )
-    check_processes(accelerator)
+    started, together = launcher_number("WORLD_SIZE"), accelerator.num_processes
+    if started != together:
+        fix = "unset WORLD_SIZE" if started < together else "set ACCELERATE_USE_CPU=true for CPUs"
+        raise LightDepthError(
+            f"WORLD_SIZE says {started} processes but {together} would train together, so each would train alone into "
+            f"the same folder; {fix}, or start `lightdepth train` without a launcher."
+        )
     return accelerator
-
-
-def check_processes(accelerator: Accelerator) -> None:
-    """Refuse a launch in which each process would train alone and write into the same folder.
-
-    Raises:
-        LightDepthError: the launcher started more processes than train together.
-    """
-    started = launcher_number("WORLD_SIZE")
-    if started == accelerator.num_processes:
-        return
-    fix = "unset WORLD_SIZE" if started < accelerator.num_processes else "set ACCELERATE_USE_CPU=true for CPUs"
-    raise LightDepthError(
-        f"WORLD_SIZE says {started} processes but {accelerator.num_processes} would train together, so each would "
-        f"train alone into the same folder; {fix}, or start `lightdepth train` without a launcher."
-    )
 
 
 def describe_batch(config: TrainConfig, processes: int) -> str:

@@ -113,13 +113,12 @@ def _read(path: Path) -> bytes:
 
 def _parse(parser: Any, content: bytes, path: Path) -> None:  # Any: NVIDIA ships no types
     """Parse the graph, or pass on all that the parser has against it."""
-    if parser.parse(content, str(path)):
-        return
-    lines = []
-    for number in range(parser.num_errors):
-        parser_error = parser.get_error(number)
-        lines.append(f"  {parser_error.node_operator()} {parser_error.node_name()}: {parser_error.desc()}")
-    raise LightDepthError("\n".join([f"TensorRT can't parse {path}; change these parts of the network:", *lines]))
+    if not parser.parse(content, str(path)):
+        lines = [f"TensorRT can't parse {path}; change these parts of the network:"]
+        for number in range(parser.num_errors):
+            parser_error = parser.get_error(number)
+            lines.append(f"  {parser_error.node_operator()} {parser_error.node_name()}: {parser_error.desc()}")
+        raise LightDepthError("\n".join(lines))
 
 
 def _add_profile(
