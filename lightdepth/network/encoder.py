@@ -51,9 +51,8 @@ def build_encoder(name: str, weights: str, *, partial: bool = False) -> tuple[nn
             f"Encoder {name!r} has features at {_scales(reductions)}; LightDepth needs {_scales(EXPECTED_REDUCTIONS)}. "
             "Choose one of timm's ResNet, RegNet, MobileNet or EfficientNet models."
         )
-    missing: list[str] = []
-    if weights not in ("imagenet", "none"):
-        missing = _load_weights(encoder, Path(weights), name, partial=partial)
+    is_file = weights not in ("imagenet", "none")
+    missing = _load_weights(encoder, Path(weights), name, partial=partial) if is_file else []
     return encoder, feature_channels(encoder), missing
 
 

@@ -119,13 +119,13 @@ class RunFolder:
         return saved_states(self.path / "state")
 
     def save_state(self, accelerator: Accelerator, epoch: int, parts: Mapping[str, Stateful]) -> None:
-        """Save model, optimiser, scaler, random generators and `parts`; see `run_state.save_state`."""
+        """Save model, optimiser, scaler, random generators and `parts`; see `state.save_state`."""
         save_state(self.path / "state", accelerator, epoch, parts)
 
     def load_state(
         self, accelerator: Accelerator, parts: Mapping[str, Stateful], say: Callable[[str], object] = str
     ) -> bool:
-        """Take the newest whole state, and delete half-written files; see `run_state.load_state`."""
+        """Take the newest whole state, and delete half-written files; see `state.load_state`."""
         if accelerator.is_main_process:
             for file in (self.best, self.last, self.metrics_path):
                 for left in self.path.glob(f".{file.stem}.*{file.suffix}"):  # as `atomic_path` names them

@@ -33,7 +33,12 @@ def to_fp16(fp32: onnx.ModelProto) -> onnx.ModelProto:
     model = copy.deepcopy(fp32)
     graph = model.graph
     head = head_nodes(graph)
-    _check_body([node for i, node in enumerate(graph.node) if i not in head])
+    for i, node in enumerate(graph.node):
+        if i not in head and node.op_type in TYPED_OPS:  # graphs of `trace_onnx` have none
+            raise LightDepthError(
+                f"Node {node.name!r} ({node.op_type}) states its own type, so the graph can't be turned into FP16; "
+                "give the FP32 file that `lightdepth export` wrote."
+            )
     _convert_weights(graph, head)
     _insert_casts(graph, head)
     del graph.value_info[:]
@@ -64,16 +69,6 @@ def head_nodes(graph: onnx.GraphProto) -> set[int]:
         if graph.node[index].op_type != "Conv":
             open_tensors += graph.node[index].input
     return head
-
-
-def _check_body(body: list[onnx.NodeProto]) -> None:
-    """Refuse operators that state a type of their own; graphs of `trace_onnx` have none."""
-    for node in body:
-        if node.op_type in TYPED_OPS:
-            raise LightDepthError(
-                f"Node {node.name!r} ({node.op_type}) states its own type, so the graph can't be turned into FP16; "
-                "give the FP32 file that `lightdepth export` wrote."
-            )
 
 
 def _convert_weights(graph: onnx.GraphProto, head: set[int]) -> None:
