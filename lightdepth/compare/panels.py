@@ -147,7 +147,7 @@ def draw_panels(panels: Sequence[Panel], path: Path | str) -> None:
 def _draw_row(figure: Figure, axes: list[Axes], panel: Panel) -> None:
     low_m, high_m = _depth_scale(panel)
     error_limit_m = _error_limit(panel)
-    depths, errors, sigmas = None, None, None
+    bars: dict[str, ScalarMappable] = {}
     for axis in axes:
         axis.set_axis_off()
     for axis, picture in zip(axes, panel, strict=False):
@@ -155,22 +155,23 @@ def _draw_row(figure: Figure, axes: list[Axes], panel: Panel) -> None:
             axis.imshow(picture.image)
         elif isinstance(picture, Depth):
             shown = np.ma.masked_less_equal(picture.depth_m, 0)
-            depths = _show(axis, shown, DEPTH_COLORS, low_m, high_m)
+            bars["depth, m"] = _show(axis, shown, DEPTH_COLORS, low_m, high_m)
         elif isinstance(picture, DepthError):
             shown = np.ma.masked_invalid(picture.error_m)
-            errors = _show(axis, shown, ERROR_COLORS, -error_limit_m, error_limit_m)
+            bars["error, m"] = _show(axis, shown, ERROR_COLORS, -error_limit_m, error_limit_m)
         elif isinstance(picture, Sigma):
-            sigmas = _show(axis, np.ma.masked_invalid(100 * picture.sigma), SIGMA_COLORS, 0, _sigma_limit(panel))
+            bars["sigma, %"] = _show(
+                axis, np.ma.masked_invalid(100 * picture.sigma), SIGMA_COLORS, 0, _sigma_limit(panel)
+            )
         else:
             axis.text(0.5, 0.5, picture.text, ha="center", va="center", fontsize=9, transform=axis.transAxes)
             continue
         axis.set_title(picture.title, fontsize=9)
-    bars = ((depths, "depth, m", "both"), (errors, "error, m", "both"), (sigmas, "sigma, %", "max"))
-    for shown, label, beyond in bars:
-        if shown is not None:
-            bar = figure.colorbar(shown, ax=axes, fraction=0.02, pad=0.01, extend=beyond)
-            bar.set_label(label, fontsize=8)
-            bar.ax.tick_params(labelsize=8)
+    for label, shown in bars.items():
+        beyond = "max" if label == "sigma, %" else "both"
+        bar = figure.colorbar(shown, ax=axes, fraction=0.02, pad=0.01, extend=beyond)
+        bar.set_label(label, fontsize=8)
+        bar.ax.tick_params(labelsize=8)
 
 
 def _show(axis: Axes, values: np.ma.MaskedArray, colors: str, low: float, high: float) -> ScalarMappable:

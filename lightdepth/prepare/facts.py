@@ -172,21 +172,12 @@ def edge_agreement(grey: NDArray[np.uint8], depth_m: NDArray[np.float32]) -> NDA
     near_hole = cv2.dilate((~known).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     outlines = ((outlines > SMALLEST_STEP) & ~near_hole).astype(np.float32)
     margin = MAX_SHIFT + 2  # white borders of recordings are edges of no thing
-    result = np.zeros((2 * MAX_SHIFT + 1, 2 * MAX_SHIFT + 1), np.float32)
     inner = color_edges[margin:-margin, margin:-margin]
     if inner.size == 0 or inner.std() == 0:
-        return result
-    inner = (inner - inner.mean()) / inner.std()
+        return np.zeros((2 * MAX_SHIFT + 1, 2 * MAX_SHIFT + 1), np.float32)
     # Element [i, j] of both is of the window at [i, j], which is depth moved by MAX_SHIFT - i and MAX_SHIFT - j.
     seen = outlines[margin - MAX_SHIFT : outlines.shape[0] - 2, margin - MAX_SHIFT : outlines.shape[1] - 2]
-    products = cv2.matchTemplate(seen, inner, cv2.TM_CCORR)
-    integral = cv2.integral(seen.astype(np.uint8))
-    height, width = inner.shape
-    counts = integral[height:, width:] - integral[:-height, width:] - integral[height:, :-width]
-    share = (counts + integral[:-height, :-width]) / inner.size
-    spread = np.sqrt(share * (1 - share))  # of zeros and ones
-    np.divide(products / inner.size, spread, out=result, where=spread > 0, casting="same_kind")
-    return result[::-1, ::-1]
+    return cv2.matchTemplate(seen, inner, cv2.TM_CCOEFF_NORMED)[::-1, ::-1]
 
 
 def _steps(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -101,13 +101,11 @@ def _terms(scores: Mapping[str, Any]) -> tuple[str, str]:  # Any: a JSON object
 
 def _settings(result: BenchResult) -> dict[str, str]:
     """Return the settings with readable names, lists joined, what is unknown left out."""
-    shown = {}
-    for name, value in result.settings.items():
-        if value is None or value == []:
-            continue
-        text = ", ".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value)
-        shown[name.replace("_", " ").capitalize()] = text
-    return shown
+    return {
+        name.replace("_", " ").capitalize(): ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        for name, value in result.settings.items()
+        if value is not None and value != []
+    }
 
 
 def _sentence(text: str) -> str:
