@@ -29,15 +29,15 @@ def demo_command(output: Output = None) -> None:
         result = run_demo(folder, say=print)
     print_table(demo_scores(result))
     show_bench(result.bench)
-    print(f"\nReport: {folder / 'report.md'}\n\nGo on with:")
-    ways = {
-        "depth of your own photo, by the shipped model": "lightdepth infer PHOTO.jpg",
-        "the shipped model, fine-tuned to your RGB-D recordings (docs/own-data.md)": "lightdepth train --data DIR "
-        "--start-from lite0 --set preset=finetune",
-        "more forms of the network just trained": f"lightdepth export {result.folder.path} --int8",
-    }
-    for what, command in ways.items():
-        print(f"  {what}:\n    {command}")
+    print(
+        f"\nReport: {folder / 'report.md'}\n\nGo on with:\n"
+        "  depth of your own photo, by the shipped model:\n"
+        "    lightdepth infer PHOTO.jpg\n"
+        "  the shipped model, fine-tuned to your RGB-D recordings (docs/own-data.md):\n"
+        "    lightdepth train --data DIR --start-from lite0 --set preset=finetune\n"
+        "  more forms of the network just trained:\n"
+        f"    lightdepth export {result.folder.path} --int8"
+    )
 
 
 app = make_app("Metric depth from one image: prepare data, train, evaluate, export and run a small network.")

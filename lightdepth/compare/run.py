@@ -17,7 +17,6 @@ from lightdepth_runtime.evaluation.protocol import Protocol
 from lightdepth_runtime.evaluation.scores import Scorer
 from lightdepth_runtime.pairs import FrameData, Pair
 from lightdepth_runtime.parallel import Workers
-from lightdepth_runtime.spec import DepthKind
 
 from .candidates import Candidate
 
@@ -73,12 +72,12 @@ class Run:
 
 @dataclass(frozen=True)
 class _Predicted:
-    """All models' predictions of one pair, and how each is scored."""
+    """All models' predictions of one pair, and a scorer that takes it alone for each model and alignment."""
 
     name: str
     scene: str
     views: list[Views]
-    protocols: list[list[tuple[Protocol, DepthKind]]]
+    scorers: list[list[Scorer]]
 
 
 def run_all(
@@ -87,8 +86,8 @@ def run_all(
     protocol: Protocol,
     workers: int,
     *,
-    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,  # Any: passes the pairs through
-    show: Callable[[int, FrameData, list[Views]], None] = lambda _number, _frame, _views: None,
+    progress: Callable[[Iterable[Any]], Iterable[Any]],  # Any: passes the pairs through
+    show: Callable[[int, FrameData, list[Views]], None],
 ) -> int:
     """Run every model on every pair that has valid depth; return how many have none.
 
@@ -101,7 +100,6 @@ def run_all(
         show: told each scored pair's number, its frame, and each model's views.
     """
     left_out = 0
-    how: list[list[tuple[Protocol, DepthKind]]] = [[(s.protocol, s.kind) for s in run.scorers] for run in runs]
 
     def predict(frames: Iterable[tuple[int, Pair, FrameData]], *, timed: bool) -> Iterator[_Predicted]:
         nonlocal left_out
@@ -111,7 +109,8 @@ def run_all(
                 continue
             views = [run.predict(pair, frame, timed=timed) for run in runs]
             show(number, frame, views)
-            yield _Predicted(pair.name, pair.scene, views, how)
+            scorers = [[Scorer(own.protocol, own.kind) for own in run.scorers] for run in runs]
+            yield _Predicted(pair.name, pair.scene, views, scorers)
 
     def take(scored: list[list[Scorer]]) -> None:
         for run, scorers in zip(runs, scored, strict=True):
@@ -138,11 +137,7 @@ def run_all(
 
 
 def _score(predicted: _Predicted) -> list[list[Scorer]]:
-    """Score one pair: for each model a scorer for each alignment, with this pair alone."""
-    scored = []
-    for views, protocols in zip(predicted.views, predicted.protocols, strict=True):
-        scorers = [Scorer(protocol, kind) for protocol, kind in protocols]
+    for views, scorers in zip(predicted.views, predicted.scorers, strict=True):
         for scorer in scorers:
             scorer.add(views, predicted.name, predicted.scene)
-        scored.append(scorers)
-    return scored
+    return predicted.scorers

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import get_worker_info
 
 from lightdepth_runtime.errors import LightDepthError
 
@@ -39,8 +38,6 @@ def fits_shared_memory(batch_bytes: int, workers: int, processes: int, folder: P
 
 def through_pipe(batch: Any) -> Any:  # Any: a Sample, of tensors and then of arrays
     """Turn a worker's tensors into arrays, whose bytes go through a pipe: slower, and without shared memory."""
-    if get_worker_info() is None:
-        return batch
     return batch._replace(**{name: part.numpy() for name, part in batch._asdict().items() if isinstance(part, Tensor)})
 
 

@@ -13,14 +13,14 @@ from lightdepth_runtime.pairs import DepthUnit, PairSet, load_pairs, splits_of
 from lightdepth_runtime.parallel import Workers, worker_count
 from lightdepth_runtime.processes import Processes
 
-from .facts import PairFacts, SplitFacts, UnreadablePair, look_at, summarise
+from .facts import PairFacts, SplitFacts, look_at, summarise
 from .finding import Finding
 from .judge import judge_split, judge_together, judge_unit
 
 __all__ = ["DataReport", "check_data"]
 
 SCHEMA = "lightdepth.data_check/1"
-Track = Callable[[Iterable[PairFacts | UnreadablePair], str, int], Iterable[PairFacts | UnreadablePair]]
+Track = Callable[[Iterable[PairFacts | str], str, int], Iterable[PairFacts | str]]
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def check_data(
     for pairs, shares in zip(sets, zip(*parts, strict=True), strict=True):
         facts = [fact for share in shares for fact in share]
         good = [fact for fact in facts if isinstance(fact, PairFacts)]
-        faults = [fact.fault for fact in facts if isinstance(fact, UnreadablePair)]
+        faults = [fact for fact in facts if isinstance(fact, str)]
         findings += [Finding("error", "unreadable", f"{pairs.split}: {fault}") for fault in faults]
         if not good:
             findings.append(Finding("error", "unreadable", f"{pairs.split}: not one pair can be read"))
@@ -109,9 +109,7 @@ def check_data(
     return DataReport(root.resolve().name, splits, findings)
 
 
-def _look(
-    pairs: PairSet, workers: int | None, processes: Processes, progress: Track
-) -> list[PairFacts | UnreadablePair]:
+def _look(pairs: PairSet, workers: int | None, processes: Processes, progress: Track) -> list[PairFacts | str]:
     """Look at this process's share of a split."""
     share = processes.share(pairs.pairs, f"{pairs.split} pairs", name=lambda pair: pair.name)
     with Workers(worker_count(workers, len(share))) as pool:

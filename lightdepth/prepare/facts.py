@@ -17,7 +17,7 @@ from lightdepth_runtime.pairs import FrameData, Pair, PairSet
 from lightdepth_runtime.pairs.depth_unit import SATURATED_8BIT, SATURATED_16BIT, decode_depth
 from lightdepth_runtime.pairs.file_pair import FilePair
 
-__all__ = ["MAX_SHIFT", "PairFacts", "SplitFacts", "UnreadablePair", "edge_agreement", "look_at", "summarise"]
+__all__ = ["MAX_SHIFT", "PairFacts", "SplitFacts", "edge_agreement", "look_at", "summarise"]
 
 THUMBNAIL = (32, 24)  # width, height: what near duplicates are compared by
 EDGE_WIDTH = 160
@@ -25,14 +25,6 @@ MAX_SHIFT = 6  # in pixels of EDGE_WIDTH: 24 pixels of a frame 640 wide
 SATURATED_COLOR = 250
 # Depth steps of 3 % between neighbours at EDGE_WIDTH are outlines; smaller ones are slopes and noise.
 SMALLEST_STEP = 0.03
-
-
-@dataclass(frozen=True)
-class UnreadablePair:
-    """A pair that can't be read, and why."""
-
-    name: str
-    fault: str
 
 
 @dataclass(frozen=True)
@@ -93,12 +85,12 @@ class SplitFacts:
         )
 
 
-def look_at(pair: Pair) -> PairFacts | UnreadablePair:
-    """Read a pair and note what can be checked about it."""
+def look_at(pair: Pair) -> PairFacts | str:
+    """Read a pair and note what can be checked about it; return what is wrong with one that can't be read."""
     try:
         frame, (bits, saturated, color_hash, depth_hash) = _read(pair)
     except LightDepthError as error:
-        return UnreadablePair(pair.name, str(error))
+        return str(error)
     cv2 = import_cv2()
     known = frame.depth_m > 0
     readings = frame.depth_m[known]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -107,15 +108,11 @@ def _pack(folder: Path, shard: tuple[str, PairSet]) -> tuple[int, bool]:
 def _load_splits(root: Path, unit: DepthUnit | None) -> list[PairSet]:
     """Return the splits that there are; a fault in one that is there is an error."""
     found: list[PairSet] = []
-    missing: list[MissingSplitError] = []
-    for split in splits_of(root):
-        try:
+    names = splits_of(root)
+    for split in names:
+        with suppress(MissingSplitError):
             found.append(load_pairs(root, split, unit=unit))
-        except MissingSplitError as error:
-            missing.append(error)
-    if not found:
-        raise missing[0]
-    return found
+    return found or [load_pairs(root, names[0], unit=unit)]  # which says what is missing
 
 
 def _source(part: PairSet) -> str:
