@@ -118,16 +118,15 @@ class Scorer:
         name: str = "image",
         scene: str = "",
         sigma: NDArray[np.float32] | None = None,
-    ) -> DepthMetrics | None:
-        """Score one frame's views, each a prediction with its truth, and return the last one's metrics.
+    ) -> None:
+        """Score one frame's views, each a prediction with its truth; without a pixel that counts it is left out.
 
-        None where no truth has a pixel that counts: the frame is left out. `sigma` is of the first view's prediction,
-        relative, of its size or another.
+        `sigma` is of the first view's prediction, relative, of its size or another.
 
         Raises:
             LightDepthError: a prediction that is not finite; the image is named.
         """
-        metrics = None
+        before = len(self._images)
         for number, (prediction, truth_m) in enumerate(views):
             try:
                 predicted, truth = valid_pixels(prediction, truth_m, self.protocol, name, kind=self.kind)
@@ -139,11 +138,9 @@ class Scorer:
             parts = range_sums(predicted, truth, RANGES_M[1:-1])
             self._ranges = join_sums(np.stack([self._ranges, parts]))
             sums = join_sums(parts)
-            metrics = DepthMetrics.from_sums(sums)
-            self._images.append(ImageScore(name, scene, metrics, sums))
-        if metrics is None:
+            self._images.append(ImageScore(name, scene, DepthMetrics.from_sums(sums), sums))
+        if len(self._images) == before:
             self.left_out.append(name)
-        return metrics
 
     def merge(self, other: Scorer) -> None:
         """Take the images that another scorer of the same protocol took, after those taken so far."""

@@ -140,19 +140,14 @@ def _read(place: Path | str, names: Sequence[str]) -> Iterator[dict[str, Any]]: 
     if isinstance(place, str):
         contents = read_files([f"{place}/{name}" for name in names])
     else:
-        contents = (_read_local(place / name) for name in names)
-    for name, content in zip(names, contents, strict=True):
+        contents = ((place / name).read_bytes() for name in names)
+    for name in names:
         try:
-            yield json.loads(content)
+            yield json.loads(next(contents))
+        except OSError as error:
+            raise LightDepthError(f"Can't read {place}/{name} ({error}); run `lightdepth data pack` again.") from error
         except ValueError as error:
             raise LightDepthError(
                 f"{place}/{name} is no JSON ({error}); give the folder or URL that `lightdepth data pack` wrote to, or "
                 "run it again."
             ) from error
-
-
-def _read_local(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise LightDepthError(f"Can't read {path} ({error}); run `lightdepth data pack` again.") from error

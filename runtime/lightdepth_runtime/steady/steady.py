@@ -85,12 +85,8 @@ class SteadyFilter:
     ) -> NDArray[np.float32] | None:
         """Return smoothed log depth (h, w), or None at a cut."""
         cv2 = import_cv2()
-        assert self._log_depth is not None, "the sensor and the filter are reset together"
-        older_sigma = None
-        if self._sigma is None:
-            [older], known = motion.bring(self._log_depth)
-        else:
-            [older, older_sigma], known = motion.bring(self._log_depth, self._sigma)
+        planes = [plane for plane in (self._log_depth, self._sigma) if plane is not None]  # sigma where it has one
+        [older, *older_sigma], known = motion.bring(*planes)
         if known.mean() < CUT:
             return None
         older -= np.float32(motion.approach)
@@ -100,8 +96,8 @@ class SteadyFilter:
         change -= np.float32(common)  # what is left is the pixel's own: else the scale would be smoothed twice
         weight = cv2.exp(change * change * np.float32(-(CHANGE**-2)))  # (h, w) float32
         weight *= known * np.float32(math.exp(-gap_s / PIXEL_TIME_S))
-        if sigma is not None and older_sigma is not None:
-            ratio = older_sigma / sigma  # the older one's variance over the newer one's is its square
+        if sigma is not None and older_sigma:
+            ratio = older_sigma[0] / sigma  # the older one's variance over the newer one's is its square
             weight /= weight + (1 - weight) * ratio * ratio
         weight *= change
         return log_depth + np.float32(pull) - weight

@@ -79,10 +79,9 @@ def _nearest_layout(folder: Path, split: str) -> str:
             f"{color.name}/ has {colors} images and {depth.name}/ has {depths} depth files, and neither their names "
             "nor their numbers match; give both files of a pair the same name."
         )
-    if color is not None or depth is not None:
-        there, wanted = (color, "depth") if color is not None else (depth, "color")
-        assert there is not None, "one of the two is there"
-        return f"{there.name}/ is there, but no {wanted}/ beside it; name the other folder {wanted}."
+    for there, wanted in ((color, "depth"), (depth, "color")):
+        if there is not None:
+            return f"{there.name}/ is there, but no {wanted}/ beside it; name the other folder {wanted}."
     if (folder / "rgb.txt").is_file() or (folder / "depth.txt").is_file():
         return "TUM's sequences have both rgb.txt and depth.txt."
     others = [name for name in ("train", "test") if (folder / f"{name}.txt").is_file() or (folder / name).is_dir()]
