@@ -38,7 +38,7 @@ def time_options(files: Path) -> dict[str, dict[str, Any]]:  # Any: JSON values
         for label, chosen in OPTIONS.items():
             opener = partial(_open, path, chosen)
             try:
-                sessions[label], reason = open_cuda_session(opener, cuda, index=0, largest_batch=1)
+                sessions[label], reason = open_cuda_session(opener, cuda, largest_batch=1)
                 rows[f"{name}, {label}"] = {"without_graph": reason} if reason else {}
             except LightDepthError as error:
                 rows[f"{name}, {label}"] = {"refused": str(error)[:300]}

@@ -37,21 +37,21 @@ class CudaDevice:
     """The GPU of an index, over `cuda.bindings.runtime`; every status is checked."""
 
     def __init__(self, cudart: Any, index: int = 0) -> None:  # Any: cuda-bindings are untyped
-        self.cudart, self._index = cudart, index
+        self.cudart, self.index = cudart, index
 
     def activate(self) -> None:
         """Call cudaSetDevice, which holds for the calling thread alone: every thread does so before its other calls."""
-        self.call("cudaSetDevice", self._index)
+        self.call("cudaSetDevice", self.index)
 
     def gpu(self) -> GpuInfo:
         """Describe the device."""
-        properties = self.call("cudaGetDeviceProperties", self._index)
+        properties = self.call("cudaGetDeviceProperties", self.index)
         name = properties.name.decode() if isinstance(properties.name, bytes) else str(properties.name)
         return GpuInfo(name.rstrip("\0"), f"sm{properties.major}{properties.minor}")
 
     def pci_bus_id(self) -> str:
         """Return the device's address on the bus, by which NVIDIA's other libraries know it."""
-        return self.call("cudaDeviceGetPCIBusId", _BUS_ID_BYTES, self._index).decode().rstrip("\0")
+        return self.call("cudaDeviceGetPCIBusId", _BUS_ID_BYTES, self.index).decode().rstrip("\0")
 
     def capture(self, stream: Any, work: Callable[[], None]) -> Any:  # Any: opaque handles, here and below
         """Record what `work` queues (cudaStreamBeginCapture) without running it; an error inside ends the recording."""

@@ -132,6 +132,17 @@ def test_an_onnx_whose_spec_is_of_another_graph_is_refused(tmp_path):
     assert "its spec says 'image'" in message
 
 
+def test_an_onnx_without_inputs_is_refused(tmp_path):
+    output = helper.make_tensor_value_info("depth", TensorProto.FLOAT, [1])
+    node = helper.make_node("Constant", [], ["depth"], value=helper.make_tensor("c", TensorProto.FLOAT, [1], [1.0]))
+    model = helper.make_model(
+        helper.make_graph([node], "g", [], [output]), opset_imports=[helper.make_opsetid("", 18)], ir_version=9
+    )
+    model.metadata_props.add(key=SPEC_KEY, value=SPEC.to_json())
+    onnx.save_model(model, tmp_path / "m.onnx")
+    assert "takes {} and gives ['depth'], but its spec says 'image'" in refusal(tmp_path / "m.onnx")
+
+
 def test_a_truncated_onnx_is_refused(exported, tmp_path):
     path = tmp_path / "cut.onnx"
     content = (exported / "one.onnx").read_bytes()

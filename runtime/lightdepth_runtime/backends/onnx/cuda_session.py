@@ -183,14 +183,13 @@ class CudaSession:
 
 
 def open_cuda_session(
-    open_session: OpenSession, cuda: CudaDevice, *, index: int, largest_batch: int
+    open_session: OpenSession, cuda: CudaDevice, *, largest_batch: int
 ) -> tuple[CudaSession, str | None]:
     """Open a session over bound buffers and run it on black frames, so that its graph is recorded.
 
     Args:
         open_session: opens it with the provider's options.
-        cuda: the GPU of `index`.
-        index: of the GPU.
+        cuda: the GPU.
         largest_batch: see CudaSession.
 
     Returns:
@@ -200,7 +199,7 @@ def open_cuda_session(
         OpenShapeError: see CudaSession.
         LightDepthError: the network can't be opened, fails on this GPU, or isn't all on it.
     """
-    options = {"device_id": str(index)}
+    options = {"device_id": str(cuda.index)}
     if records_rightly():
         try:
             return _open(open_session, cuda, {**options, "enable_cuda_graph": "1"}, largest_batch), None

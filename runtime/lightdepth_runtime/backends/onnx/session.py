@@ -69,7 +69,7 @@ def graph_of(
     if bound is not None:
         return OnnxGraph(*described, bound.run, bound.empty_input, bound.close)
 
-    image = next(iter(inputs))
+    image = next(iter(inputs), "")  # a graph without inputs is refused by whoever knows what it should take
 
     def run(names: Sequence[str], batch: NDArray[Any]) -> list[NDArray[np.float32]]:
         arrays = session.run(names, {image: batch})
@@ -121,8 +121,7 @@ def _open_on_gpu(path: Path, device: str, index: int, threads: int | None, reaso
         missing = "with more copies on the host than with cuda-bindings: pip install cuda-bindings"
     else:
         try:
-            cuda = open_cuda(cudart, index)
-            bound, without = open_cuda_session(open_checked, cuda, index=index, largest_batch=LARGEST_BATCH)
+            bound, without = open_cuda_session(open_checked, open_cuda(cudart, index), largest_batch=LARGEST_BATCH)
             return graph_of(bound.session, device, reason if without is None else f"{reason}, {without}", bound)
         except OpenShapeError as error:
             missing = f"without bound buffers and a CUDA graph, since {error}"
