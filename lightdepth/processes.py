@@ -35,6 +35,8 @@ STARTUP = timedelta(minutes=10)  # until all have come together: nodes don't sta
 FOREVER = timedelta(days=365)  # a share takes as long as it takes
 NOTICE_S = 2.0  # from a launcher's signal to the closed connection that tells why it came
 FAREWELL_S = 5.0
+KILLED = "Something killed it, probably for lack of memory."
+AGAIN = "Run the same command again; files that are whole are kept."
 _PART, _FAULT, _END = range(3)  # what another process says to the main one
 _DONE, _STOP = range(2)  # what the main one says
 
@@ -218,10 +220,7 @@ class _Main(_Connected):
         length, kind, _ = self._shared
         start, end = share_bounds(length, other, self.count)
         share = f"{kind} {start + 1} to {end} of {length}" if end > start else "nothing yet"
-        return (
-            f"Process {other + 1} of {self.count} (rank {other}) died. Its share was {share}. Something killed it, "
-            "probably for lack of memory. Run the same command again; files that are whole are kept."
-        )
+        return f"Process {other + 1} of {self.count} (rank {other}) died. Its share was {share}. {KILLED} {AGAIN}"
 
 
 class _Other(_Connected):
@@ -253,17 +252,14 @@ class _Other(_Connected):
             return str(error)
         me = f"process {self.number + 1} of {self.count} (rank {self.number})"
         if not isinstance(error, Exception):  # SIGTERM or SIGINT, for this process alone
-            return f"Something ended {me}. Run the same command again; files that are whole are kept."
+            return f"Something ended {me}. {AGAIN}"
         return f"unexpected {error!r} in {me}; run it without a launcher and with --debug to see where, and report it."
 
     def _watch(self, other: int) -> None:
         try:
             kind, _ = _receive(other)
         except RuntimeError:
-            self._interrupt(
-                f"The main process of {self.count} (rank 0) died. Something killed it, probably for lack of memory. "
-                "Run the same command again; files that are whole are kept."
-            )
+            self._interrupt(f"The main process of {self.count} (rank 0) died. {KILLED} {AGAIN}")
             return
         if kind == _STOP:
             self._interrupt("")

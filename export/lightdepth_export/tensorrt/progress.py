@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 __all__ = ["BuildProgress", "make_monitor", "show_progress"]
@@ -49,15 +50,12 @@ def make_monitor(trt: Any, progress: BuildProgress) -> tuple[Any, list[BaseExcep
 @contextmanager
 def show_progress() -> Iterator[BuildProgress]:
     """Yield a callback that shows a bar for each phase on a terminal, and a line now and then elsewhere."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or find_spec("rich") is None:  # a target may have TensorRT and little else
         yield _lines()
         return
-    try:
-        from rich.console import Console
-        from rich.progress import Progress
-    except ImportError:  # a target that has TensorRT and little else
-        yield _lines()
-        return
+    from rich.console import Console
+    from rich.progress import Progress
+
     with Progress(console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, Any] = {}  # Any: rich's TaskID
 
