@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from lightdepth_runtime.closing import Closing
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.evaluation.alignment import DepthFit
 from lightdepth_runtime.images.preprocess import resize_depth
 from lightdepth_runtime.spec import DepthKind, Intrinsics
 
@@ -48,6 +47,7 @@ class Ensemble(Closing):
             self._stack = stack.pop_all()
         self.source = " + ".join(sources)
         self.intrinsics: Intrinsics | None = self._members[0].intrinsics
+        self.fit = self._members[0].fit  # scales from its camera to another
         self.id = hashlib.sha256("\n".join(["ensemble", *(m.id for m in self._members)]).encode()).hexdigest()
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -61,16 +61,6 @@ class Ensemble(Closing):
         height, width = max((log.shape for log in logs), key=lambda shape: shape[0] * shape[1])
         resized = [resize_depth(np.ascontiguousarray(log), height, width) for log in logs]
         return np.exp(np.mean(resized, axis=0))
-
-    def fit(
-        self,
-        prediction: NDArray[np.float32],
-        image: NDArray[np.uint8],
-        truth_m: NDArray[np.float32],
-        camera: Intrinsics | None,
-    ) -> DepthFit:
-        """Return what scales a prediction from the first member's camera to another; see `Teacher.fit`."""
-        return self._members[0].fit(prediction, image, truth_m, camera)
 
     def close(self) -> None:
         """Free the models."""

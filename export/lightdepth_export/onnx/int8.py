@@ -74,7 +74,9 @@ def quantize_int8(
                 break
             ranked = ranked or quantizer.most_sensitive_first()
             if len(kept) + 1 > MOST_KEPT_SHARE * len(ranked):
-                fault = fault if judge is None else _refusal(model, judge)
+                fault = (
+                    fault if judge is None else _fault(model, 0.0, allowed_abs_rel, judge)
+                )  # the judge alone decides
                 if not fault:
                     break
                 raise LightDepthError(
@@ -95,13 +97,9 @@ def _fault(
             f"its AbsRel to FP32 is {abs_rel:.2g}, past {allowed_abs_rel:g}; use FP16, calibrate on more and other "
             "images, or allow INT8 a larger change."
         )
-    return "" if judge is None else _refusal(model, judge)
-
-
-def _refusal(model: onnx.ModelProto, judge: Callable[[onnx.ModelProto], None]) -> str:
-    """Return what a judge has against a graph; nothing where it accepts it."""
     try:
-        judge(model)
+        if judge is not None:
+            judge(model)
     except LightDepthError as error:
         return str(error)
     return ""
