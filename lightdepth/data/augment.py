@@ -46,11 +46,6 @@ class View:
     color_table: NDArray[np.uint8] | None  # (1, 256, 3)
     roll_deg: float = 0.0  # of the window about its middle
 
-    def image(self, image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-        """Return the view of an image (H, W, 3) at (height, width)."""
-        image = self._shape(image, height, width)
-        return image if self.color_table is None else import_cv2().LUT(image, self.color_table)
-
     def network_input(
         self, image: NDArray[np.uint8], spec: ModelSpec, out: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:

@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from lightdepth.data.augment import Augmentation, View, draw_view, without_border
+from lightdepth_runtime.images.preprocess import preprocess
 from lightdepth_runtime.pairs import FrameData, load_pairs
+from lightdepth_runtime.spec import ModelSpec
 
 HEIGHT, WIDTH = 480, 640
 
@@ -17,9 +21,15 @@ def marked(row, column, size=40, depth=3.0):
     return FrameData(image, depth_m)
 
 
+def image_of(view, image, height, width):
+    """Return the view before normalisation: uint8 (H, W, 3)."""
+    plain = ModelSpec("view", height, width, parameters=0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    return np.rint(view.network_input(image, plain) * 255).astype(np.uint8).transpose(1, 2, 0)
+
+
 def augment(frame, height, width, settings, rng):
     view = draw_view(*frame.depth_m.shape, settings, rng)
-    return FrameData(view.image(frame.image, height, width), view.depth(frame.depth_m, height, width))
+    return FrameData(image_of(view, frame.image, height, width), view.depth(frame.depth_m, height, width))
 
 
 def center(mask):
@@ -188,3 +198,11 @@ def test_a_rolled_view_is_turned_by_its_angle_stays_inside_and_keeps_the_zooms_d
         rolls.append(view.roll_deg)
     assert min(rolls) < -10
     assert max(rolls) > 10
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_colours_and_normalisation_in_one_look_up_equal_one_after_the_other(tum, seed):
+    frame, spec = load_pairs(tum, "train").pairs[0].read(), ModelSpec("m", 64, 96, parameters=0)
+    view = draw_view(*frame.depth_m.shape, Augmentation(), np.random.default_rng(seed))
+    seen = cv2.LUT(image_of(replace(view, color_table=None), frame.image, 64, 96), view.color_table)
+    np.testing.assert_array_equal(view.network_input(frame.image, spec), preprocess(seen, spec))

@@ -4,11 +4,10 @@ import pytest
 import torch
 
 from lightdepth.config import load_config
-from lightdepth.data.augment import Augmentation, draw_view
+from lightdepth.data.augment import Augmentation
 from lightdepth.data.loader import TrainingPairs, build_loader
 from lightdepth.data.order import EpochSampler
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.images.preprocess import preprocess
 from lightdepth_runtime.pairs import load_pairs
 from lightdepth_runtime.spec import ModelSpec
 
@@ -125,12 +124,3 @@ def test_a_batch_holds_the_samples_that_are_read_one_by_one(pairs):
     assert torch.equal(batch.image, torch.stack([sample.image for sample in samples]))
     assert torch.equal(batch.depth_m, torch.stack([sample.depth_m for sample in samples]))
     assert batch.names == [name for sample in samples for name in sample.names]
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_colours_and_normalisation_in_one_look_up_equal_one_after_the_other(pairs, seed):
-    frame = pairs.pairs[0].read()
-    view = draw_view(*frame.depth_m.shape, Augmentation(), np.random.default_rng(seed))
-    np.testing.assert_array_equal(
-        view.network_input(frame.image, SPEC), preprocess(view.image(frame.image, 64, 96), SPEC)
-    )
