@@ -194,8 +194,8 @@ def _depth_scale(panel: Panel) -> tuple[float, float]:
 
 def _error_limit(panel: Panel) -> float:
     """Return a symmetric limit that covers nearly all errors of the row."""
-    errors = [np.abs(p.error_m[np.isfinite(p.error_m)]) for p in panel if isinstance(p, DepthError)]
-    errors = np.concatenate(errors) if errors else np.empty(0)
+    drawn = (p.error_m for p in panel if isinstance(p, DepthError))
+    errors = np.concatenate([np.empty(0), *(np.abs(error_m[np.isfinite(error_m)]) for error_m in drawn)])
     if errors.size == 0:
         return MIN_ERROR_SCALE_M
     return max(MIN_ERROR_SCALE_M, float(np.ceil(np.percentile(errors, ERROR_PERCENTILE) * 10) / 10))

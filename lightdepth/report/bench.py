@@ -30,8 +30,9 @@ def write_bench_report(folder: Path, result: BenchResult, command: Sequence[str]
 def bench_html(result: BenchResult, command: Sequence[str]) -> str:
     """Build the page; `command` is what was typed, for the reader to repeat it."""
     labels = unique_labels(result.rows)
+    timed = str(result.settings["timed"])
     parts = [
-        paragraph(f"{_sentence(str(result.settings['timed']))} Frame: {result.settings['frame']}."),
+        paragraph(f"{timed[:1].upper()}{timed[1:]}. Frame: {result.settings['frame']}."),
         *(paragraph(text, "warn") for text in result.warnings),
         heading("Speed and size"),
         html_table(bench_table(result)),
@@ -106,7 +107,3 @@ def _settings(result: BenchResult) -> dict[str, str]:
         for name, value in result.settings.items()
         if value is not None and value != []
     }
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:].rstrip(".") + "."

@@ -56,9 +56,8 @@ def box(entries: Mapping[str, str]) -> str:
 
 
 def command_box(command: Sequence[str]) -> str:
-    """Return the words of a command as they are typed in a shell; the program by its name alone."""
-    first, *rest = command
-    return f"<pre><code>{escape(shlex.join([Path(first).name, *rest]))}</code></pre>"
+    """Return the words of a command as they are typed in a shell."""
+    return f"<pre><code>{escape(shlex.join(command))}</code></pre>"
 
 
 def picture(source: str, caption: str) -> str:
