@@ -126,12 +126,12 @@ def _open_mat(path: Path) -> h5py.File:
 
 
 def _variable(file: h5py.File, name: str) -> h5py.Dataset:
-    """Return a MATLAB array; a KeyError says that there is none of that name."""
+    """Return a MATLAB array; a LookupError says that there is none of that name."""
     import h5py
 
     found = file.get(name)
     if not isinstance(found, h5py.Dataset):
-        raise KeyError(f"no array {name!r}")
+        raise LookupError(f"no array {name!r}")
     return found
 
 

@@ -62,7 +62,9 @@ def camera_of_matrix(path: Path, image: Path) -> Intrinsics:
     """
     with faults_named(path, "camera matrix of 3x3, 3x4 or 4x4 numbers"):
         values = [float(word) for word in path.read_text(encoding="utf-8").replace(",", " ").split()]
-        columns = {9: 3, 12: 4, 16: 4}[len(values)]
+        columns = {9: 3, 12: 4, 16: 4}.get(len(values))
+        if columns is None:
+            raise ValueError(f"it has {len(values)}")
     height, width = read_image(image).shape[:2]
     return Intrinsics(values[0], values[columns + 1], values[2], values[columns + 2], width, height)
 
