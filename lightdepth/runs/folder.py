@@ -127,16 +127,25 @@ class RunFolder:
     ) -> bool:
         """Take the newest whole state, and delete half-written files; see `state.load_state`."""
         if accelerator.is_main_process:
-            for file in (self.best, self.last, self.metrics_path):
+            for file in (self.best, self.last, self.metrics_path, self.config_path, self.record_path):
                 for left in self.path.glob(f".{file.stem}.*{file.suffix}"):  # as `atomic_path` names them
                     left.unlink(missing_ok=True)
         return load_state(self.path / "state", accelerator, parts, say)
 
     def read_metrics(self) -> list[dict[str, float]]:
-        """Return the rows of `metrics.jsonl`."""
+        """Return the rows of `metrics.jsonl`.
+
+        Raises:
+            LightDepthError: the file is damaged.
+        """
         if not self.metrics_path.exists():
             return []
-        return [json.loads(line) for line in self.metrics_path.read_text().splitlines()]
+        try:
+            return [json.loads(line) for line in self.metrics_path.read_text().splitlines()]
+        except ValueError as error:
+            raise LightDepthError(
+                f"{self.metrics_path} is damaged ({error}); delete its damaged lines, or the file."
+            ) from error
 
     def write_metrics(self, rows: list[Mapping[str, float]]) -> None:
         """Replace `metrics.jsonl` atomically."""

@@ -65,7 +65,7 @@ def summarise_run(run: RunFolder) -> RunSummary:
     """Read a run's config, metrics and record.
 
     Raises:
-        LightDepthError: a damaged config or record.
+        LightDepthError: a damaged config, record or table of metrics.
     """
     config = load_config(run.config_path)
     rows = run.read_metrics()
@@ -73,6 +73,7 @@ def summarise_run(run: RunFolder) -> RunSummary:
     best = min(scored, key=lambda row: row["rmse_m"], default=None)
     record = read_record(run.record_path)
     training = record.training if record else None
+    commit = record.source_commit.removeprefix("lightdepth ").partition(" ")[0] if record else ""  # or a version
     return RunSummary(
         name=run.path.resolve().name,
         epochs=config.epochs,
@@ -83,7 +84,7 @@ def summarise_run(run: RunFolder) -> RunSummary:
         best_delta1=best["delta1"] if best else None,
         loss=rows[-1]["loss"] if rows else None,
         hours=sum(row["seconds"] for row in rows) / 3600,
-        commit=record.source_commit[:SHORT] if record else "",
+        commit=commit[:SHORT],
         data=f"{training.root}, {training.pairs} pairs, {training.fingerprint[:SHORT]}" if training else "",
         config=config.model_dump(),
     )

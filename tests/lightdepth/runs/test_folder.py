@@ -75,13 +75,14 @@ def test_what_an_interrupted_save_left_is_ignored_and_removed(folder, accelerato
     left = folder.path / "state" / ".epoch-0002.tmp"
     left.mkdir()
     (left / "model.safetensors").write_bytes(b"half")
-    half_written = folder.path / ".best.x1y2.safetensors"
-    half_written.write_bytes(b"half")
+    half_written = [folder.path / name for name in (".best.x1y2.safetensors", ".config.x1y2.yaml")]
+    for path in half_written:
+        path.write_bytes(b"half")
     counter = Counter()
     assert folder.load_state(accelerator, {"count": counter})
     assert counter.value == 1
     assert not left.exists()
-    assert not half_written.exists()
+    assert not any(path.exists() for path in half_written)
 
 
 def test_without_a_finished_epoch_there_is_no_state(folder, accelerator):

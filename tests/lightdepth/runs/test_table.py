@@ -49,6 +49,21 @@ def test_equal_runs_are_said_to_be_equal(tum, tmp_path):
     assert compare_runs([tmp_path / "a", tmp_path / "b"])[-1].rows == [["a", "none"], ["b", "none"]]
 
 
+def test_a_run_of_an_installed_release_tells_its_version(tum, tmp_path, monkeypatch):
+    monkeypatch.setattr("lightdepth.runs.record.source_commit", lambda: "lightdepth 0.1.0 (git not readable)")
+    write_run(tmp_path / "a", load_pairs(tum, "train"), [0.5])
+    (table,) = compare_runs([tmp_path])
+    assert table.cells()[0][-2].text == "0.1.0"
+
+
+def test_damaged_metrics_are_one_sentence(tum, tmp_path):
+    write_run(tmp_path / "a", load_pairs(tum, "train"), [0.5])
+    with (tmp_path / "a" / "metrics.jsonl").open("a") as file:
+        file.write("{half\n")
+    with pytest.raises(LightDepthError, match=r"metrics\.jsonl is damaged .*; delete its damaged lines"):
+        compare_runs([tmp_path])
+
+
 def test_a_folder_without_runs_is_refused(tmp_path):
     with pytest.raises(LightDepthError, match="holds no run; name a run's folder"):
         compare_runs([tmp_path])
