@@ -101,9 +101,15 @@ def _terms(scores: Mapping[str, Any]) -> tuple[str, str]:  # Any: a JSON object
 
 
 def _settings(result: BenchResult) -> dict[str, str]:
-    """Return the settings with readable names, lists joined, what is unknown left out."""
+    """Return the settings with readable names, lists joined, floats rounded, what is unknown left out."""
+
+    def text(value: Any) -> str:  # Any: what a JSON object holds
+        if isinstance(value, list):
+            return ", ".join(map(text, value))
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+
     return {
-        name.replace("_", " ").capitalize(): ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        name.replace("_", " ").capitalize(): text(value)
         for name, value in result.settings.items()
         if value is not None and value != []
     }
