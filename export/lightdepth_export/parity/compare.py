@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightdepth_runtime.backends import Backend
-from lightdepth_runtime.backends.backend import depth_and_sigma
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.estimator import DepthEstimator
+from lightdepth_runtime.estimator import DepthEstimator, Resolution
 from lightdepth_runtime.evaluation.metrics import DepthMetrics, NoValidDepthError, image_metrics, mean_metrics
 from lightdepth_runtime.evaluation.protocol import PROTOCOLS, Protocol
-from lightdepth_runtime.images.preprocess import preprocess
 from lightdepth_runtime.parallel import Workers
 from lightdepth_runtime.spec import ModelSpec
 
@@ -39,8 +37,8 @@ def check_parity(
 ) -> list[StepParity]:
     """Feed the same frames to the reference and to every candidate.
 
-    Candidates that preprocess by themselves (all of them or none) are compared with reference and runtime together, at
-    the frame's size. The others get the frames preprocessed, as the reference does.
+    Depth is compared at the network's resolution; at the frame's where the candidates (all of them or none) preprocess
+    by themselves.
 
     Args:
         reference: what is exported, usually the checkpoint in PyTorch.
@@ -57,12 +55,12 @@ def check_parity(
     """
     spec = next(iter(candidates.values())).spec
     embedded = spec.frame_height is not None
-    backends = [reference, *candidates.values()]
-    ask = _ask_estimators(backends) if embedded else _ask_networks(backends)
+    resolution: Resolution = "image" if embedded else "model"
+    estimators = [DepthEstimator(backend) for backend in (reference, *candidates.values())]
 
     def answer() -> Iterator[_Answered]:
         for frame in _at_size_of(spec, progress(frames), say):
-            expected, *answers = ask(frame.image)
+            expected, *answers = (each.depth_and_sigma(frame.image, resolution=resolution) for each in estimators)
             if not all(np.isfinite(values).all() for values in expected if values is not None):
                 raise LightDepthError(
                     f"{frame.name}: the checkpoint itself gives NaN or infinite depth; train it again before exporting."
@@ -76,20 +74,6 @@ def check_parity(
         _step(step, reference, backend, each, embedded=embedded)
         for (step, backend), each in zip(candidates.items(), zip(*measured, strict=True), strict=True)
     ]
-
-
-def _ask_networks(backends: Sequence[Backend]) -> Callable[[NDArray[np.uint8]], list[Answer]]:
-    def ask(image: NDArray[np.uint8]) -> list[Answer]:
-        batch = preprocess(image, backends[0].spec)[None]  # (H, W, 3) -> (1, 3, h, w)
-        outputs = [depth_and_sigma(backend, batch) for backend in backends]
-        return [(depth_m[0, 0], None if sigma is None else sigma[0, 0]) for depth_m, sigma in outputs]
-
-    return ask
-
-
-def _ask_estimators(backends: Sequence[Backend]) -> Callable[[NDArray[np.uint8]], list[Answer]]:
-    estimators = [DepthEstimator(backend) for backend in backends]
-    return lambda image: [estimator.depth_and_sigma(image) for estimator in estimators]
 
 
 def _at_size_of(spec: ModelSpec, frames: Iterable[Frame], say: Callable[[str], object]) -> Iterator[Frame]:

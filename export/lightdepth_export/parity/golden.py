@@ -13,7 +13,8 @@ from lightdepth_runtime.atomic import make_folder, write_text
 from lightdepth_runtime.backends import Backend
 from lightdepth_runtime.backends.backend import depth_and_sigma
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.images.preprocess import preprocess, resize_depth
+from lightdepth_runtime.estimator import DepthEstimator
+from lightdepth_runtime.images.preprocess import preprocess
 from lightdepth_runtime.spec import ModelSpec
 
 from ..files import all_or_nothing
@@ -41,16 +42,15 @@ def write_golden(folder: Path, frame: Frame, backend: Backend, tolerances_m: dic
     spec = backend.spec
     network_input = preprocess(frame.image, spec)[None]  # (H, W, 3) -> (1, 3, h, w)
     depth, sigma = depth_and_sigma(backend, network_input)  # (1, 1, h, w) each
-    calibrated = spec.calibration.apply(depth[0, 0].copy()) if spec.calibration else depth[0, 0]
+    frame_depth, frame_sigma = DepthEstimator(backend).depth_and_sigma(frame.image)  # (H, W) each
     arrays = {
         "frame": np.ascontiguousarray(frame.image),
         "input": network_input,
         "depth": depth,
-        "frame_depth": resize_depth(calibrated, *frame.image.shape[:2]),  # (h, w) -> (H, W)
+        "frame_depth": frame_depth,
     }
-    if sigma is not None:
-        own = spec.calibration.apply_sigma(sigma[0, 0].copy()) if spec.calibration else sigma[0, 0]
-        arrays |= {"sigma": sigma, "frame_sigma": resize_depth(own, *frame.image.shape[:2])}
+    if sigma is not None and frame_sigma is not None:
+        arrays |= {"sigma": sigma, "frame_sigma": frame_sigma}
     with all_or_nothing(folder.absolute()) as temporary:
         golden = make_folder(temporary / folder.absolute().name)
         for name, array in arrays.items():
