@@ -47,6 +47,9 @@ class FakeGpuSession:
             raise RuntimeError("This session cannot use the CUDA Graph feature as requested by the user")
         self._session = RealSession(path, sess_options, providers=["CPUExecutionProvider"])
 
+    def __del__(self):
+        self._calls.append("session ends")
+
     def get_inputs(self):
         return self._session.get_inputs()
 

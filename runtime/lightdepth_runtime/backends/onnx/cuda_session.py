@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
@@ -121,7 +122,7 @@ class CudaSession:
             self._cuda.activate()
             key = hasattr(self._opener, "is_this_thread"), len(batch)
             with nullcontext() if key in self._bound else RECORDING:  # the first run of each records
-                return self._run(self._session, names, key)
+                return self._run(names, key)
 
     def empty_input(self, count: int = 1) -> NDArray[Any] | None:  # Any: float32 or uint8
         """Return the staging memory for a batch, which `run` takes without another copy; None past the largest."""
@@ -146,18 +147,17 @@ class CudaSession:
             with suppress(Exception):  # nobody could catch it, and at the interpreter's end modules are gone
                 self.close()
 
-    def _run(
-        self, session: onnxruntime.InferenceSession, names: Sequence[str], key: tuple[bool, int]
-    ) -> list[NDArray[np.float32]]:
+    def _run(self, names: Sequence[str], key: tuple[bool, int]) -> list[NDArray[np.float32]]:
         size = key[1]
         if key not in self._bound:
-            self._bound[key] = self._bind(session, size)
-        binding, options = self._bound[key]
+            self._bound[key] = self._bind(size)
         self._tensors.copy_in(size)
         try:
-            session.run_with_iobinding(binding, options)
+            self.session.run_with_iobinding(*self._bound[key])
         except Exception as error:  # onnxruntime raises its own classes, which it doesn't export by name
             del self._bound[key]  # what wasn't recorded is bound and recorded again
+            # Whoever keeps the error would keep the session in its frames, and `close` destroys the stream after it.
+            traceback.clear_frames(error.__traceback__)
             reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
             raise LightDepthError(
                 f"ONNX Runtime failed on a frame ({reason}); the GPU may be out of memory."
@@ -165,12 +165,12 @@ class CudaSession:
         self._tensors.copy_out(names, size)
         return self._tensors.results(names, size)
 
-    def _bind(self, session: onnxruntime.InferenceSession, size: int) -> tuple[Any, Any]:
+    def _bind(self, size: int) -> tuple[Any, Any]:
         """Bind a batch size to the buffers; each size has a recorded graph of its own."""
         import onnxruntime
 
-        binding = session.io_binding()
-        device_id = int(session.get_provider_options()[PROVIDER]["device_id"])
+        binding = self.session.io_binding()
+        device_id = int(self.session.get_provider_options()[PROVIDER]["device_id"])
         for name, array in self._tensors.arrays.items():
             bind = binding.bind_input if name == self._input else binding.bind_output
             shape = [size, *array.shape[1:]]

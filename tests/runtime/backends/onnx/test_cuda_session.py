@@ -96,6 +96,16 @@ def test_an_error_of_the_device_is_named_and_the_next_frame_is_right(backend, cu
     np.testing.assert_allclose(backend.run(images(seed=7)), expected(images(seed=7)), rtol=1e-5, atol=1e-5)
 
 
+def test_a_session_goes_before_its_stream_even_while_someone_holds_the_error_of_a_frame(backend, cudart):
+    cudart._failing = {"run_with_iobinding": 0}
+    with pytest.raises(LightDepthError) as caught:
+        backend.run(images())
+    cudart._failing = {}
+    backend.close()
+    assert caught.value.__cause__ is not None
+    assert cudart._calls.index("session ends") < cudart._calls.index("cudaStreamDestroy")
+
+
 def test_a_closed_model_refuses_and_closes_twice(backend):
     backend.close()
     backend.close()
