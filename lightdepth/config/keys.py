@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lightdepth_runtime.errors import LightDepthError, nearest
 
@@ -24,6 +25,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Place = Annotated[str, AfterValidator(os.path.expanduser)]  # "~" in a file is the home folder, as in a shell
 
 
 class ExtraData(BaseModel):
@@ -31,7 +33,7 @@ class ExtraData(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    path: str
+    path: Place
     weight: Positive = 1.0
 
 
@@ -44,11 +46,11 @@ class TrainConfig(BaseModel):
     """Network, with encoder, decoder and input size: resnet18 (14.3 M parameters) or lite0 (3.6 M)."""
     encoder: str = "resnet18"
     """Encoder: any timm network with features at 1/2 .. 1/32. null: resnet18; lite0: tf_efficientnet_lite0."""
-    encoder_weights: str = "imagenet"
+    encoder_weights: Place = "imagenet"
     """Encoder weights to begin with: imagenet (downloaded), none (random), or a timm state dict's path."""
     encoder_weights_partial: bool = False
     """Take an encoder_weights file that lacks tensors. Those are named and start random."""
-    start_from: str | None = None
+    start_from: Place | None = None
     """Checkpoint to fine-tune: a file, a run's folder or lite0. It decides the network. null: encoder_weights."""
     preset: Literal["finetune"] | None = None
     """Settings for small data: finetune (docs/own-data.md names its keys). null: none."""
@@ -67,13 +69,13 @@ class TrainConfig(BaseModel):
     image_width: Count = 640
     """Input width in pixels, divisible by 32. null: 640; lite0: 256."""
 
-    data_root: str | None = None
+    data_root: Place | None = None
     """Training pairs: a folder, a pair list, or a packed folder's URL (s3://, gs://, hf://, https://)."""
     extra_data: list[ExtraData] = []
     """Further sets: [{path: DIR, weight: 0.5}] shows half of that set's pairs in each pass."""
     canonical_focal: bool = True
     """Scale the depth of extra_data and val_data to the focal length of data_root's camera."""
-    val_data: str | None = None
+    val_data: Place | None = None
     """Validation pairs: a folder or a pair list. null: a val_fraction of the training pairs."""
     val_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the training pairs to validate on: whole scenes, or a block of each where there are few. 0: none."""
@@ -95,7 +97,7 @@ class TrainConfig(BaseModel):
     """Share by which gamma, brightness and channels vary. 0: off."""
     shuffle_shards: Annotated[int, Field(ge=0)] = 32
     """Shards of packed data whose pairs are mixed at a time, wherever they lie. 0: all pairs are."""
-    shard_cache: str | None = None
+    shard_cache: Place | None = None
     """Folder of the shards that come from a URL. null: ~/.cache/lightdepth/shards."""
     shard_cache_gb: Positive = 32.0
     """Most that shard_cache may take, in GB."""
@@ -137,15 +139,15 @@ class TrainConfig(BaseModel):
     confidence_weight: Weight = 0.1
     """Weight of sigma's likelihood beside the losses of depth."""
 
-    distill_from: str | Annotated[list[str], Field(min_length=1)] | None = None
+    distill_from: Place | Annotated[list[Place], Field(min_length=1)] | None = None
     """Teacher: a model, Depth Anything V2's folder or name, or a list of metric models to average."""
-    unlabelled: str | None = None
+    unlabelled: Place | None = None
     """Folder of images without depth, which the teacher alone labels."""
     teacher_weight: Weight = 0.5
     """Weight of the loss against the teacher's depth."""
     feature_weight: Weight = 0.0
     """Weight of matching the features of a teacher that is a checkpoint."""
-    teacher_cache: str | None = None
+    teacher_cache: Place | None = None
     """Folder of the teacher's predictions. null: ~/.cache/lightdepth/teachers."""
 
     precision: Literal["fp32", "fp16", "bf16"] = "fp16"
@@ -220,7 +222,7 @@ def brought_by(values: Mapping[str, Any]) -> dict[str, Any]:  # Any: values of t
     if isinstance(start, str) and not all(values.get(key) is not None for key in PRESETS["resnet18"]):
         from ..checkpoints.find import network_of
 
-        brought |= network_of(start)
+        brought |= network_of(str(Path(start).expanduser()))
     return brought
 
 

@@ -28,6 +28,21 @@ def test_the_printed_config_is_a_config_file_with_every_key_at_its_default(tmp_p
     assert load_config(path, ["model=lite0"]) == load_config(None, ["model=lite0"])
 
 
+def test_a_tilde_is_the_home_folder_as_in_a_shell(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "start.pth").touch()
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "data_root: ~/pairs\nteacher_cache: ~/labels\nstart_from: ~/start.pth\ndistill_from: [~/a.onnx, lite0]\n"
+        "extra_data: [{path: ~/more}]\n"
+    )
+    config = load_config(path)
+    assert (config.data_root, config.teacher_cache) == (f"{tmp_path}/pairs", f"{tmp_path}/labels")
+    assert config.start_from == f"{tmp_path}/start.pth"
+    assert config.teachers() == [f"{tmp_path}/a.onnx", "lite0"]
+    assert config.extra_data[0].path == f"{tmp_path}/more"
+
+
 def test_a_config_that_is_printed_and_read_again_is_the_same(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("a: b # c").touch()
