@@ -6,6 +6,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext, suppress
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,29 +65,33 @@ class CudaSession:
         self._others = ThreadPoolExecutor(1, "lightdepth-gpu")  # its thread starts with the first frame
         # IOBinding and RunOptions by whether the opening thread runs them, and by batch size. Any: untyped
         self._bound: dict[tuple[bool, int], tuple[Any, Any]] = {}
+        # No attribute of this object, so that what ends it doesn't keep the object alive. Any: None once closed
+        loaded: Any = SimpleNamespace(session=None)
+        self._loaded = loaded
         cuda.activate()
         with RECORDING, ExitStack() as resources:
             self._tensors = StagedTensors(cuda, resources)
-            session = open_session({**options, "user_compute_stream": str(int(self._tensors.stream))})
-            image = session.get_inputs()[0]
-            self._input, fixed = image.name, image.shape[0]
+            resources.callback(setattr, loaded, "session", None)  # before its stream goes
+            loaded.session = open_session({**options, "user_compute_stream": str(int(self._tensors.stream))})
+            # Plain values, since a node keeps its session, and an error below keeps these variables.
+            nodes = [loaded.session.get_inputs()[0], *loaded.session.get_outputs()]
+            nodes = [(node.name, node.type, node.shape) for node in nodes]
+            self._input, _, (fixed, *_) = nodes[0]
             self._smallest, largest = (fixed, fixed) if isinstance(fixed, int) else (1, largest_batch)
-            for node in (image, *session.get_outputs()):
-                batch, *size = node.shape
+            for name, kind, (batch, *size) in nodes:
                 if not all(isinstance(pixels, int) for pixels in size):
-                    raise OpenShapeError(f"{node.name} has the open shape {node.shape}")
-                if node.type not in _DTYPES:
-                    raise OpenShapeError(f"{node.name} is {node.type}")
+                    raise OpenShapeError(f"{name} has the open shape {[batch, *size]}")
+                if kind not in _DTYPES:
+                    raise OpenShapeError(f"{name} is {kind}")
                 shape = (batch if isinstance(batch, int) else largest, *size)
-                self._tensors.allocate(node.name, shape, _DTYPES[node.type], resources)
-            self._session: onnxruntime.InferenceSession | None = session
+                self._tensors.allocate(name, shape, _DTYPES[kind], resources)
             self._resources = resources.pop_all()
 
     @property
     def session(self) -> onnxruntime.InferenceSession:
         """The session inside."""
-        assert self._session is not None, "asked for before it is closed"
-        return self._session
+        assert self._loaded.session is not None, "asked for before it is closed"
+        return self._loaded.session
 
     def warm_up(self) -> None:
         """Run a black batch, the smallest, in this thread and in that of all others, so that both have recorded it."""
@@ -109,14 +114,14 @@ class CudaSession:
             # The future has no name here: its error would hold this call, so the future, so itself and the memory.
             return self._others.submit(self._frame, names, batch).result()
         except RuntimeError as error:
-            if self._session is not None:
+            if self._loaded.session is not None:
                 raise
             raise LightDepthError(_CLOSED) from error  # shut down
 
     def _frame(self, names: Sequence[str], batch: NDArray[Any]) -> list[NDArray[np.float32]]:  # Any: see run
         """Do what `run` does, in this thread."""
         with self._lock:
-            if self._session is None:
+            if self._loaded.session is None:
                 raise LightDepthError(_CLOSED)
             self._tensors.stage(batch, self._smallest)
             self._cuda.activate()
@@ -132,13 +137,12 @@ class CudaSession:
     def close(self) -> None:
         """Free what was allocated once the device is idle; a second call does nothing."""
         with self._lock, RECORDING:
-            if self._session is None:
+            if self._loaded.session is None:
                 return
             self._cuda.activate()
             with self._resources:
                 self._tensors.synchronize()
                 self._bound.clear()
-                self._session = None
         self._others.shutdown(wait=False)
 
     def __del__(self) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import re
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -185,6 +186,7 @@ def _open_session(
         # Without ONNX Runtime's own fallback, which prints the reason, drops it, and opens the file on the CPU.
         return onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
     except Exception as error:  # onnxruntime raises its own classes, which it doesn't export by name
+        traceback.clear_frames(error.__traceback__)  # which keep half a session, and the caller frees its stream now
         if _TOO_NEW.search(str(error)) and (needed := onnx_versions(path)):
             raise _too_new(path, needed, onnxruntime.__version__, str(error)) from error
         reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]

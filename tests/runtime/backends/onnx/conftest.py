@@ -14,6 +14,7 @@ def cudart(monkeypatch):
     fake_gpu_sessions(monkeypatch, cudart)
     yield cudart
     assert not cudart._live, f"leaked {cudart._live}"
+    assert "a session outlived its stream" not in cudart._calls
 
 
 @pytest.fixture(params=[1, None], ids=["batch 1", "any batch"])
