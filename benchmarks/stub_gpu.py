@@ -29,6 +29,7 @@ from typing import Any
 
 from lightdepth_runtime.atomic import write_json
 from lightdepth_runtime.backends import Backend, open_backend
+from lightdepth_runtime.errors import LightDepthError
 
 SOURCES = Path(__file__).with_name("stub_gpu")
 FOLDER = "STUB_GPU_FOLDER"  # where this program's second process finds the libraries
@@ -222,4 +223,7 @@ def _on_the_cpu(path: Path) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except LightDepthError as problem:
+        sys.exit(f"Error: {problem}")

@@ -21,7 +21,8 @@ RealSession = onnxruntime.InferenceSession
 class FakeBinding:
     """Where each tensor's memory is, by the names of IOBinding."""
 
-    def __init__(self):
+    def __init__(self, session):
+        self._session = session  # ONNX Runtime's keeps it too
         self._inputs, self._outputs = {}, {}
 
     def bind_input(self, name, device_type, device_id, element_type, shape, buffer_ptr):
@@ -72,7 +73,7 @@ class FakeGpuSession:
         return self._session.run(output_names, input_feed, run_options)
 
     def io_binding(self):
-        return FakeBinding()
+        return FakeBinding(self)
 
     def run_with_iobinding(self, iobinding, run_options=None):
         status = self._cudart._enter("run_with_iobinding")

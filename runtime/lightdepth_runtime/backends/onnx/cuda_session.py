@@ -71,7 +71,8 @@ class CudaSession:
         cuda.activate()
         with RECORDING, ExitStack() as resources:
             self._tensors = StagedTensors(cuda, resources)
-            resources.callback(setattr, loaded, "session", None)  # before its stream goes
+            resources.callback(setattr, loaded, "session", None)  # after its bindings, before its stream
+            resources.callback(self._bound.clear)
             loaded.session = open_session({**options, "user_compute_stream": str(int(self._tensors.stream))})
             # Plain values, since a node keeps its session, and an error below keeps these variables.
             nodes = [loaded.session.get_inputs()[0], *loaded.session.get_outputs()]
@@ -142,7 +143,6 @@ class CudaSession:
             self._cuda.activate()
             with self._resources:
                 self._tensors.synchronize()
-                self._bound.clear()
         self._others.shutdown(wait=False)
 
     def __del__(self) -> None:

@@ -107,6 +107,20 @@ def test_a_session_goes_before_its_stream_even_while_someone_holds_the_error_of_
     assert "a session outlived its stream" not in cudart._calls
 
 
+def test_a_device_that_fails_while_a_model_closes_is_named_and_all_is_freed(backend, cudart):
+    backend.run(images())
+    bound = backend._graph.close.__self__
+    cudart._failing = {"cudaStreamSynchronize": 0}
+    with pytest.raises(LightDepthError, match="CUDA refused cudaStreamSynchronize"):
+        backend.close()
+    cudart._failing = {}
+    cudart._calls.clear()
+    bound.close()
+    assert not cudart._calls
+    with pytest.raises(LightDepthError, match="was closed"):
+        bound.run(["depth"], images())
+
+
 def test_a_closed_model_refuses_and_closes_twice(backend):
     backend.close()
     backend.close()
