@@ -1,6 +1,7 @@
 """The commands that need no torch, for `python -m lightdepth_runtime` and for `lightdepth` alike."""
 
 import errno
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -106,19 +107,32 @@ def run_app(app: typer.Typer) -> None:
     end = words.index("--") if "--" in words else len(words)
     is_debugging = DEBUG in words[:end]
     try:
-        app([word for word in words[:end] if word != DEBUG] + words[end:])
+        try:
+            app([word for word in words[:end] if word != DEBUG] + words[end:])
+        finally:
+            sys.stdout.flush()  # here, since what fails when Python ends can't be told
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # whoever read it has gone, as `| head` does
+        _drop_output()
+        sys.exit(1)
     except Exception as error:  # the outermost layer: whatever went wrong is one line, unless asked for more
         if is_debugging:
             raise
         text = " ".join(str(error).split())
         if isinstance(error, OSError) and error.errno in FULL:
             text = f"Can't write {error.filename or 'what is printed'}: {error.strerror}. Free some space."
+            if error.filename is None:
+                _drop_output()
         elif not isinstance(error, LightDepthError):
             text = f"unexpected {type(error).__name__} ({text}); add --debug for the traceback, and report it."
         print(f"Error: {text}", file=sys.stderr)
         sys.exit(1)
+
+
+def _drop_output() -> None:
+    """Let Python's own last flush of what can't be printed succeed; it would change the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 app = make_app("Metric depth without PyTorch: score a model, time it, run it, calibrate it.")

@@ -119,12 +119,25 @@ def test_an_unexpected_failure_is_one_line_too(run, monkeypatch, tum):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")  # noqa: PTH110
-def test_printing_onto_a_full_disk_is_one_sentence(tum):
+@pytest.mark.parametrize("words", ["eval --data {}", "--version"], ids=["much", "little"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_printing_onto_a_full_disk_is_one_sentence(tum, words, unbuffered):
+    command = [sys.executable, "-m", "lightdepth_runtime", *words.format(tum).split()]
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with open("/dev/full", "w") as full:  # noqa: PTH123
-        command = [sys.executable, "-m", "lightdepth_runtime", "eval", "--data", str(tum)]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, env=environment)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("Error: Can't write what is printed: No space left on device.")
+
+
+def test_a_reader_that_has_gone_is_no_error_to_tell():
+    read, write = os.pipe()
+    os.close(read)
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    command = [sys.executable, "-m", "lightdepth_runtime", "--version"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=120, env=environment)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_debug_shows_the_traceback(monkeypatch, tmp_path):
