@@ -55,7 +55,7 @@ def exported_once(tmp_path_factory):
 
     def export(model, height, width, path, *, precision="fp32"):
         weights = "random" if model.weights == "random" else "given"
-        stored = folder / f"{model.parameters}-{weights}-{height}x{width}-{precision}.onnx"
+        stored = folder / f"{model.parameters}-{weights}-{model.kind}-{height}x{width}-{precision}.onnx"
         if not stored.exists():
             real(model, height, width, stored, precision=precision)
         shutil.copy(stored, path)
