@@ -160,6 +160,14 @@ def test_a_camera_matrix_beside_the_images_is_read(tmp_path):
         load_pairs(tmp_path, "train")
 
 
+def test_the_camera_of_stray_scanner_is_read(tmp_path):
+    write(tmp_path / "rgb" / "000000.png")
+    write(tmp_path / "depth" / "000000.png", 1000)
+    (tmp_path / "camera_matrix.csv").write_text("26.5, 0.0, 16.0\n0.0, 26.5, 12.0\n0.0, 0.0, 1.0\n")
+    camera = load_pairs(tmp_path, "train").intrinsics
+    assert (camera.fx, camera.cx, camera.cy, camera.height) == (26.5, 16, 12, 24)
+
+
 def test_a_declared_unit_stands_over_the_packaging(tmp_path):
     from lightdepth_runtime.pairs import parse_depth_unit
 
