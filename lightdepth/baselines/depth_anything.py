@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.errors import LightDepthError, first_line
 from lightdepth_runtime.spec import IMAGENET_MEAN, IMAGENET_STD, DepthKind
 
 from ..checkpoints.checkpoint import count_parameters
@@ -165,7 +165,7 @@ def _download(name: str) -> Path:
         get_hf_file_metadata(hf_hub_url(repository, HUB_FILES[0]), timeout=HUB_TIMEOUT_S)
         return Path(snapshot_download(repository, allow_patterns=HUB_FILES))
     except Exception as error:  # the hub's client and its transport raise many classes
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+        reason = first_line(error, 120)
         raise LightDepthError(
             f"The weights of {repository} can't be fetched ({reason}); pass --against-weights PATH with a folder that "
             f"holds them, or --against-weights random to compare speed and size of {DEPTH_ANYTHING_SMALL} alone."
@@ -193,7 +193,7 @@ def _load_folder(folder: Path) -> DepthAnythingForDepthEstimation:
             ),
         )
     except Exception as error:  # transformers raises OSError, ValueError, RuntimeError, safetensors its own
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        reason = first_line(error, 160)
         raise LightDepthError(
             f"{folder} can't be loaded as Depth Anything V2 ({reason}). Download it again."
         ) from error

@@ -11,7 +11,7 @@ class LightDepthError(Exception):
     """A problem the user can act on. The command line prints its text alone and exits with 1."""
 
 
-def first_line(error: Exception, most: int = 200) -> str:
+def first_line(error: BaseException, most: int = 200) -> str:
     """Return how an error's text begins, or its class where it has none, for the middle of another error's sentence."""
     return (next(iter(str(error).strip().splitlines()), "") or type(error).__name__)[:most]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import LightDepthError
+from ...errors import LightDepthError, first_line
 from ..device_buffers import RECORDING, CudaDevice, StagedTensors
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class CudaSession:
             del self._bound[key]  # what wasn't recorded is bound and recorded again
             # Whoever keeps the error would keep the session in its frames, and `close` destroys the stream after it.
             traceback.clear_frames(error.__traceback__)
-            reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
+            reason = first_line(error)
             raise LightDepthError(
                 f"ONNX Runtime failed on a frame ({reason}); the GPU may be out of memory."
             ) from error
@@ -210,7 +210,7 @@ def open_cuda_session(
         except OpenShapeError:
             raise
         except LightDepthError as error:
-            words = str(error.__cause__ or error).splitlines()[0][:200]
+            words = first_line(error.__cause__ or error)
             reason = f"without a CUDA graph, since ONNX Runtime can't record one ({words})"
     else:
         first = ".".join(map(str, _FIRST_TO_RECORD_RIGHTLY))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import LightDepthError
+from ...errors import LightDepthError, first_line
 from ..device import cuda_index
 from ..device_buffers import load_cudart, open_cuda
 from .cuda_session import PROVIDER as CUDA_PROVIDER
@@ -189,7 +189,7 @@ def _open_session(
         traceback.clear_frames(error.__traceback__)  # which keep half a session, and the caller frees its stream now
         if _TOO_NEW.search(str(error)) and (needed := onnx_versions(path)):
             raise _too_new(path, needed, onnxruntime.__version__, str(error)) from error
-        reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
+        reason = first_line(error)
         raise LightDepthError(f"{path} can't be opened by ONNX Runtime ({reason}); export it again.") from error
 
 
