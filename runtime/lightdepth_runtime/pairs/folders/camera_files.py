@@ -48,9 +48,10 @@ def faults_named(path: Path, what: str) -> Generator[None, None, None]:
     """Turn what a damaged camera file raises while it is read into one sentence that names it."""
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, LightDepthError) as error:
+        fault = str(error).rstrip(".") if isinstance(error, LightDepthError) else repr(error)
         raise LightDepthError(
-            f"{path} is no {what} ({error!r}). Correct it, or remove it to go on without a camera."
+            f"{path} is no {what} ({fault}). Correct it, or remove it to go on without a camera."
         ) from error
 
 
@@ -60,13 +61,13 @@ def camera_of_matrix(path: Path, image: Path) -> Intrinsics:
     Raises:
         LightDepthError: other numbers, or an image that can't be read.
     """
+    height, width = read_image(image).shape[:2]
     with faults_named(path, "camera matrix of 3x3, 3x4 or 4x4 numbers"):
         values = [float(word) for word in path.read_text(encoding="utf-8").replace(",", " ").split()]
         columns = {9: 3, 12: 4, 16: 4}.get(len(values))
         if columns is None:
             raise ValueError(f"it has {len(values)}")
-    height, width = read_image(image).shape[:2]
-    return Intrinsics(values[0], values[columns + 1], values[2], values[columns + 2], width, height)
+        return Intrinsics(values[0], values[columns + 1], values[2], values[columns + 2], width, height)
 
 
 def _camera_of_json(path: Path) -> Intrinsics:

@@ -155,9 +155,10 @@ def test_a_camera_matrix_beside_the_images_is_read(tmp_path):
     pairs = load_pairs(tmp_path, "train")
     assert (pairs.intrinsics.fx, pairs.intrinsics.fy, pairs.intrinsics.width) == (529.5, 530.5, 32)
     assert medians(pairs) == [1], "SUN RGB-D's depth_bfx has rotated bits"
-    (tmp_path / "intrinsics.txt").write_text("529.5 365")
-    with pytest.raises(LightDepthError, match=r"intrinsics\.txt is no camera matrix of .* numbers .*it has 2"):
-        load_pairs(tmp_path, "train")
+    for damaged, fault in (("529.5 365", "it has 2"), ("0 0 365 0 530.5 265 0 0 1", "positive focal lengths")):
+        (tmp_path / "intrinsics.txt").write_text(damaged)
+        with pytest.raises(LightDepthError, match=rf"intrinsics\.txt is no camera matrix of .* numbers .*{fault}"):
+            load_pairs(tmp_path, "train")
 
 
 def test_the_camera_of_stray_scanner_is_read(tmp_path):
