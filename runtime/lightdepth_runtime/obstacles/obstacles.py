@@ -140,6 +140,8 @@ def _edges(camera: Intrinsics, mount: CameraMount, sectors: int) -> NDArray[np.f
 def draw_obstacles(picture: NDArray[np.uint8], obstacles: Obstacles) -> NDArray[np.uint8]:
     """Return a copy of a picture with the nearest obstacle of each direction: red under 1 m, orange under 2 m.
 
+    A range is not written where a nearer one stands.
+
     Args:
         picture: RGB (H, W, 3) of the size that the obstacles were found in.
         obstacles: of its depth.
@@ -148,14 +150,27 @@ def draw_obstacles(picture: NDArray[np.uint8], obstacles: Obstacles) -> NDArray[
     drawn = np.ascontiguousarray(picture).copy()
     unit = max(min(picture.shape[:2]) / REFERENCE_SIDE, 0.5)
     line = max(1, round(unit))
-    for range_m, (column, row) in zip(obstacles.ranges_m, obstacles.pixels, strict=True):
-        if not math.isfinite(range_m):
+    nearest_first = sorted(
+        (float(range_m), int(column), int(row))
+        for range_m, (column, row) in zip(obstacles.ranges_m, obstacles.pixels, strict=True)
+        if math.isfinite(range_m)
+    )
+    for range_m, column, row in reversed(nearest_first):
+        cv2.circle(drawn, (column, row), round(RADIUS * unit), _color(range_m), -1, cv2.LINE_AA)
+        cv2.circle(drawn, (column, row), round(RADIUS * unit), EDGE, line, cv2.LINE_AA)
+    taken = np.zeros(drawn.shape[:2], bool)
+    for range_m, column, row in nearest_first:
+        text, font, scale = f"{range_m:.1f}", cv2.FONT_HERSHEY_SIMPLEX, FONT_SCALE * unit
+        left, bottom = max(0, column - round(10 * unit)), max(12, row - round(RISE * unit))
+        (width, height), _ = cv2.getTextSize(text, font, scale, 3 * line)
+        box = taken[max(0, bottom - height) : bottom, left : left + width]
+        if box.any():
             continue
-        color = STOP if range_m < STOP_M else SLOW if range_m < SLOW_M else FREE
-        place = int(column), int(row)
-        cv2.circle(drawn, place, round(RADIUS * unit), color, -1, cv2.LINE_AA)
-        cv2.circle(drawn, place, round(RADIUS * unit), EDGE, line, cv2.LINE_AA)
-        text, corner = f"{range_m:.1f}", (place[0] - round(10 * unit), max(12, place[1] - round(RISE * unit)))
-        for ink, width in ((EDGE, 3 * line), (color, line)):
-            cv2.putText(drawn, text, corner, cv2.FONT_HERSHEY_SIMPLEX, FONT_SCALE * unit, ink, width, cv2.LINE_AA)
+        box[:] = True
+        for ink, thickness in ((EDGE, 3 * line), (_color(range_m), line)):
+            cv2.putText(drawn, text, (left, bottom), font, scale, ink, thickness, cv2.LINE_AA)
     return drawn
+
+
+def _color(range_m: float) -> tuple[int, int, int]:
+    return STOP if range_m < STOP_M else SLOW if range_m < SLOW_M else FREE

@@ -10,7 +10,7 @@ from lightdepth_runtime import Frame, LightDepthError
 from lightdepth_runtime.floor import CameraMount
 from lightdepth_runtime.frames.frame import DepthFrame
 from lightdepth_runtime.obstacles import find_obstacles
-from lightdepth_runtime.obstacles.obstacles import FREE, SLOW, draw_obstacles
+from lightdepth_runtime.obstacles.obstacles import FREE, SLOW, Obstacles, draw_obstacles
 from lightdepth_runtime.sinks.open import Style, open_sinks
 from lightdepth_runtime.sinks.scan import ScanSink
 
@@ -82,6 +82,16 @@ def test_obstacles_are_marked_where_they_are_by_how_near_they_are():
         for (column, row), range_m in zip(obstacles.pixels, obstacles.ranges_m, strict=True)
     }
     assert {SLOW, FREE} <= colors
+
+
+def test_a_range_is_not_written_over_a_nearer_one():
+    picture = np.full((480, 640, 3), 128, np.uint8)
+    edges_rad = np.linspace(-0.5, 0.5, 3)
+    pixels = np.array([[306, 200], [300, 200]])
+    both = draw_obstacles(picture, Obstacles(edges_rad, np.array([3.0, 0.8]), pixels))
+    near = draw_obstacles(picture, Obstacles(edges_rad, np.array([math.inf, 0.8]), pixels))
+    np.testing.assert_array_equal(both[:190], near[:190])
+    assert (both[190:] != near[190:]).any(), "the farther one has its mark all the same"
 
 
 def test_pictures_and_videos_show_obstacles_where_the_camera_is_placed(tmp_path):
