@@ -142,11 +142,17 @@ def _step(
 
 
 def _measure(protocol: Protocol, answered: _Answered) -> list[_Measured]:
-    return [_measure_one(protocol, answered, answer) for answer in answered.answers]
+    reference_metrics = None
+    if answered.depth_m is not None:
+        with suppress(NoValidDepthError):
+            reference_metrics = image_metrics(answered.expected[0], answered.depth_m, protocol, answered.name)
+    return [_measure_one(protocol, answered, answer, reference_metrics) for answer in answered.answers]
 
 
-def _measure_one(protocol: Protocol, answered: _Answered, answer: Answer) -> _Measured:
-    """Measure how far a candidate's answer is from the reference's, and both from the truth."""
+def _measure_one(
+    protocol: Protocol, answered: _Answered, answer: Answer, reference_metrics: DepthMetrics | None
+) -> _Measured:
+    """Measure how far a candidate's answer is from the reference's, and from the truth where that can be scored."""
     (expected, expected_sigma), (got, got_sigma), truth_m = answered.expected, answer, answered.depth_m
     if got.shape != expected.shape:
         raise LightDepthError(
@@ -160,11 +166,9 @@ def _measure_one(protocol: Protocol, answered: _Answered, answer: Answer) -> _Me
     if expected_sigma is not None and got_sigma is not None:
         not_finite += int(got_sigma.size - np.count_nonzero(np.isfinite(got_sigma)))
         sum_sigma = float(np.nan_to_num(np.abs(got_sigma / expected_sigma - 1)).sum())
-    reference_metrics = metrics = None
-    if truth_m is not None:
-        with suppress(NoValidDepthError):
-            reference_metrics = image_metrics(expected, truth_m, protocol, answered.name)
-            metrics = image_metrics(got, truth_m, protocol, answered.name) if bad == 0 else None
+    metrics = None
+    if truth_m is not None and reference_metrics is not None and bad == 0:
+        metrics = image_metrics(got, truth_m, protocol, answered.name)
     return _Measured(
         largest_m=float(difference.max(initial=0.0)),
         sum_m=float(difference.sum()),
