@@ -187,6 +187,7 @@ def pseudo_label_command(
             focal_px=focal_px,
             workers=workers,
             processes=processes,
+            say=print,
             progress=lambda jobs: track(jobs, "Labelling", len(jobs)),
         )
     kept = f", {labels.kept_share:.0%} of their pixels" if labels.written else ""

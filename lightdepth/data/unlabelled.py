@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,10 +39,10 @@ class UnlabelledImage:
         return FrameData(image, np.zeros(image.shape[:2], np.float32))
 
 
-def load_unlabelled(folder: str) -> list[UnlabelledImage]:
-    """List the images of a folder and the folders in it, in natural order; depth maps are left out.
+def load_unlabelled(folder: str, say: Callable[[str], None] = lambda _: None) -> list[UnlabelledImage]:
+    """List the images of a folder and the folders in it, in natural order; `say` is told what else lies there.
 
     Raises:
         LightDepthError: no folder, or no images in it.
     """
-    return [UnlabelledImage(job.path) for job in plan_jobs([Path(folder)])]
+    return [UnlabelledImage(job.path) for job in plan_jobs([Path(folder)], say=say)]

@@ -55,6 +55,7 @@ def write_pseudo_labels(
     focal_px: float | None = None,
     workers: int | None = 1,
     processes: Processes | None = None,
+    say: Callable[[str], None] = lambda _: None,
     progress: Callable[[Sequence[ImageJob]], Iterable[ImageJob]] = iter,
 ) -> PseudoLabels:
     """Write `output/NAME_depth.png` for each image, and the pair list `output/train.txt`; images stay where they are.
@@ -70,6 +71,7 @@ def write_pseudo_labels(
         workers: processes that read and write, and each ask a teacher of its own where there is `teacher.own`; else
             this one asks for all. None for as many as the cores and the number of images ask for.
         processes: share the images with this one; the main one alone returns.
+        say: told how many files of folders are left out, by suffix.
         progress: wraps the images to show progress.
 
     Raises:
@@ -81,7 +83,7 @@ def write_pseudo_labels(
             f"{teacher.source} predicts relative inverse depth: without measured depth its scale and shift can't be "
             "known; use a metric teacher."
         )
-    jobs = plan_jobs(images, output)
+    jobs = plan_jobs(images, output, say=say)
     _claim(output, {"teacher": teacher.id, "most_disagreement": most_disagreement, "focal_px": focal_px})
     processes = processes or Processes()
     share = processes.share(jobs, "images", name=_depth_name)
@@ -104,7 +106,7 @@ def _write_list(output: Path, focal_px: float | None, written: Sequence[_Labelle
         LightDepthError: images without a label.
     """
     labelled = [seen for seen in written if seen.fault is None]
-    rows = [format_row(os.path.relpath(seen.job.path, output.resolve()), _depth_name(seen.job)) for seen in labelled]
+    rows = [_row(output, seen.job) for seen in labelled]
     if rows:
         sizes = {seen.size for seen in labelled}
         told = [IN_MILLIMETRES]
@@ -163,6 +165,10 @@ def _depth_name(job: ImageJob) -> str:
     return f"{job.stem}_depth.png"
 
 
+def _row(output: Path, job: ImageJob) -> str:
+    return format_row(os.path.relpath(job.path, output.resolve()), _depth_name(job))
+
+
 def _label(
     own: tuple[str, str, int], output: Path, most_disagreement: float, focal_px: float | None, job: ImageJob
 ) -> _Labelled:
@@ -174,6 +180,7 @@ def _label(
 def _read(output: Path, job: ImageJob) -> _Labelled:
     """Read an image, in a worker; one that has its label is not handed on."""
     try:
+        _row(output, job)  # refuses a name that the list can't hold
         image = read_image(job.path)
     except LightDepthError as error:
         return _Labelled(job, fault=str(error))

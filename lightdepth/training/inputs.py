@@ -96,7 +96,9 @@ def load_training_data(config: TrainConfig, *, resume: bool = False) -> tuple[Pa
         cache=config.cache(),
     )
     if config.unlabelled is not None:
-        pairs = replace(pairs, pairs=[*pairs.pairs, *load_unlabelled(config.unlabelled)])
+        notes: list[str] = []
+        unlabelled = load_unlabelled(config.unlabelled, say=lambda text: notes.append(f"{config.unlabelled}: {text}"))
+        pairs = replace(pairs, pairs=[*pairs.pairs, *unlabelled], notes=(*pairs.notes, *notes))
     return pairs, validation
 
 

@@ -25,7 +25,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def nearest_path(path: Path) -> str:
     """Return the same for a path that isn't there, out of what lies in its folder, as a path that can be copied."""
     try:
-        names = [found.name for found in path.parent.iterdir()]
+        names = [found.name for found in path.parent.iterdir() if found.name != path.name]  # a link to nothing
     except OSError:
         return ""
     matches = difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)

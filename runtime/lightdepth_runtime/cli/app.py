@@ -22,6 +22,7 @@ __all__ = ["Command", "OneProcessCommand", "add_command", "app", "main", "make_a
 
 DEBUG = "--debug"
 FULL = {errno.ENOSPC, errno.EDQUOT}
+CLOSED = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}  # of a path that nobody could use
 
 
 class _PlainTypes:
@@ -124,6 +125,8 @@ def run_app(app: typer.Typer) -> None:
             text = f"Can't write {error.filename or 'what is printed'}: {error.strerror}. Free some space."
             if error.filename is None:
                 _drop_output()
+        elif isinstance(error, OSError) and error.errno in CLOSED and error.filename is not None:
+            text = f"Can't open {error.filename}: {error.strerror}. Name another path, or let this user open it."
         elif not isinstance(error, LightDepthError):
             text = f"unexpected {type(error).__name__} ({text}); add --debug for the traceback, and report it."
         print(f"Error: {text}", file=sys.stderr)

@@ -13,16 +13,21 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_BITS, _PNG_COLOR = 24, 25  # where IHDR's bit depth and colour type stand; type 0 is grey
 _TIFF_BITS, _TIFF_SAMPLES = 0x0102, 0x0115  # BitsPerSample and SamplesPerPixel (TIFF 6.0, section 8)
 _TIFF_STARTS = (b"II*\0", b"MM\0*")
+_JP2_START = b"\0\0\0\x0cjP  "
+_START_BYTES = 1024  # a PGM may have comments before its size
 
 
 def is_depth_picture(path: Path) -> bool:
-    """Tell a PNG, TIFF or PGM of one channel with more than 8 bits; a file that can't be read is none."""
+    """Tell a PNG, TIFF, PGM or JPEG 2000 of one channel with more than 8 bits; a file that can't be read is none."""
     start = _start_of(path)
     if start.startswith(_PNG_START):
         return len(start) > _PNG_COLOR and start[_PNG_BITS] == 16 and start[_PNG_COLOR] == 0
     if start.startswith(_TIFF_STARTS):
         tags = tiff_tags(start)
         return tags.get(_TIFF_SAMPLES, 1) == 1 and tags.get(_TIFF_BITS, 1) > 8
+    if start.startswith(_JP2_START):
+        header = start.find(b"ihdr") + 4  # of NC in two bytes, and bits - 1 (ISO/IEC 15444-1, I.5.3.1)
+        return start[header + 8 : header + 10] == b"\0\1" and start[header + 10] & 0x7F > 7
     if start.startswith((b"P5", b"P2")):
         words = [line.split(b"#")[0] for line in start[2:].splitlines()]
         numbers = b" ".join(words).split()
@@ -40,7 +45,7 @@ def _start_of(path: Path) -> bytes:
     """Return a file's first bytes, of a TIFF all, since its directory may stand at the end; b"" if unreadable."""
     try:
         with path.open("rb") as file:
-            start = file.read(64)
+            start = file.read(_START_BYTES)
             return start + file.read() if start.startswith(_TIFF_STARTS) else start
     except OSError:
         return b""

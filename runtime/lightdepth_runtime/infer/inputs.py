@@ -64,7 +64,11 @@ def _images_of(item: Path, skipped: Path | None, left_out: Counter[str]) -> list
         raise LightDepthError(f"No image or folder at {item}{nearest_path(item)}{mend}.")
     found, here, seen = [], Counter[str](), set[tuple[int, int]]()
     _is_new(item, seen)
-    for name, folders, files in os.walk(item, followlinks=True):
+
+    def unreadable(_: OSError) -> None:
+        here["folder that can't be read"] += 1
+
+    for name, folders, files in os.walk(item, followlinks=True, onerror=unreadable):
         folder = Path(name)
         folders.sort(key=lambda f: (folder / f).is_symlink())
         folders[:] = [
@@ -103,6 +107,8 @@ def _is_new(folder: Path, seen: set[tuple[int, int]]) -> bool:
 def _why_not(path: Path) -> str | None:
     """Return why a file of a folder is no photograph to be read, None where it is one."""
     suffix = path.suffix.lower()
+    if path.exists() and not path.is_file():
+        return "pipe or device"
     if suffix in _HEIC_SUFFIXES:
         return _HEIC if is_heic(path) else None
     if suffix not in IMAGE_SUFFIXES:
@@ -113,7 +119,7 @@ def _why_not(path: Path) -> str | None:
 def _describe(left_out: Counter[str]) -> str:
     kinds = ", ".join(f"{count} {kind}" for kind, count in left_out.most_common())
     total = sum(left_out.values())
-    return f"{total} {'file' if total == 1 else 'files'} left out: {kinds}"
+    return f"{total} left out: {kinds}"
 
 
 def _natural_key(path: Path) -> list[tuple[tuple[int, str], ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from ..errors import LightDepthError, nearest_path
@@ -121,6 +122,10 @@ def _load_folder(path: Path, split: str, unit: DepthUnit | None, *, missing_ok: 
     if alone:
         left = "1 file has no partner and is" if alone == 1 else f"{alone} files have no partner and are"
         notes.append(f"{left} left out")
+    unread = sum((recording.unread for recording in recordings), Counter[str]())
+    if unread:
+        kinds_left = ", ".join(f"{count} {kind}" for kind, count in unread.most_common())
+        notes.append(f"files of other kinds beside them are not read: {kinds_left}")
     name = split if folder else UNDIVIDED
     return PairSet(" and ".join(kinds), path, name, pairs, common_camera(pairs), tuple(notes))
 

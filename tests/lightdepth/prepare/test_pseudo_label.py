@@ -167,3 +167,14 @@ def test_several_processes_write_what_one_writes(photos, tmp_path):
         write_pseudo_labels(Ramp(), [photos], tmp_path / str(workers), workers=workers)
     one, two = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in "12")
     assert one == two
+
+
+def test_what_no_list_can_hold_and_what_is_no_picture_is_told_and_the_rest_is_labelled(photos, tmp_path):
+    odd = photos / "caf\udce9.jpg"
+    shutil.copy(next(photos.rglob("*_rgb.jpg")), odd)
+    (photos / "a.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    said = []
+    with pytest.raises(LightDepthError, match=r"1 of 7 images have no label.*can't stand in a pair list"):
+        write_pseudo_labels(Ramp(), [photos], tmp_path / "out", say=said.append)
+    assert "1 HEIC, which must be converted" in said[0]
+    assert len(load_pairs(tmp_path / "out", "train")) == 6

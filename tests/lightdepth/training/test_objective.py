@@ -118,6 +118,7 @@ def test_a_student_learns_from_pairs_and_images_without_depth(tum, teacher_file,
     assert set(load_file(run.last)) == set(student.model.state_dict())  # no maps of features
     assert json.loads(run.record_path.read_text())["teacher"]
     assert any(line.startswith(f"Teacher: {teacher_file}") for line in said)
+    assert any(line.startswith(f"{tum}: 2 left out: ") for line in said)  # what lies among the images without depth
     rows = run.read_metrics()
     assert len(rows) == 2
     assert rows[1]["loss"] < rows[0]["loss"] * 1.5

@@ -37,7 +37,7 @@ def run(capsys, monkeypatch):
 def test_infer_writes_every_kind_and_says_what_it_did(run, model, tum, tmp_path):
     code, out, err = run("infer", "--model", model, tum, "--output", tmp_path / "out", "--colormap", "turbo")
     assert code == 0
-    said = ["2 files left out", "Depth isn't corrected for the camera's focal length"]
+    said = ["2 left out", "Depth isn't corrected for the camera's focal length"]
     assert [line.split(":")[0] for line in err.splitlines()] == said
     assert "6 images" in out
     assert len(list((tmp_path / "out").iterdir())) == 18
@@ -95,6 +95,7 @@ def test_errors_are_one_line_and_exit_code_1(run, tmp_path, tum, model):
     for arguments in (
         ["infer", tmp_path / "none.png"],
         ["infer", tmp_path],
+        ["infer", "n" * 300],
         ["infer", "--model", tmp_path / "none.onnx", tum],
         ["eval", "--data", tmp_path / "none"],
         ["eval", tmp_path / "none.onnx", "--data", tum],
@@ -104,6 +105,7 @@ def test_errors_are_one_line_and_exit_code_1(run, tmp_path, tum, model):
         assert (code, out) == (1, ""), arguments
         assert err.startswith("Error: ")
         assert err.count("\n") == 1
+        assert "unexpected" not in err
 
 
 def test_an_unexpected_failure_is_one_line_too(run, monkeypatch, tum):

@@ -83,7 +83,7 @@ def test_missing_input_empty_folder_and_no_input_are_one_sentence(folder, tmp_pa
     root = folder("notes.txt", "old_depth.png")
     with pytest.raises(LightDepthError, match=r"No image or folder at .*nowhere"):
         plan_jobs([tmp_path / "nowhere"])
-    with pytest.raises(LightDepthError, match=r"has no images: 1 file left out: 1 \.txt"):
+    with pytest.raises(LightDepthError, match=r"has no images: 1 left out: 1 \.txt"):
         plan_jobs([root])
     with pytest.raises(LightDepthError, match="nothing to infer"):
         plan_jobs([])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ...images.decode import IMAGE_SUFFIXES
@@ -33,7 +36,11 @@ def find_color_depth(root: Path, folder: Path, unit: DepthUnit | None) -> Record
     depths = files_of(depth_folder, DEPTH_SUFFIXES)
     if unit is None and (folder / _SUN_MARK).is_dir():
         unit = NAMED_UNITS["sunrgbd"]
-    return _recording("colour and depth folders", root, folder, match_files(colors, depths), unit)
+    recording = _recording("colour and depth folders", root, folder, match_files(colors, depths), unit)
+    if recording is None:
+        return None
+    unread = _unread(color_folder, IMAGE_SUFFIXES) + _unread(depth_folder, DEPTH_SUFFIXES)
+    return replace(recording, unread=unread)
 
 
 def find_mixed(root: Path, folder: Path, unit: DepthUnit | None) -> Recording | None:
@@ -63,8 +70,14 @@ def _recording(
 
 def files_of(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     """List a folder's own visible files of some types."""
-    return [
-        entry
-        for entry in folder.iterdir()
-        if entry.suffix.lower() in suffixes and not entry.name.startswith(".") and entry.is_file()
-    ]
+    return [entry for entry in _visible(folder) if entry.suffix.lower() in suffixes and entry.is_file()]
+
+
+def _unread(folder: Path, suffixes: frozenset[str]) -> Counter[str]:
+    """Count a folder's own visible files of other types, by suffix."""
+    others = (entry for entry in _visible(folder) if entry.suffix.lower() not in suffixes and entry.is_file())
+    return Counter(entry.suffix.lower() or "without a suffix" for entry in others)
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    return (entry for entry in folder.iterdir() if not entry.name.startswith("."))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...spec import Intrinsics
@@ -15,12 +16,16 @@ __all__ = ["Recording", "make_pairs"]
 
 @dataclass(frozen=True)
 class Recording:
-    """One scene's pairs; `kind` names the packaging, `rule` how colour and depth were matched, `alone` what is left."""
+    """One scene's pairs; `kind` names the packaging, `rule` how colour and depth were matched, `alone` what is left.
+
+    `unread` counts the files among them that are neither colour nor depth, by suffix.
+    """
 
     kind: str
     pairs: list[FilePair]
     rule: str
     alone: int = 0
+    unread: Counter[str] = field(default_factory=Counter)
 
 
 def make_pairs(

@@ -22,6 +22,7 @@ EXCERPT = 80  # characters of a faulty line that an error shows
 _WORD = re.compile(r"""\s*(?:"([^"]*)"(?=[\s,;]|$)|'([^']*)'(?=[\s,;]|$)|((?:\\[ ]|\S)+))""")
 _NEEDS_QUOTES = re.compile(r"""[\s#"'\\,;]""")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.IGNORECASE)
+_BYTE = re.compile(r"[\ud800-\udfff]")  # what Python makes of a name's byte that is not UTF-8
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
@@ -83,8 +84,19 @@ def parse_rows(lines: Sequence[str], path: Path, separators: str) -> Iterator[Ro
 
 
 def format_row(color: object, depth: object) -> str:
-    """Write the line of a pair list that `parse_rows` reads as these two paths."""
-    return " ".join(map(_quoted, (str(color), str(depth))))
+    """Write the line of a pair list that `parse_rows` reads as these two paths.
+
+    Raises:
+        LightDepthError: a path that no list can hold: not UTF-8, with a line break, or with both kinds of quotes.
+    """
+    paths = str(color), str(depth)
+    line = " ".join(map(_quoted, paths))
+    if line.splitlines() != [line] or _split(line, " ") != [*paths] or any(map(_BYTE.search, paths)):
+        raise LightDepthError(
+            f"{line!a} can't stand in a pair list, which is UTF-8 with a line a pair; rename what has a line "
+            "break, both kinds of quotation marks or bytes of another encoding in its name."
+        )
+    return line
 
 
 def _quoted(word: str) -> str:

@@ -45,9 +45,11 @@ def test_what_has_no_partner_is_left_out_and_said(tmp_path):
         write(tmp_path / "color" / f"{name}.jpg")
     write(tmp_path / "depth" / "b.png", 1500)
     write(tmp_path / "depth" / "z.png", 1500)
+    (tmp_path / "color" / "z.HEIC").touch()
     pairs = load_pairs(tmp_path, "test")
     assert [pair.name for pair in pairs.pairs] == ["color/b.jpg"]
     assert any("3 files have no partner" in note for note in pairs.notes)
+    assert "files of other kinds beside them are not read: 1 .heic" in pairs.notes
 
 
 def test_file_names_of_time_stamps_are_matched_by_the_nearest(tmp_path):

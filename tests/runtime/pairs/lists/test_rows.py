@@ -100,3 +100,10 @@ def test_a_line_that_is_no_pair_is_refused_with_its_cause(one_pair, text, words,
 def test_a_written_row_is_read_as_the_same_paths(tmp_path, path, separators):
     line = format_row(path, "0.png")
     assert list(parse_rows([line], tmp_path, separators)) == [Row(1, path, "0.png")]
+
+
+@pytest.mark.parametrize("path", ["a\nb.jpg", "a\u2028b.jpg", "caf\udce9.jpg", 'it\'s "x".jpg'])
+def test_a_path_that_no_list_can_hold_is_refused(path):
+    with pytest.raises(LightDepthError, match="can't stand in a pair list") as caught:
+        format_row(path, "0.png")
+    assert str(caught.value).isascii()
