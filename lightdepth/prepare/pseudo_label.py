@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from lightdepth_runtime.atomic import make_folder, write_bytes, write_json, write_text
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.frames.frame import ImageJob
-from lightdepth_runtime.images.decode import read_image
+from lightdepth_runtime.images.decode import decode_rgb, read_bytes
+from lightdepth_runtime.images.exif import as_stored, orientation_of
 from lightdepth_runtime.images.millimetres import depth_as_mm
 from lightdepth_runtime.images.preprocess import resize_depth
 from lightdepth_runtime.infer.inputs import plan_jobs
@@ -60,6 +61,7 @@ def write_pseudo_labels(
 ) -> PseudoLabels:
     """Write `output/NAME_depth.png` for each image, and the pair list `output/train.txt`; images stay where they are.
 
+    A label lies as its image's file stores the pixels: EXIF's orientation, which readers of pairs obey, turns both.
     An interrupted call goes on where it was. The list appears when all depth is written.
 
     Args:
@@ -115,7 +117,8 @@ def _write_list(output: Path, focal_px: float | None, written: Sequence[_Labelle
             camera = Intrinsics(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, width, height)
             told.insert(0, describe_camera(camera))
         write_text(output / LIST_NAME, "\n".join([*told, *rows]) + "\n")
-    failures = [f"{seen.job.path}: {seen.fault}" for seen in written if seen.fault is not None]
+    faults = [(str(seen.job.path), seen.fault) for seen in written if seen.fault is not None]
+    failures = [fault if path in fault else f"{path}: {fault}" for path, fault in faults]
     if failures:
         raise LightDepthError(
             f"{len(failures)} of {len(written)} images have no label, the others are in {output}; the first: "
@@ -151,6 +154,7 @@ class _Labelled:
 
     job: ImageJob
     size: tuple[int, int] = (0, 0)
+    orientation: int = 1  # EXIF's, which readers of pairs turn depth by as they turn its image
     image: NDArray[np.uint8] | None = None
     predicted: tuple[NDArray[np.float32], NDArray[np.float32], float] | None = None  # two depths (h, w), the factor
     share: float | None = None  # of the pixels, that are labelled
@@ -181,11 +185,13 @@ def _read(output: Path, job: ImageJob) -> _Labelled:
     """Read an image, in a worker; one that has its label is not handed on."""
     try:
         _row(output, job)  # refuses a name that the list can't hold
-        image = read_image(job.path)
+        content = read_bytes(job.path)
+        image = decode_rgb(content, job.path)
     except LightDepthError as error:
         return _Labelled(job, fault=str(error))
     height, width = image.shape[:2]
-    return _Labelled(job, (height, width), None if (output / _depth_name(job)).exists() else image)
+    is_labelled = (output / _depth_name(job)).exists()
+    return _Labelled(job, (height, width), orientation_of(content), None if is_labelled else image)
 
 
 def _predict_all(teacher: Teacher, focal_px: float | None, read: Iterable[_Labelled]) -> Iterator[_Labelled]:
@@ -223,7 +229,7 @@ def _write(output: Path, most_disagreement: float, seen: _Labelled) -> _Labelled
     depth_m = agreed_depth(first, mirrored, seen.size, factor, most_disagreement)
     done = replace(seen, predicted=None, share=float((depth_m > 0).mean()))
     try:
-        write_bytes(output / _depth_name(seen.job), encode_png(depth_as_mm(depth_m)))
+        write_bytes(output / _depth_name(seen.job), encode_png(as_stored(depth_as_mm(depth_m), seen.orientation)))
     except LightDepthError as error:
         return replace(done, fault=str(error))
     return done

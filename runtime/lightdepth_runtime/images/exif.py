@@ -11,7 +11,16 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SIDEWAYS", "focal_35mm", "focal_px_of_35mm", "is_avif", "orientation_of", "tiff_tags", "turned"]
+__all__ = [
+    "SIDEWAYS",
+    "as_stored",
+    "focal_35mm",
+    "focal_px_of_35mm",
+    "is_avif",
+    "orientation_of",
+    "tiff_tags",
+    "turned",
+]
 
 Pixel = TypeVar("Pixel", bound=np.generic)
 
@@ -48,6 +57,11 @@ def turned(image: NDArray[Pixel], orientation: int) -> NDArray[Pixel]:
     quarters, is_mirrored = _UPRIGHT.get(orientation, (0, False))
     image = np.rot90(image, quarters)
     return np.ascontiguousarray(image[:, ::-1] if is_mirrored else image)
+
+
+def as_stored(image: NDArray[Pixel], orientation: int) -> NDArray[Pixel]:
+    """Turn an upright picture as its file stores it, which `turned` undoes."""
+    return turned(image, {6: 8, 8: 6}.get(orientation, orientation))  # the others undo themselves
 
 
 def is_avif(content: bytes) -> bool:

@@ -61,7 +61,8 @@ def _read_picture(path: Path) -> NDArray[np.generic]:
     values = decode_image(completed(read_bytes(path), path), path, import_cv2().IMREAD_UNCHANGED)
     if values.ndim != 2:
         raise LightDepthError(
-            f"{path} has {values.shape[2]} channels; a depth image has one. Is it a coloured picture of depth?"
+            f"{path} has {values.shape[2]} channels; a depth image has one. Is it a coloured picture of depth, or does "
+            "depth stand before its photograph?"
         )
     return values
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LightDepthError
+from ..images.bits import eight_bits
 from ..images.decode import decode_rgb, read_bytes
 from ..images.exif import SIDEWAYS, orientation_of, turned
 from ..spec import Intrinsics
@@ -62,20 +63,25 @@ class FilePair:
             LightDepthError: what reading either raises, one file as both, or shapes that don't belong together.
         """
         content = read_bytes(self.color_path)
-        if self._is_depth(content):
+        image = decode_rgb(content, self.color_path)
+        values = read_depth_values(self.depth_path, self.unit)
+        if _is_picture_of(image, values):
             raise LightDepthError(
                 f"{self.color_path} is depth, and also given as its own colour image; name the photograph that belongs "
                 f"to {self.depth_path}."
             )
-        image = decode_rgb(content, self.color_path)
-        values = read_depth_values(self.depth_path, self.unit)
         values = _upright(values, image.shape[:2], orientation_of(content))
         return fit_color(image, values, str(self.depth_path)), values
 
-    def _is_depth(self, color: bytes) -> bool:
-        """Tell whether the colour file's bytes are the depth file's; sizes first, since they cost nothing."""
-        path = self.depth_path
-        return path.is_file() and path.stat().st_size == len(color) and path.read_bytes() == color
+
+def _is_picture_of(image: NDArray[np.uint8], depth: NDArray[np.generic]) -> bool:
+    """Tell whether an image (h, w, 3) is depth (H, W) as a picture; a black one without a reading is not."""
+    middle = image[image.shape[0] // 2]
+    if image.shape[:2] != depth.shape or not (middle == middle[:, :1]).all():  # most photographs end here
+        return False
+    if depth.dtype == np.uint16:
+        depth = eight_bits(depth.astype(np.uint16, copy=False))
+    return depth.dtype == np.uint8 and bool(depth.any()) and np.array_equal(image[:, :, 0], depth)
 
 
 def _upright(values: NDArray[np.generic], upright: tuple[int, int], orientation: int) -> NDArray[np.generic]:

@@ -106,9 +106,10 @@ def fit_color(image: NDArray[np.uint8], depth: NDArray[np.generic], name: str) -
     if (height, width) == (depth_height, depth_width):
         return image
     if abs(width * depth_height / (height * depth_width) - 1) > SAME_SHAPE:
+        on_its_side = abs(width * depth_width / (height * depth_height) - 1) <= SAME_SHAPE
+        mend = "turn one of the two" if on_its_side else "depth must be registered to the colour camera"
         raise LightDepthError(
-            f"{name}: depth is {depth_width}x{depth_height} but its image is {width}x{height}; depth must be "
-            "registered to the colour camera."
+            f"{name}: depth is {depth_width}x{depth_height} but its image is {width}x{height}; {mend}."
         )
     return resize_rgb(image, depth_height, depth_width)
 

@@ -53,6 +53,20 @@ def test_labels_are_pairs_to_train_on_in_millimetres(photos, tmp_path):
     assert len(list((tmp_path / "out").glob("*_depth.png"))) == len(pairs)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("width", [64, 48])
+def test_a_label_is_read_as_its_photograph_stands_whichever_way_it_was_held(tmp_path, orientation, width):
+    pil = pytest.importorskip("PIL.Image")
+    (tmp_path / "photos").mkdir()
+    exif = pil.Exif()
+    exif[0x0112] = orientation
+    pixels = np.random.default_rng(3).integers(0, 256, (48, width, 3), np.uint8)
+    pil.fromarray(pixels).save(tmp_path / "photos/a.png", exif=exif)
+    write_pseudo_labels(Ramp(), [tmp_path / "photos"], tmp_path / "out")
+    frame = load_pairs(tmp_path / "out", "train").pairs[0].read()
+    np.testing.assert_allclose(frame.depth_m, 1 + frame.image[..., 0] / 64, atol=0.0006)
+
+
 def test_a_teacher_that_takes_batches_gets_images_with_their_mirror_images(photos, tmp_path):
     one, many = Ramp(bias=0.02), Ramp(bias=0.02, batch_size=8)
     write_pseudo_labels(one, [photos], tmp_path / "one")

@@ -55,12 +55,23 @@ def test_depth_that_stands_upright_already_stays(photo, tmp_path):
     assert np.abs(frame.image[:, :, 0] - frame.depth_m * 100).max() < 12
 
 
-def test_depth_as_its_own_colour_is_refused(tmp_path):
-    for name in ("a.png", "b.png"):
-        cv2.imwrite(str(tmp_path / name), np.full((4, 4), 900, np.uint16))
-    for color in ("a.png", "b.png"):  # the same file, and a copy of it
+def test_depth_as_its_own_colour_is_refused_in_whatever_file_it_stands(photo, tmp_path):
+    depth = photo[:, :, 0].astype(np.uint16) * 30
+    for name in ("a.png", "copy.png", "again.tiff", "again.pgm"):
+        cv2.imwrite(str(tmp_path / name), depth)
+    np.save(tmp_path / "a.npy", depth)
+    for color, of in (("a.png", "a.png"), ("copy.png", "a.png"), ("again.tiff", "a.png"), ("again.pgm", "a.npy")):
         with pytest.raises(LightDepthError, match="its own colour image"):
-            FilePair("a", "s", tmp_path / color, tmp_path / "a.png").read()
+            FilePair("a", "s", tmp_path / color, tmp_path / of).read()
+
+
+def test_a_grey_photograph_is_no_depth_nor_is_a_black_one_without_a_reading(photo, tmp_path):
+    cv2.imwrite(str(tmp_path / "grey.png"), photo[:, :, 0])
+    cv2.imwrite(str(tmp_path / "grey_depth.png"), photo[:, :, 1].astype(np.uint16) * 30)
+    assert FilePair("a", "s", tmp_path / "grey.png", tmp_path / "grey_depth.png").read().depth_m.any()
+    cv2.imwrite(str(tmp_path / "black.png"), np.zeros((4, 4, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "none.png"), np.zeros((4, 4), np.uint16))
+    assert not FilePair("b", "s", tmp_path / "black.png", tmp_path / "none.png").read().depth_m.any()
 
 
 def test_colour_is_brought_to_the_size_of_smaller_registered_depth(tmp_path):
@@ -72,3 +83,10 @@ def test_colour_is_brought_to_the_size_of_smaller_registered_depth(tmp_path):
     cv2.imwrite(str(tmp_path / "b_depth.png"), np.full((480, 848), 900, np.uint16))
     with pytest.raises(LightDepthError, match="848x480 but its image is 1280x720"):
         FilePair("b", "s", tmp_path / "b.png", tmp_path / "b_depth.png").read()
+
+
+def test_depth_that_lies_on_its_side_is_told_from_depth_that_is_not_registered(photo, tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), photo)
+    cv2.imwrite(str(tmp_path / "a_depth.png"), np.full((24, 16), 900, np.uint16))
+    with pytest.raises(LightDepthError, match="is 16x24 but its image is 48x32; turn one of the two"):
+        FilePair("a", "s", tmp_path / "a.png", tmp_path / "a_depth.png").read()
