@@ -78,7 +78,7 @@ class PairWriter:
         is_jpeg = content.startswith(_JPEG_START)  # to encode it again would add loss
         stem = f"{number:06d}_{color.name}"  # numbered, since stamps may repeat
         names = f"{stem}_rgb.{'jpg' if is_jpeg else 'png'}", f"{stem}_depth.png"
-        color_file = completed(content, Path(color_name)) if is_jpeg else encode_png(rgb)
+        color_file = completed(content, color_name) if is_jpeg else encode_png(rgb)
         write_bytes(self._folder / names[0], color_file)
         write_bytes(self._folder / names[1], encode_png(millimetres))
         return format_row(*(f"{self._folder.name}/{name}" for name in names))

@@ -6,18 +6,19 @@ import base64
 import shutil
 import ssl
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Literal, cast
 from urllib.error import HTTPError, URLError
-from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 from urllib.request import Request, urlopen
 
 from ..closing import Closing
 from ..errors import LightDepthError
 from ..images.decode import IMAGE_SUFFIXES, decode_rgb
+from ..images.stored import media_kind
 from .camera import Camera, open_camera, without_password
 from .frame import Frame
 from .video import VIDEO_SUFFIXES, Capture, VideoFile
@@ -28,6 +29,8 @@ TIMEOUT_S = 10.0
 PLAYLIST_BYTES = 1 << 20
 _PLAYLISTS = {".m3u8", ".m3u"}
 _OFTEN_LIVE = {".ts", ".mjpeg"}  # without a length, what these send may have no end
+_KEPT = "%/?:@!$&'()*+,;=~[]|"
+_PEEKED_BYTES = 64
 _ASKS_PASSWORD = (401, 403, 407)  # FFmpeg knows more ways to give one
 
 Kind = Literal["picture", "video", "sequence", "live", "page"]
@@ -41,7 +44,7 @@ class WebPicture(Closing):
     fps: float | None = None
 
     def __init__(self, content: bytes, shown: str, name: str) -> None:
-        self._frame = Frame(decode_rgb(content, Path(shown)), 0, name)
+        self._frame = Frame(decode_rgb(content, shown), 0, name)
 
     def __iter__(self) -> Iterator[Frame]:
         yield self._frame
@@ -70,18 +73,19 @@ class WebVideo(VideoFile):
 def open_web(url: str, name: str, *, opener: Callable[[str], Capture] = open_camera) -> WebPicture | VideoFile | Camera:
     """Ask what a URL holds, and open it: what ends is read to its end without losing a frame, a camera live.
 
-    A picture is what the server says to be an image, a video what is one by its type or suffix and has an end; MJPEG
-    (multipart) and what has none is a camera.
+    A picture or a video is what is one by the server's word, its suffix or its first bytes, with a length or without;
+    MJPEG (multipart), and MPEG-TS and what nothing tells without a length, is a camera.
 
     Raises:
         LightDepthError: out of reach, a page instead of pictures, or what can't be opened.
     """
-    shown = without_password(url)
+    shown, url = without_password(url), _quoted(url)
     try:
         response = _request(url)
     except HTTPError as error:
         if error.code in _ASKS_PASSWORD:
-            return Camera(url, name=name, opener=opener)
+            with _password_asked(shown, error):
+                return Camera(url, name=name, opener=opener)
         raise LightDepthError(f"{shown} answers {error.code} ({error.reason}); check the address.") from error
     except (OSError, ValueError) as error:  # URLError among them
         reason = error.reason if isinstance(error, URLError) else error
@@ -124,11 +128,13 @@ def _kind_of(response: HTTPResponse, url: str, shown: str) -> Kind:
         return "sequence" if _playlist_ends(_read(response, shown, PLAYLIST_BYTES), url) else "live"
     if kind == "text/html":
         return "page"
-    if kind.startswith("image/") or (suffix in IMAGE_SUFFIXES and has_end):
+    is_picture = kind.startswith("image/") or (suffix in IMAGE_SUFFIXES and has_end)
+    found = None if is_picture else media_kind(_peek(response))
+    if is_picture or (found == "picture" and not kind.startswith("video/")):  # a video may be JPEG after JPEG
         return "picture"
     if has_end:
         return "video"
-    return "sequence" if suffix in VIDEO_SUFFIXES - _OFTEN_LIVE else "live"
+    return "sequence" if found == "video" or suffix in VIDEO_SUFFIXES - _OFTEN_LIVE else "live"
 
 
 def _playlist_ends(content: bytes, url: str, *, deeper: bool = True) -> bool:
@@ -145,14 +151,42 @@ def _playlist_ends(content: bytes, url: str, *, deeper: bool = True) -> bool:
         return False
 
 
+def _quoted(url: str) -> str:
+    """Return a URL with blanks and letters beyond ASCII as a server takes them; what is quoted stays as it is."""
+    with suppress(ValueError):  # opening it says what is wrong
+        parts = urlsplit(url)
+        return urlunsplit(parts._replace(path=quote(parts.path, _KEPT), query=quote(parts.query, _KEPT)))
+    return url
+
+
+@contextmanager
+def _password_asked(shown: str, answer: HTTPError) -> Generator[None, None, None]:
+    """Say of a URL that FFmpeg can't open either what the server answered."""
+    try:
+        yield
+    except LightDepthError as error:
+        raise LightDepthError(
+            f"{shown} answers {answer.code} ({answer.reason}); give its user and password in the address: "
+            "http://USER:PASSWORD@HOST/..."
+        ) from error
+
+
 def _request(url: str) -> HTTPResponse:
     parts = urlsplit(url)
     user, at, host = parts.netloc.rpartition("@")
     headers = {"User-Agent": "lightdepth"}
     if at:
         headers["Authorization"] = "Basic " + base64.b64encode(unquote(user).encode()).decode()
-    plain = urlunsplit((parts.scheme.lower(), host, parts.path.replace(" ", "%20"), parts.query, ""))
+    plain = urlunsplit((parts.scheme.lower(), host, parts.path, parts.query, ""))
     return cast(HTTPResponse, urlopen(Request(plain, headers=headers), timeout=TIMEOUT_S))
+
+
+def _peek(response: HTTPResponse) -> bytes:
+    """Return the first bytes without taking them; none where they don't come, which reading will say."""
+    try:
+        return response.peek(_PEEKED_BYTES)
+    except (OSError, HTTPException):
+        return b""
 
 
 def _read(response: HTTPResponse, shown: str, most: int | None = None) -> bytes:

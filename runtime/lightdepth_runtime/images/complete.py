@@ -20,7 +20,7 @@ _JPEG_END = b"\xff\xd9"
 _MORE = (b"\x55" * 64, b"\xaa" * 64)  # what a decoder takes for more of the picture, if it misses some
 
 
-def completed(content: bytes, path: Path) -> bytes:
+def completed(content: bytes, path: Path | str) -> bytes:
     """Return the bytes of an image, checked: a JPEG reaches its end marker, a PNG its IEND chunk with right checksums.
 
     A JPEG that lacks nothing but the two bytes of its end marker gets them; webcams and small controllers leave them
@@ -88,7 +88,7 @@ def _lacks_only_its_end(body: bytes) -> bool:
     return first is not None and all(other is not None and np.array_equal(first, other) for other in pictures[1:])
 
 
-def _png_is_complete(content: bytes, path: Path) -> bool:
+def _png_is_complete(content: bytes, path: Path | str) -> bool:
     """Walk the chunks: 4 bytes length, 4 bytes type, data, CRC-32 of type and data (ISO/IEC 15948, section 5)."""
     view = memoryview(content)
     position = len(_PNG_START)

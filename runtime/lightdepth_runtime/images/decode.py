@@ -48,7 +48,7 @@ def read_image(path: Path | str) -> NDArray[np.uint8]:
     return decode_rgb(read_bytes(path), path)
 
 
-def decode_rgb(content: bytes, path: Path) -> NDArray[np.uint8]:
+def decode_rgb(content: bytes, path: Path | str) -> NDArray[np.uint8]:
     """Decode the bytes of an image file as `read_image` does; `path` names it in errors."""
     cv2 = import_cv2()
     content = completed(content, path)
@@ -63,7 +63,7 @@ def decode_rgb(content: bytes, path: Path) -> NDArray[np.uint8]:
     return cv2.cvtColor(image.astype(np.uint8, copy=False), cv2.COLOR_BGR2RGB)
 
 
-def decode_image(content: bytes, path: Path, flags: int) -> NDArray[np.generic]:
+def decode_image(content: bytes, path: Path | str, flags: int) -> NDArray[np.generic]:
     """Decode with OpenCV's IMREAD `flags`, keeping its log lines out: the error says it.
 
     Raises:

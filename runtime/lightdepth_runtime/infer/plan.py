@@ -4,7 +4,7 @@ import signal
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..atomic import make_folder
@@ -21,7 +21,7 @@ from ..sigma import MAX_SIGMA, check_max_sigma
 from ..sinks.colorize import Colormap, DepthRange
 from ..sinks.open import IMAGE_SAVE, IN_MILLIMETRES, RECORDING_SAVE, STREAM_SAVE, Style, open_sinks
 from ..sinks.rerun import RerunSink
-from .infer import infer_files, infer_stream
+from .infer import IMAGE_STEM, infer_files, infer_stream
 from .inputs import plan_jobs
 from .lens import FocalNotice, Lens
 from .outcome import Outcome
@@ -73,7 +73,25 @@ def plan_inputs(
     files = [Path(text) for text in inputs if not is_stream(text)]
     notes: list[str] = []
     images = plan_jobs(files, output, say=notes.append) if files or not streams else []
+    if images:
+        streams = _named_apart(streams, images)
     return InferPlan(images, streams, output, save, lens, tuple(notes))
+
+
+def _named_apart(streams: Sequence[StreamJob], images: Sequence[ImageJob]) -> list[StreamJob]:
+    """Rename streams whose outputs, or those of their frames (`clip_000000`), would be those of images."""
+    taken = {IMAGE_STEM, *(job.stem.lower() for job in images)}
+
+    def is_taken(stem: str) -> bool:
+        return any(name == stem.lower() or name.startswith(f"{stem.lower()}_") for name in taken)
+
+    named = []
+    for job in streams:
+        stem = job.stem
+        while is_taken(stem):
+            stem = f"{stem}-stream"
+        named.append(replace(job, stem=stem))
+    return named
 
 
 def run_plan(

@@ -75,6 +75,8 @@ def open_stream(job: StreamJob, say: Callable[[str], None] = lambda _: None) -> 
         LightDepthError: it can't be opened.
     """
     if WEB.match(job.source):
+        if job.is_recording:
+            raise LightDepthError(f"{job.shown} is a recording, which is read from a disk; fetch it and name the file.")
         return open_web(job.source, job.stem)
     if LIVE.fullmatch(job.source):
         return Camera(job.source, name=job.stem)

@@ -26,8 +26,8 @@ def serve(tmp_path):
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             kind, content, has_length = answers.get(self.path.split("?")[0], (None, b"", True))
-            self.send_response(200 if kind else 404)
-            if kind:
+            self.send_response(kind if isinstance(kind, int) else 200 if kind else 404)
+            if isinstance(kind, str):
                 self.send_header("Content-Type", kind)
             if has_length:
                 self.send_header("Content-Length", str(len(content)))
@@ -60,6 +60,13 @@ class Live:
 
     def release(self):
         pass
+
+
+class Closed(Live):
+    """A device that can't be opened."""
+
+    def isOpened(self):  # noqa: N802
+        return False
 
 
 @pytest.fixture
@@ -104,6 +111,36 @@ def test_a_picture_is_one_frame_and_a_broken_one_a_sentence(serve):
         open_at(f"{root}/broken.png")
 
 
+@pytest.mark.parametrize("kind", ["application/octet-stream", "video/mp4"])
+@pytest.mark.parametrize("has_length", [True, False])
+def test_what_tells_neither_kind_nor_length_is_known_by_its_first_bytes(serve, video, kind, has_length):
+    answers, root = serve
+    answers["/clip"] = (kind, video, has_length)
+    with open_at(f"{root}/clip") as source:
+        assert isinstance(source, VideoFile)
+    if kind.startswith("video"):
+        return
+    for suffix in (".jpg", ".png", ".gif", ".webp", ".tif", ".avif"):
+        answers["/photo"] = (kind, cv2.imencode(suffix, PHOTO)[1].tobytes(), has_length)
+        with open_at(f"{root}/photo") as source:
+            assert isinstance(source, WebPicture), suffix
+
+
+def test_a_stream_of_pictures_after_each_other_is_a_camera(serve):
+    answers, root = serve
+    answers["/stream"] = ("video/x-motion-jpeg", cv2.imencode(".jpg", PHOTO)[1].tobytes() * 3, False)
+    with open_at(f"{root}/stream") as source:
+        assert isinstance(source, Camera)
+
+
+def test_letters_beyond_ascii_are_quoted_and_what_is_quoted_stays(serve):
+    answers, root = serve
+    answers["/caf%C3%A9%20a.png"] = ("image/png", cv2.imencode(".png", PHOTO)[1].tobytes(), True)
+    for name in ("café a.png", "caf%C3%A9%20a.png?q=ü"):
+        with open_at(f"{root}/{name}") as source:
+            assert isinstance(source, WebPicture)
+
+
 def test_mjpeg_and_what_has_no_end_is_a_camera(serve):
     answers, root = serve
     answers["/video.mjpg"] = ("multipart/x-mixed-replace; boundary=x", b"", False)
@@ -138,6 +175,14 @@ def test_a_server_that_falls_silent_is_one_sentence(serve, monkeypatch):
 def test_what_is_no_stream_is_one_sentence(serve):
     answers, root = serve
     answers["/"] = ("text/html", b"<html>", True)
+    answers["/a.heic"] = ("image/heic", b"\0\0\0\x18ftypheic" + bytes(40), True)
+    with pytest.raises(LightDepthError, match=rf"^{root}/a\.heic is HEIC"):
+        open_at(f"{root}/a.heic")
+    with pytest.raises(LightDepthError, match=r"rec\.bag is a recording, which is read from a disk"):
+        open_stream(StreamJob(f"{root}/rec.bag", "rec"))
+    answers["/locked"] = (401, b"", True)
+    with pytest.raises(LightDepthError, match=r"locked answers 401 .*user and password in the address"):
+        open_web(f"{root}/locked", "a", opener=lambda _: Closed())
     with pytest.raises(LightDepthError, match="answers 404"):
         open_at(f"{root}/nothing.jpg")
     with pytest.raises(LightDepthError, match="is a web page"):

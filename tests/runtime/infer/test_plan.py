@@ -40,6 +40,16 @@ def test_images_and_videos_get_what_suits_them(estimator, clip, tum, tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(path.name for path in written)
 
 
+@pytest.mark.parametrize("name", ["clip.jpg", "clip_000000.jpg", "other.jpg"])
+def test_outputs_of_an_image_and_of_a_videos_frames_never_meet(estimator, clip, tum, tmp_path, name):
+    image = tmp_path / name
+    image.write_bytes(sorted(tum.rglob("*_rgb.jpg"))[0].read_bytes())
+    others = clip.rename(tmp_path / "images.mp4") if name == "other.jpg" else clip
+    plan = plan_inputs([str(image), str(others)], tmp_path / "out", frozenset({"png16", "mp4"}), Lens())
+    done = run_plan(estimator, plan, most_frames=2)
+    assert done.files == len(list((tmp_path / "out").iterdir())) == 5
+
+
 def test_sixteen_bits_of_a_range_they_do_not_hold_are_named_once(tum, tmp_path):
     image = str(sorted(tum.rglob("*_rgb.jpg"))[0])
     for max_depth_m, save, told in ((10, None, 0), (80, None, 1), (80, frozenset({"npy"}), 0)):

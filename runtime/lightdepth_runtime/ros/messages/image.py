@@ -7,7 +7,6 @@ depth (16UC1 millimetres with 0 for none, 32FC1 metres with NaN for none): https
 import math
 import struct
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -81,7 +80,7 @@ def decode_color(message: Any, name: str = "The image message", *, bits: int | N
         LightDepthError: another encoding, data too short for the size, or a damaged JPEG or PNG.
     """
     if hasattr(message, "format"):  # CompressedImage
-        return decode_rgb(_compressed_bytes(message, name), Path(name))
+        return decode_rgb(_compressed_bytes(message, name), name)
     encoding = _color_encoding(message, name)
     pixels = _pixels(message, encoding.dtype, encoding.channels, name)
     if encoding.dtype == np.uint16:
@@ -207,7 +206,7 @@ def _compressed_depth(message: Any, name: str, unit: DepthUnit | None) -> NDArra
         header = _DEPTH_HEADER.unpack_from(content)
         content = content[_DEPTH_HEADER.size :]
     if content.startswith(_PNG_START):
-        values = decode_image(completed(content, Path(name)), Path(name), import_cv2().IMREAD_UNCHANGED)
+        values = decode_image(completed(content, name), name, import_cv2().IMREAD_UNCHANGED)
     elif "rvl" in shape.lower():
         values = _rvl_depth(content, name)
     else:
