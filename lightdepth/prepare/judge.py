@@ -9,6 +9,7 @@ import numpy as np
 
 from lightdepth_runtime.evaluation.unit_suspects import find_suspect
 from lightdepth_runtime.pairs import PairSet
+from lightdepth_runtime.spec import Intrinsics
 
 from .duplicates import find_duplicates
 from .facts import MAX_SHIFT, PairFacts, SplitFacts
@@ -28,7 +29,6 @@ LEAST_AGREEMENT = 0.05
 LEAST_PAIR_AGREEMENT = 0.0  # a single aligned pair had at least 0.01; a third of the exchanged ones are below
 MOST_SHIFT = 2  # at a width of 160: 8 pixels of a frame 640 wide
 LEAST_PAIRS_FOR_SHIFT = 8
-SAME_SHAPE = 0.01  # of the aspect ratio
 PLAUSIBLE_FOCAL = (0.4, 2.5)  # focal length over image width: 103 to 23 degrees
 
 
@@ -77,7 +77,7 @@ def judge_split(pairs: PairSet, facts: Sequence[PairFacts], split: SplitFacts) -
             message = f"{name}: {len(counts)} {what} ({', '.join(counts)})"
             yield Finding("warning", what.replace(" ", "_"), message, odd)
     yield from _judge_alignment(name, facts)
-    yield from _judge_camera(pairs, split)
+    yield from _judge_camera(pairs, facts)
 
 
 def judge_unit(pairs: PairSet, split: SplitFacts, max_depth_m: float) -> Iterator[Finding]:
@@ -118,23 +118,27 @@ def _judge_alignment(name: str, facts: Sequence[PairFacts]) -> Iterator[Finding]
             yield Finding("error", "alignment", message)
 
 
-def _judge_camera(pairs: PairSet, split: SplitFacts) -> Iterator[Finding]:
-    camera = pairs.intrinsics
-    if camera is None:
+def _judge_camera(pairs: PairSet, facts: Sequence[PairFacts]) -> Iterator[Finding]:
+    of_pair = {pair.name: pair.intrinsics for pair in pairs.pairs}
+    seen: dict[Intrinsics | None, list[PairFacts]] = defaultdict(list)
+    for fact in facts:
+        seen[of_pair[fact.name]].append(fact)
+    unknown = tuple(fact.name for fact in seen.pop(None, []))
+    if unknown:
+        what = f"{len(unknown)} pairs don't tell their focal length" if seen else "no focal length is known"
         message = (
-            f"{split.split}: no focal length is known; give it in intrinsics.txt beside color/ and depth/, in a pair "
-            "list's `# intrinsics:` or as the config's `intrinsics`, and checkpoints carry it"
+            f"{pairs.split}: {what}; give it in intrinsics.txt beside color/ and depth/, in a pair list's "
+            "`# intrinsics:` or as the config's `intrinsics`, and checkpoints carry it"
         )
-        yield Finding("note", "intrinsics", message)
-        return
-    size = f"{camera.width}x{camera.height}"
+        yield Finding("note", "intrinsics", message, unknown if seen else ())
     low, high = PLAUSIBLE_FOCAL
-    # Images that were made smaller since the calibration are still that camera's, a crop of them is not.
-    sizes = [tuple(map(int, seen.split("x"))) for seen in split.sizes]
-    fits = any(abs(width / height * camera.height / camera.width - 1) < SAME_SHAPE for width, height in sizes)
-    if not (fits and low < camera.fx / camera.width < high):
-        message = f"{split.split}: a camera of {size} and focal length {camera.fx:g} px doesn't fit these images"
-        yield Finding("error", "intrinsics", message)
+    for camera, images in seen.items():
+        assert camera is not None, "the unknown ones were taken out"
+        # Images that were made smaller since the calibration are still that camera's, a crop of them is not.
+        if not (any(camera.has_shape_of(i.width, i.height) for i in images) and low < camera.fx / camera.width < high):
+            size = f"{camera.width}x{camera.height}"
+            message = f"{pairs.split}: a camera of {size} and focal length {camera.fx:g} px doesn't fit its images"
+            yield Finding("error", "intrinsics", message, tuple(image.name for image in images))
 
 
 def judge_together(splits: Sequence[SplitFacts], looked: dict[str, list[PairFacts]]) -> Iterator[Finding]:

@@ -14,13 +14,15 @@ from torch import nn
 
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.evaluation.protocol import Protocol
-from lightdepth_runtime.pairs import FrameData, Pair, PairSet, load_pairs
+from lightdepth_runtime.pairs import FrameData, Pair, PairSet, load_pairs, spread_indices
+from lightdepth_runtime.pairs.packed import PackedPair
+from lightdepth_runtime.pairs.pair import check_camera
 from lightdepth_runtime.pairs.remote import url_of
 from lightdepth_runtime.spec import Intrinsics, ModelSpec
 
 from ..checkpoints.checkpoint import count_parameters
 from ..config import PRESETS, TrainConfig
-from ..data.extra import ExtraPair, add_extra_data, scale_to
+from ..data.extra import ExtraPair, add_extra_data, plain_pair, scale_to
 from ..data.loader import no_readings
 from ..data.split import split_pairs
 from ..data.unlabelled import UnlabelledImage, load_unlabelled
@@ -29,6 +31,7 @@ from ..runs.record import source_commit
 
 __all__ = [
     "Say",
+    "check_cameras",
     "check_compiler",
     "check_not_empty",
     "check_training_readings",
@@ -135,6 +138,27 @@ def check_not_empty(pairs: PairSet) -> None:
     """Refuse a split without pairs."""
     if not len(pairs):
         raise LightDepthError(f"{pairs.root} has no {pairs.split} pairs; give a folder or list that has some.")
+
+
+def check_cameras(pairs: PairSet, camera: Intrinsics | None = None) -> None:
+    """Refuse a camera of another shape than its images; of more than a few cameras some are looked at.
+
+    Args:
+        pairs: each tells its own camera, or none.
+        camera: that of all, over what they tell.
+
+    Raises:
+        LightDepthError: there is such a camera; the image is named.
+    """
+    first: dict[Intrinsics, Pair] = {}
+    for pair in map(plain_pair, pairs.pairs):
+        if (known := camera or pair.intrinsics) is not None:
+            first.setdefault(known, pair)
+    for index in spread_indices(len(first), PROBED) if first else []:
+        known, pair = list(first.items())[index]
+        # A packed pair's size is known without fetching it.
+        size = (pair.height, pair.width) if isinstance(pair, PackedPair) else pair.read().depth_m.shape
+        check_camera(known, pair.name, size)
 
 
 def check_training_readings(training: PairSet, max_depth_m: float) -> None:

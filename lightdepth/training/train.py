@@ -32,6 +32,7 @@ from .average import WeightAverage
 from .first_scale import match_scale
 from .inputs import (
     Say,
+    check_cameras,
     check_compiler,
     check_not_empty,
     check_training_readings,
@@ -115,9 +116,11 @@ class _Training:
         self.config = config
         self.spec = describe(config, network, training)
         self.progress = Progress()
+        check_cameras(training, config.camera())
         if config.distill_from is None:
             check_training_readings(training, config.max_depth_m)
         if self.validation is not None:
+            check_cameras(self.validation)
             check_validation_readings(self.validation, validation_protocol(self.validation, self.spec))
         if self.accelerator.is_main_process:
             warn_of_unit(training, self.say, max_depth_m=config.max_depth_m)

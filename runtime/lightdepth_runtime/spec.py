@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import LightDepthError
-from .sensor_view import published_view, values_seen
+from .sensor_view import SAME_SHAPE, published_view, values_seen
 
 __all__ = [
     "SCHEMA",
@@ -97,6 +97,10 @@ class Intrinsics:
         if any(array.shape[:2] != (self.height, self.width) for array in arrays.values()):
             sizes = ", ".join(f"{name} {array.shape[1]}x{array.shape[0]}" for name, array in arrays.items())
             raise LightDepthError(f"{sizes} and camera {self.width}x{self.height} differ in size; resize them to one.")
+
+    def has_shape_of(self, width: int, height: int) -> bool:
+        """Tell whether images of this size can be this camera's, made smaller or larger as a whole."""
+        return abs(width * self.height / (height * self.width) - 1) <= SAME_SHAPE
 
     def scaled_to(self, width: int, height: int) -> "Intrinsics":
         """Return the camera for its image stretched to another size, pixel centres at whole numbers."""

@@ -15,7 +15,7 @@ from ..parallel import Workers, in_batches, open_once
 from ..processes import Processes
 from .confidence import Confidence
 from .metrics import DepthMetrics
-from .prediction import Predicted, Predictor, focal_factor, predict
+from .prediction import Predicted, Predictor, cameras_of, predict
 from .protocol import Protocol
 from .scores import Scorer, Scores
 
@@ -131,7 +131,7 @@ def evaluate(
         scorer.merge(other)
     left_out = set(scorer.left_out)
     scored = [pair for pair in pairs.pairs if pair.name not in left_out] if protocol.focal else []
-    unknown = sum(focal_factor(predictor, pair, (1, 1)) is None for pair in scored)
+    unknown = sum(cameras_of(predictor, pair) is None for pair in scored)
     return replace(summarise(scorer, pairs, model=model), focal_unknown=unknown)
 
 

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from ..errors import LightDepthError
 from ..estimator import DepthEstimator
 from ..pairs import FrameData, Pair
+from ..pairs.pair import check_camera
 from ..parallel import in_batches
+from ..spec import Intrinsics
 from .protocol import Protocol
 
-__all__ = ["Predicted", "Predictor", "focal_factor", "predict", "predict_views", "sigma_of"]
+__all__ = ["Predicted", "Predictor", "cameras_of", "focal_factor", "predict", "predict_views", "sigma_of"]
 
 NAMES_SHOWN = 2  # of a batch that fails
 
@@ -88,14 +90,25 @@ def predict(
 
 
 def focal_factor(predictor: Predictor, pair: Pair, size: tuple[int, ...]) -> float | None:
-    """Return what scales depth from a model's camera to a pair's, in a frame of `size` (H, W); None: unknown."""
-    ours = predictor.spec.intrinsics if isinstance(predictor, DepthEstimator) else None
-    theirs = pair.intrinsics
-    if ours is None or theirs is None:
+    """Return what scales depth from a model's camera to a pair's, in a frame of `size` (H, W); None: unknown.
+
+    Raises:
+        LightDepthError: the pair's camera is for frames of another shape.
+    """
+    both = cameras_of(predictor, pair)
+    if both is None:
         return None
+    ours, theirs = both
+    check_camera(theirs, pair.name, size)
     height, width = size
     focal_px = math.sqrt(theirs.fx * width / theirs.width * theirs.fy * height / theirs.height)
     return ours.depth_factor(focal_px, height, width)
+
+
+def cameras_of(predictor: Predictor, pair: Pair) -> tuple[Intrinsics, Intrinsics] | None:
+    """Return the camera that a model was trained with and a pair's; None where one of them is unknown."""
+    ours = predictor.spec.intrinsics if isinstance(predictor, DepthEstimator) else None
+    return None if ours is None or pair.intrinsics is None else (ours, pair.intrinsics)
 
 
 def _seen(image: NDArray[np.uint8], protocol: Protocol) -> list[NDArray[np.uint8]]:

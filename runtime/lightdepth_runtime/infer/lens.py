@@ -15,8 +15,6 @@ from ..spec import Intrinsics, ModelSpec
 
 __all__ = ["NO_LENS", "FocalNotice", "Lens"]
 
-SAME_SHAPE = 0.01  # of the aspect ratio: sizes are whole pixels
-
 
 @dataclass(frozen=True)
 class Lens:
@@ -65,7 +63,7 @@ class Lens:
         camera = frame.intrinsics
         if camera is None:
             return self.of_size(width, height)
-        if abs(width * camera.height / (height * camera.width) - 1) > SAME_SHAPE:
+        if not camera.has_shape_of(width, height):
             raise LightDepthError(
                 f"{frame.name} has {width}x{height} pixels and its camera's intrinsics are for "
                 f"{camera.width}x{camera.height}, another shape; give the intrinsics of the image as it was cut."

@@ -17,6 +17,7 @@ __all__ = [
     "FrameData",
     "Pair",
     "PairSet",
+    "check_camera",
     "common_camera",
     "fit_color",
     "indices_by_scene",
@@ -112,6 +113,20 @@ def fit_color(image: NDArray[np.uint8], depth: NDArray[np.generic], name: str) -
             f"{name}: depth is {depth_width}x{depth_height} but its image is {width}x{height}; {mend}."
         )
     return resize_rgb(image, depth_height, depth_width)
+
+
+def check_camera(camera: Intrinsics, name: str, size: tuple[int, ...]) -> None:
+    """Refuse a camera of another shape than its image of `size` (H, W); a photograph may be held upright.
+
+    Raises:
+        LightDepthError: it is; `name` is the image's.
+    """
+    height, width = size
+    if not (camera.has_shape_of(width, height) or camera.has_shape_of(height, width)):
+        raise LightDepthError(
+            f"{name} has {width}x{height} pixels and its camera is for {camera.width}x{camera.height}, another shape, "
+            "so that its focal length means something else; give the camera of the images as they were cut."
+        )
 
 
 def spread_indices(count: int, wanted: int) -> list[int]:

@@ -99,6 +99,15 @@ def test_a_camera_fits_its_images_made_smaller_and_not_those_of_another_shape(de
     assert (("intrinsics", "error") not in findings(demo)) == fits
 
 
+def test_each_of_several_cameras_is_judged_and_the_pairs_without_one_are_counted(demo):
+    path = demo / "train.txt"
+    rows = [row for row in path.read_text().splitlines() if row and not row.startswith("#")]
+    told = "# intrinsics: 525 525 319.5 239.5 640 480", "# intrinsics: 525 525 319.5 179.5 640 360"
+    path.write_text("\n".join([rows[0], told[0], rows[1], told[1], *rows[2:]]))
+    found = [f for f in check_data(path).findings if f.check == "intrinsics"]
+    assert [(f.level, len(f.files)) for f in found] == [("note", 1), ("error", len(rows) - 2)]
+
+
 def lose_color(root):
     files(root, "train")[1][0].unlink()
 

@@ -52,6 +52,18 @@ def test_a_set_without_any_reading_is_refused_before_the_first_epoch(tum_copy, t
     assert not (tmp_path / "run").exists()
 
 
+def test_a_camera_for_another_shape_of_frame_is_refused_before_the_first_epoch(tum_copy, tmp_path):
+    rows, told = (tum_copy / "train.txt").read_text(), "# intrinsics: 535 535 320 180 640 360\n"
+    with pytest.raises(LightDepthError, match="has 160x120 pixels and its camera is for 640x360, another shape"):
+        train(settings(tum_copy, "intrinsics=[535, 535, 320, 180, 640, 360]"), tmp_path / "run")
+    for split in ("test", "train"):
+        (tum_copy / f"{split}.txt").write_text(told + (tum_copy / f"{split}.txt").read_text())
+        with pytest.raises(LightDepthError, match="its camera is for 640x360"):
+            train(settings(tum_copy), tmp_path / "run")
+        (tum_copy / "test.txt").write_text(rows)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_range_of_forty_metres_is_trained_and_scored_as_such(tum_copy, tmp_path):
     scale_depth(tum_copy, 10)  # up to 40 m, hardly a pixel under 10
     folder = train(settings(tum_copy, "max_depth_m=60"), tmp_path / "run")

@@ -31,6 +31,19 @@ def test_predictions_are_scaled_to_the_camera_of_each_pair(tum_copy):
     assert (scaled.focal_unknown, scaled.protocol.id.endswith("_focal")) == (0, True)
 
 
+def test_a_camera_for_another_shape_of_frame_is_refused_and_one_held_upright_is_not(tum_copy):
+    rows = (tum_copy / "train.txt").read_text()
+    ours = estimator(Intrinsics(100, 100, 79.5, 59.5, 160, 120))
+    (tum_copy / "cut.txt").write_text("# intrinsics: 200 200 79.5 44.5 160 90\n" + rows)
+    with pytest.raises(LightDepthError, match="has 160x120 pixels and its camera is for 160x90"):
+        evaluate(ours, load_pairs(tum_copy / "cut.txt", "train"), ON, model="m")
+    scores = []
+    for camera in ("200 200 79.5 59.5 160 120", "200 200 59.5 79.5 120 160"):
+        (tum_copy / "own.txt").write_text(f"# intrinsics: {camera}\n{rows}")
+        scores.append(evaluate(ours, load_pairs(tum_copy / "own.txt", "train"), ON, model="m").metrics.rmse_m)
+    assert scores[0] == pytest.approx(scores[1])
+
+
 def test_what_has_no_camera_is_scored_as_it_is_and_counted(tum_copy):
     rows = [row for row in (tum_copy / "train.txt").read_text().splitlines() if row and not row.startswith("#")]
     (tum_copy / "own.txt").write_text("\n".join(rows))
