@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..closing import Closing
 from ..errors import LightDepthError
-from ..images.opencv import import_cv2
+from ..images.opencv import import_cv2, quiet_cv2
 from .frame import Frame
 from .video import Capture, open_capture, read_rgb
 
@@ -98,7 +98,7 @@ class Camera(Closing):
         self._error: LightDepthError | None = None
         self._ended = False
         self._closing = threading.Event()
-        capture = self._open()
+        capture = self._open_first()
         if capture is None:
             raise LightDepthError(
                 f"{self._shown} can't be opened; check that it is connected, that no other program uses it and that "
@@ -154,6 +154,29 @@ class Camera(Closing):
             self._image = None
         self._thread.join(JOIN_TIMEOUT_S)
 
+    def _open_first(self) -> Capture | None:
+        """Open an address in a thread: a silent one takes ten seconds, in which Ctrl-C couldn't end it.
+
+        A device is opened here, since macOS asks for its permission in the main thread alone.
+        """
+        if "://" not in self._source:
+            return self._open()
+        found: list[Capture | Exception | None] = []
+
+        def work() -> None:
+            try:
+                found.append(self._open())
+            except Exception as error:  # raised where it is waited for
+                found.append(error)
+
+        thread = threading.Thread(target=work, name=f"open {self._shown}", daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(LOOK_INTERVAL_S)
+        if isinstance(found[0], Exception):
+            raise found[0]
+        return found[0]
+
     def _open(self) -> Capture | None:
         capture = self._opener(self._source)
         if capture.isOpened():
@@ -166,7 +189,8 @@ class Camera(Closing):
         failures = 0
         try:
             while not self._closing.is_set():
-                image = read_rgb(capture) if capture else None
+                with quiet_cv2():  # of FFmpeg's time-out the line is noise: the error says it
+                    image = read_rgb(capture) if capture else None
                 if image is not None:
                     failures = 0
                     self._offer(image)

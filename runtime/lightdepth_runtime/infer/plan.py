@@ -160,7 +160,8 @@ def run_plan(
 
     def stream(job: StreamJob) -> Outcome:
         make_folder(plan.output)
-        with open_stream(job, say) as source:
+        source = open_stream(job, say)
+        with _interrupt_of(source, say) as stop, source:
             usual = RECORDING_SAVE if job.is_recording else STREAM_SAVE
             usual = IMAGE_SAVE if isinstance(source, WebPicture) else usual
             save = usual if plan.save is None else plan.save
@@ -170,8 +171,7 @@ def run_plan(
             options = {"lens": plan.lens, "say": say, "notice": notice, "most_frames": most_frames, "steady": steady}
             if scale_from_floor and mount is not None:
                 options["floor"] = FloorScale(mount)
-            with _interrupt_of(source, say) as stop:
-                return infer_stream(estimator, _shown(source, job, most_frames, say), sinks, **options, stop=stop)
+            return infer_stream(estimator, _shown(source, job, most_frames, say), sinks, **options, stop=stop)
 
     if plan.images:
         attempt(images)
@@ -184,7 +184,7 @@ def run_plan(
 
 @contextmanager
 def _interrupt_of(source: FrameSource, say: Callable[[str], None]) -> Generator[Callable[[], bool], None, None]:
-    """Let Ctrl-C be the normal end of a source that has no other, also of one that is silent.
+    """Let Ctrl-C, or a service manager's SIGTERM, be the normal end of a source that has no other, silent or not.
 
     A second one changes nothing, since files are being finished then; a third interrupts as always.
     """
@@ -198,17 +198,21 @@ def _interrupt_of(source: FrameSource, say: Callable[[str], None]) -> Generator[
         getattr(source, "end", lambda: None)()  # a source of a caller's own may have no such method
         if len(asked) > 1:
             say("Finishing the files; Ctrl-C once more gives up what is unfinished.")
-            signal.signal(signal.SIGINT, before)
+            restore()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     try:
-        before = signal.signal(signal.SIGINT, remember)
+        before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # not the main thread: whoever runs it has its own way to stop
         yield lambda: False
         return
     try:
         yield lambda: bool(asked)
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()
 
 
 def _shown(source: FrameSource, job: StreamJob, most_frames: int | None, say: Callable[[str], None]) -> Iterable[Frame]:

@@ -1,5 +1,7 @@
 """The newest frame of a camera, through a fake device: fast ones, ones that vanish and ones that come back."""
 
+import os
+import signal
 import threading
 import time
 
@@ -175,3 +177,27 @@ def test_a_silent_camera_that_is_ended_ends_the_iteration_at_once():
     start = time.monotonic()
     assert list(camera) == []
     assert time.monotonic() - start < 2
+
+
+def test_an_interrupt_ends_the_opening_of_a_silent_address_at_once():
+    answered = threading.Event()
+
+    def opener(_):
+        answered.wait(5)
+        return Absent()
+
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        Camera("rtsp://robot/front", opener=opener)
+    assert time.monotonic() - start < 2
+    answered.set()
+
+
+def test_an_opener_that_fails_in_its_own_way_reaches_the_caller():
+    def opener(_):
+        raise LightDepthError("OpenCV is missing")
+
+    for source in ("camera:0", "rtsp://robot/front"):
+        with pytest.raises(LightDepthError, match="OpenCV is missing"):
+            Camera(source, opener=opener)

@@ -11,6 +11,7 @@ import pytest
 from lightdepth_runtime import DepthEstimator
 from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.frames.camera import Camera, open_camera
 from lightdepth_runtime.infer.lens import Lens
 from lightdepth_runtime.infer.plan import plan_inputs, run_plan
 from lightdepth_runtime.sinks.video import VideoSink
@@ -77,9 +78,10 @@ def test_a_damaged_video_is_told_and_the_next_one_is_done(estimator, clip, tmp_p
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["clip_depth.mp4"]
 
 
-def test_an_interrupt_ends_a_camera_normally(estimator, monkeypatch, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_a_camera_normally(estimator, monkeypatch, tmp_path, number):
     class Interrupted:
-        """A camera whose third frame comes with Ctrl-C."""
+        """A camera whose third frame comes with Ctrl-C, or with a service manager's signal."""
 
         frames = 0
 
@@ -90,25 +92,24 @@ def test_an_interrupt_ends_a_camera_normally(estimator, monkeypatch, tmp_path):
             Interrupted.frames += 1
             if Interrupted.frames == 3:
                 time.sleep(0.3)  # until the first is written
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), number)
             return True, np.full((24, 32, 3), 90, np.uint8)
 
         def release(self):
             pass
 
     monkeypatch.setattr("lightdepth_runtime.frames.camera.open_capture", lambda *_: Interrupted())
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(number)
     plan = plan_inputs(["camera:0"], tmp_path / "out", None, Lens())
     monkeypatch.setattr("lightdepth_runtime.infer.plan.open_stream", _slow_start)
     [path] = run_plan(estimator, plan).paths
     assert path.name == "camera_0_depth.mp4"
     assert path.is_file()
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(number) is before
 
 
 def _slow_start(job, _say):
     """Open the camera once its frames are asked for, when the interrupt is already looked for."""
-    from lightdepth_runtime.frames.camera import Camera, open_camera
 
     class Late:
         live, count, fps = True, None, None
@@ -129,9 +130,9 @@ def _slow_start(job, _say):
     return Late()
 
 
-@pytest.mark.parametrize("interrupts", [1, 2])
+@pytest.mark.parametrize("second", ["none", "VideoSink", "Camera"])
 def test_an_interrupt_ends_a_silent_camera_at_once_and_a_second_one_loses_nothing(
-    estimator, monkeypatch, tmp_path, interrupts
+    estimator, monkeypatch, tmp_path, second
 ):
     class Silent:
         """A camera of two frames that then says nothing, and neither fails nor ends."""
@@ -155,14 +156,14 @@ def test_an_interrupt_ends_a_silent_camera_at_once_and_a_second_one_loses_nothin
             pass
 
     monkeypatch.setattr("lightdepth_runtime.frames.camera.open_capture", lambda *_: Silent())
-    real_close = VideoSink.close
+    for kind in (VideoSink, Camera):
 
-    def close(sink):
-        if interrupts == 2:  # while the video is being finished
-            os.kill(os.getpid(), signal.SIGINT)
-        return real_close(sink)
+        def close(closed, kind=kind, real_close=kind.close):
+            if second == kind.__name__:  # while the video is being finished, or the camera closed
+                os.kill(os.getpid(), signal.SIGINT)
+            return real_close(closed)
 
-    monkeypatch.setattr(VideoSink, "close", close)
+        monkeypatch.setattr(kind, "close", close)
     before, start = signal.getsignal(signal.SIGINT), time.monotonic()
     monkeypatch.setattr("lightdepth_runtime.infer.plan.open_stream", _slow_start)
     [path] = run_plan(estimator, plan_inputs(["camera:0"], tmp_path / "out", None, Lens())).paths
