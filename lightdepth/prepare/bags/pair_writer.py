@@ -17,6 +17,7 @@ from lightdepth_runtime.pairs.depth_unit import DepthUnit
 from lightdepth_runtime.pairs.lists.rows import format_row
 from lightdepth_runtime.pairs.pair import fit_color
 from lightdepth_runtime.ros import CameraMisfitError, ImageMessage, camera_of, decode_color, decode_depth
+from lightdepth_runtime.ros.image_camera import info_topics
 from lightdepth_runtime.ros.messages.image import color_bits
 from lightdepth_runtime.sinks.open import encode_png
 from lightdepth_runtime.spec import Intrinsics
@@ -74,6 +75,11 @@ class PairWriter:
             return None
         if info is not None:
             self._take_camera(info, rgb.shape[1], rgb.shape[0], color_name)
+        elif self.camera is None:
+            self._say_once(
+                f"{color_name}: no calibrated CameraInfo stands on {' or '.join(info_topics(color.topic))}. The list "
+                "is written without a camera."
+            )
         content = bytes(color.message.data) if hasattr(color.message, "format") else b""
         is_jpeg = content.startswith(_JPEG_START)  # to encode it again would add loss
         stem = f"{number:06d}_{color.name}"  # numbered, since stamps may repeat

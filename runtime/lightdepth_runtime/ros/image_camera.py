@@ -11,7 +11,7 @@ from ..spec import Intrinsics
 
 __all__ = ["camera_of", "info_topics", "is_calibrated", "is_rectified"]
 
-_RECTIFIED = re.compile(r"(?:^|[/_])rect(?:ified)?(?:[/_]|$)")
+_RECTIFIED = re.compile(r"(?:^|[/_])(?:rect(?:ified)?|undist(?:orted)?)(?:[/_]|$)")
 _TRANSPORTS = ("/compressed", "/compressedDepth", "/zstd", "/theora", "/ffmpeg")
 
 
@@ -23,12 +23,13 @@ def info_topics(topic: str) -> list[str]:
     """
     for transport in _TRANSPORTS:
         topic = topic.removesuffix(transport)
-    parent = topic.rsplit("/", 1)[0]
-    return [f"{parent}/camera_info", f"{topic}/camera_info", f"{parent.rsplit('/', 1)[0]}/info/camera_info"]
+    folder = topic[: topic.rfind("/") + 1]  # "" of a topic that was recorded without its leading slash
+    above = folder[: folder.rstrip("/").rfind("/") + 1]
+    return [f"{folder}camera_info", f"{topic}/camera_info", f"{above}info/camera_info"]
 
 
 def is_rectified(topic: str) -> bool:
-    """Tell by its name whether a topic's images are rectified: `image_rect`, `image_rect_color`, `rectified/image`."""
+    """Tell by its name whether a topic's images are rectified: `image_rect_color`, `rectified/image`, `undistorted`."""
     return _RECTIFIED.search(topic) is not None
 
 

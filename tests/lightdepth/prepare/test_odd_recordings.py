@@ -108,6 +108,16 @@ def test_a_camera_of_another_shape_is_not_written_and_said(frames, tmp_path):
     assert sum("another shape" in text for text in said) == 1
 
 
+@pytest.mark.parametrize("told", [None, infos(fx=0.0)])
+def test_a_recording_without_a_calibrated_camera_says_where_it_was_looked_for(frames, tmp_path, told):
+    path = write_messages(tmp_path / "bag", camera_messages(frames[:4], infos=told, depth=millimetres))
+    written, said = extract(path, tmp_path / "out")
+    assert written == 4
+    (line,) = [text for text in said if "no calibrated CameraInfo stands on" in text]
+    assert f"{COLOR_TOPIC.rsplit('/', 1)[0]}/camera_info" in line
+    assert load_pairs(tmp_path / "out", "train").intrinsics is None
+
+
 def test_a_camera_that_zooms_within_a_recording_is_refused(frames, tmp_path):
     cameras = [*infos()[:2], *infos(fx=2 * FX)[2:]]
     path = write_messages(tmp_path / "bag", camera_messages(frames, infos=cameras, depth=millimetres))

@@ -68,7 +68,13 @@ def test_rectified_topics_take_p_and_raw_ones_k():
     assert camera_of(message, 160, 120, rectified=True).fx == 90
     assert camera_of(message, 160, 120).fx == 100
     assert camera_of(info(fx=100, p_fx=0), 160, 120, rectified=True).fx == 100  # P not filled in
-    for topic in ("/camera/image_rect", "/rgb/image_rect_color", "/left/image_rect/compressed", "/zed/rgb/rect/image"):
+    for topic in (
+        "/camera/image_rect",
+        "/rgb/image_rect_color",
+        "/left/image_rect/compressed",
+        "/zed/rgb/rect/image",
+        "/cam/image_undistorted",
+    ):
         assert is_rectified(topic)
     for topic in ("/camera/image_raw", "/camera/direct/image", "/rectangle/image_color"):
         assert not is_rectified(topic)
@@ -82,6 +88,8 @@ def test_what_is_no_number_or_zero_is_uncalibrated():
 
 def test_a_camera_info_stands_beside_below_or_as_librealsense_puts_it():
     assert info_topics("/camera/image_raw/compressed")[0] == "/camera/camera_info"
+    assert info_topics("/image_raw")[0] == "/camera_info"
+    assert info_topics("image_raw")[0] == "camera_info"  # recorded without the leading slash
     assert "/a/rect/image/camera_info" in info_topics("/a/rect/image")
     assert "/device_0/sensor_1/Color_0/info/camera_info" in info_topics("/device_0/sensor_1/Color_0/image/data")
 

@@ -18,14 +18,24 @@ INTRINSICS_MARK = "# intrinsics:"  # comments to readers that don't know them
 DEPTH_MARK = "# depth:"
 UNKNOWN = "unknown"  # in place of the value: what was told above ends here, as where lists are joined
 IN_MILLIMETRES = f"{DEPTH_MARK} millimetres"
-# A comment that tells something begins with a word and a colon or an equals sign, or with a word and a number.
-_TELLS = re.compile(r"#+\s*([A-Za-z_ ]+?)\s*(?:[:=]|(?=\s[-+\d.]+(?:\s|$)))\s*(.*)")
+# A comment that tells something begins with a word, maybe with more in brackets, and `:`, `=` or a number.
+_TELLS = re.compile(r"#+\s*([A-Za-z_ ]+?)\s*(?:[(\[].*[)\]]\s*)?(?:[:=]|(?=\s[-+\d.]+(?:[\s,;]|$)))\s*(.*)")
 _MARKS = {"intrinsics": INTRINSICS_MARK, "depth": DEPTH_MARK}
 _WORDS = {
     **dict.fromkeys(("intrinsics", "camera", "intrinsic", "camera intrinsics"), "intrinsics"),
     **dict.fromkeys(("depth", "depth scale", "depth_scale", "depth unit", "depth units"), "depth"),
 }
 _LIKENESS = 0.8
+# Words too short or too common to be guessed from others like them.
+_PLAIN_WORDS = {
+    **dict.fromkeys(("k", "fx", "fx fy cx cy", "focal", "focal length", "focal px", "focal_px"), "intrinsics"),
+    **dict.fromkeys(("scale", "unit", "units"), "depth"),
+}
+# What a label that says more may end with: `# Kinect intrinsics:`.
+_ENDINGS = {
+    **dict.fromkeys((" intrinsics", " intrinsic", " k", " camera matrix"), "intrinsics"),
+    **dict.fromkeys((" depth scale", " depth unit", " depth units", " depth factor"), "depth"),
+}
 
 
 def read_comments(lines: Sequence[str], path: Path, told: Told, unit: DepthUnit | None = None) -> list[Told]:
@@ -65,15 +75,22 @@ def _read(text: str, word: str, value: str, *, place: str, told: Told) -> Told:
             return Told(None if is_unknown else parse_depth_unit(value), told.camera)
         except LightDepthError as error:
             raise LightDepthError(f"{place}: {error} Write for example `{DEPTH_MARK} 5000 per metre`.") from error
-    slips = difflib.get_close_matches(word.strip().lower(), _WORDS, n=1, cutoff=_LIKENESS)
-    if slips:
-        meant = _WORDS[slips[0]]
+    meant = _meaning(word)
+    if meant is not None:
         example = "518.9 519.5 325.6 253.7 640 480" if meant == "intrinsics" else "5000 per metre"
         raise LightDepthError(
             f"{place}: {text[:80]!r} looks like a comment that tells the {meant} but isn't read as one; write "
             f"`{_MARKS[meant]} {example}`, or begin it with another word."
         )
     return told
+
+
+def _meaning(word: str) -> str | None:
+    """Return which of the two a label nearly names; None for any other word."""
+    label = " ".join(word.lower().split())
+    slips = difflib.get_close_matches(label, _WORDS, n=1, cutoff=_LIKENESS)
+    endings = (meant for ending, meant in _ENDINGS.items() if f" {label}".endswith(ending))
+    return _WORDS[slips[0]] if slips else _PLAIN_WORDS.get(label) or next(endings, None)
 
 
 def _camera(text: str, value: str, place: str) -> Intrinsics:

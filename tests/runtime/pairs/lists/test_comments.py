@@ -48,6 +48,16 @@ def test_unknown_ends_what_was_told_above():
         "# Depth: 5000",
         "# depth = 5000",
         "# depth 5000 per metre",
+        "# K: 1 2 3 4 5 6",
+        "# fx=1 fy=2 cx=3 cy=4",
+        "# fx 525, fy 525",
+        "# focal length: 525",
+        "# Kinect intrinsics: 1 2 3 4 5 6",
+        "# intrinsics (fx fy cx cy w h): 1 2 3 4 5 6",
+        "# color camera matrix: 1 0 2 0 1 3 0 0 1",
+        "# units: mm",
+        "# scale: 5000",
+        "# PNG depth factor: 5000",
     ],
 )
 def test_a_comment_that_is_nearly_one_that_tells_is_an_error(tmp_path, line):
@@ -56,7 +66,15 @@ def test_a_comment_that_is_nearly_one_that_tells_is_an_error(tmp_path, line):
 
 
 @pytest.mark.parametrize(
-    "line", ["# depth maps of my camera", "# recorded: 2026-01-02", "# 3 rooms", "#", "# the intrinsics are unknown"]
+    "line",
+    [
+        "# depth maps of my camera",
+        "# recorded: 2026-01-02",
+        "# 3 rooms",
+        "#",
+        "# the intrinsics are unknown",
+        "# Unity 2022",
+    ],
 )
 def test_other_comments_are_comments(tmp_path, line):
     assert read_comments([line], tmp_path / "list.txt", Told()) == [Told()]
