@@ -17,7 +17,14 @@ from ...spec import ModelSpec
 from ..backend import NamedOutputs, tensors_of
 from ..device import cuda_index
 from ..device_buffers import RECORDING, CudaDevice, StagedTensors, open_cuda
-from .engine_file import EngineMisfitError, check_engine_fits, check_same_network, read_engine_sidecar, read_plan
+from .engine_file import (
+    EngineMisfitError,
+    check_engine_fits,
+    check_same_network,
+    onnx_beside,
+    read_engine_sidecar,
+    read_plan,
+)
 from .module import LogLines, collect_log, flavour_of, load_tensorrt
 
 __all__ = ["Rebuild", "TensorRTBackend", "open_engine"]
@@ -229,14 +236,22 @@ def open_engine(
     if path.suffix not in (".engine", ".onnx"):
         raise LightDepthError(f"TensorRT opens .engine files, not {path.name!r}; export the model first.")
     named_onnx = path if path.suffix == ".onnx" and path.is_file() else None
-    path, onnx = path.with_suffix(".engine"), path.with_suffix(".onnx")
+    path = path.with_suffix(".engine")
     try:
         return _open(path, index, cuda_graph, named_onnx)
     except EngineMisfitError:  # also: no engine there at all
+        onnx = named_onnx or _source_of(path)
         if rebuild is None or not onnx.is_file():
             raise
     rebuild(onnx, path)
     return _open(path, index, cuda_graph, named_onnx)
+
+
+def _source_of(path: Path) -> Path:
+    try:
+        return onnx_beside(path, read_engine_sidecar(path))
+    except EngineMisfitError:
+        return path.with_suffix(".onnx")
 
 
 def _open(path: Path, index: int, cuda_graph: bool, onnx: Path | None) -> TensorRTBackend:

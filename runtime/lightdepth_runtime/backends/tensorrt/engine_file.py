@@ -22,6 +22,7 @@ __all__ = [
     "EngineSidecar",
     "check_engine_fits",
     "check_same_network",
+    "onnx_beside",
     "platform_name",
     "read_engine_sidecar",
     "read_plan",
@@ -150,19 +151,28 @@ def read_plan(engine: Path, sidecar: EngineSidecar) -> bytes:
     return plan
 
 
+def onnx_beside(engine: Path, sidecar: EngineSidecar) -> Path:
+    """Return the ONNX file that an engine is held against and built again from; it may be missing.
+
+    It is the one that the JSON names, or that of the engine's own name where both were renamed together.
+    """
+    named = engine.with_name(sidecar.onnx_file)
+    return named if named.is_file() else engine.with_suffix(".onnx")
+
+
 def check_same_network(engine: Path, sidecar: EngineSidecar, onnx: Path | None = None) -> None:
     """Refuse an engine whose ONNX file was exported again, or changed, since it was built.
 
     Args:
         engine: its path.
         sidecar: the JSON beside it.
-        onnx: the file that the engine is opened for; None takes the one that the JSON names, where it lies beside the
-            engine. An engine that was deployed alone is not held against anything.
+        onnx: the file that the engine is opened for; None takes `onnx_beside`. An engine that was deployed alone is not
+            held against anything.
 
     Raises:
         EngineMisfitError: the file holds another network, or another calibration.
     """
-    onnx = onnx or engine.with_name(sidecar.onnx_file)
+    onnx = onnx or onnx_beside(engine, sidecar)
     try:
         content = onnx.read_bytes()
     except FileNotFoundError:
@@ -170,7 +180,8 @@ def check_same_network(engine: Path, sidecar: EngineSidecar, onnx: Path | None =
     except OSError as error:
         raise LightDepthError(f"Can't read {onnx}: {error.strerror or error}.") from error
     if sha256_of(content) != sidecar.onnx_sha256:
-        raise _misfit(engine, f"it is older than {onnx.name} beside it: it was built from a file of another SHA-256")
+        reason = f"it is older than {onnx.name} beside it: it was built from a file of another SHA-256"
+        raise _misfit(engine, reason, onnx)
 
 
 def check_engine_fits(engine: Path, sidecar: EngineSidecar, *, flavour: Flavour, version: str, gpu: GpuInfo) -> None:
@@ -179,20 +190,25 @@ def check_engine_fits(engine: Path, sidecar: EngineSidecar, *, flavour: Flavour,
     Raises:
         EngineMisfitError: it doesn't fit; says why.
     """
+    onnx = onnx_beside(engine, sidecar)
     if sidecar.flavour != flavour:
-        raise _misfit(engine, f"it was built by {FLAVOUR_NAMES[sidecar.flavour]}, and this is {FLAVOUR_NAMES[flavour]}")
+        raise _misfit(
+            engine, f"it was built by {FLAVOUR_NAMES[sidecar.flavour]}, and this is {FLAVOUR_NAMES[flavour]}", onnx
+        )
     if sidecar.tensorrt_version != version:
         made, here = f"{FLAVOUR_NAMES[flavour]} {sidecar.tensorrt_version}", version
-        raise _misfit(engine, f"it was built by {made}, and {here} is installed here")
+        raise _misfit(engine, f"it was built by {made}, and {here} is installed here", onnx)
     if sidecar.platform != platform_name():
-        raise _misfit(engine, f"it was built on {sidecar.platform}, and this is {platform_name()}")
+        raise _misfit(engine, f"it was built on {sidecar.platform}, and this is {platform_name()}", onnx)
     here = gpu.compute_capability
     if sidecar.compute_capabilities and here not in sidecar.compute_capabilities:
-        raise _misfit(engine, f"it was built for {', '.join(sidecar.compute_capabilities)}, and {gpu.name} is {here}")
+        raise _misfit(
+            engine, f"it was built for {', '.join(sidecar.compute_capabilities)}, and {gpu.name} is {here}", onnx
+        )
     if not sidecar.compute_capabilities and int(here.removeprefix("sm")) < _OLDEST_PORTABLE_SM:
-        raise _misfit(engine, f"it was built for sm{_OLDEST_PORTABLE_SM} and later, and {gpu.name} is {here}")
+        raise _misfit(engine, f"it was built for sm{_OLDEST_PORTABLE_SM} and later, and {gpu.name} is {here}", onnx)
     if flavour == "tensorrt" and sidecar.gpu_name != gpu.name:
-        raise _misfit(engine, f"it was tuned on {sidecar.gpu_name}, and this is {gpu.name}")
+        raise _misfit(engine, f"it was tuned on {sidecar.gpu_name}, and this is {gpu.name}", onnx)
 
 
 def platform_name() -> str:
@@ -205,8 +221,8 @@ def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _misfit(engine: Path, reason: str) -> EngineMisfitError:
-    onnx = engine.with_suffix(".onnx").name
-    return EngineMisfitError(
-        f"{engine} can't be used: {reason}. Build it here with: python -m lightdepth_export.engine {onnx}"
-    )
+def _misfit(engine: Path, reason: str, onnx: Path | None = None) -> EngineMisfitError:
+    own = engine.with_suffix(".onnx")
+    command = f"python -m lightdepth_export.engine {(onnx or own).name}"
+    command += "" if onnx in (None, own) else f" -o {engine.name}"
+    return EngineMisfitError(f"{engine} can't be used: {reason}. Build it here with: {command}")

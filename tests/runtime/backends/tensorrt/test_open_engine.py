@@ -118,6 +118,31 @@ def test_an_engine_of_another_name_is_held_against_the_file_it_was_built_from(ma
         open_backend(tmp_path / "fast.onnx", "tensorrt")
 
 
+def test_an_engine_that_was_renamed_with_its_onnx_file_is_held_against_it(machine, tmp_path):
+    write_engine(tmp_path / "deploy.engine", PLAN, sidecar())
+    (tmp_path / "deploy.onnx").write_bytes(network_bytes())
+    open_backend(tmp_path / "deploy.engine").close()
+    (tmp_path / "deploy.onnx").write_bytes(b"Tuesday's network")
+    with pytest.raises(LightDepthError, match=r"older than deploy\.onnx"):
+        open_backend(tmp_path / "deploy.engine")
+
+
+def test_an_engine_of_another_name_is_rebuilt_from_the_file_it_was_built_from(machine, tmp_path):
+    for name in ("m.onnx", "m.fp16.onnx"):
+        (tmp_path / name).write_bytes(network_bytes())
+    write_engine(tmp_path / "m.engine", PLAN, sidecar(onnx_file="m.fp16.onnx", tensorrt_version="8.6.2"))
+    with pytest.raises(LightDepthError, match=r"engine m\.fp16\.onnx -o m\.engine$"):
+        open_engine(tmp_path / "m.engine")
+    asked = []
+
+    def rebuild(source, target):
+        asked.append(source.name)
+        write_engine(target, PLAN, sidecar())
+
+    open_engine(tmp_path / "m.engine", rebuild=rebuild).close()
+    assert asked == ["m.fp16.onnx"]
+
+
 def test_no_rebuild_without_the_onnx_file(machine, tmp_path):
     write_engine(tmp_path / "m.engine", PLAN, sidecar(tensorrt_version="8.6.2"))
     with pytest.raises(LightDepthError, match=r"8\.6\.2"):
