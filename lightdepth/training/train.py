@@ -75,7 +75,7 @@ def train(
             no longer finite.
     """
     if config.num_workers:
-        start_worker_server()
+        start_worker_server(config.num_workers)
     return _Training(config, output, pairs or load_training_data(config, resume=resume), resume=resume, say=say).run()
 
 

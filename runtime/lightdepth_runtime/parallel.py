@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from functools import lru_cache
 from itertools import islice
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from .errors import LightDepthError
 from .processes import launcher_number
 
-__all__ = ["Workers", "end_with_parent", "in_batches", "open_once", "worker_count"]
+if TYPE_CHECKING:  # much to import for a program that starts no process
+    from multiprocessing.context import BaseContext
+
+__all__ = ["MAIN_GUARD", "Workers", "end_with_parent", "in_batches", "open_once", "worker_context", "worker_count"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -25,6 +29,12 @@ LONGEST_END_S = 2.0
 KEPT_BYTES, LARGEST_KEPT_BYTES = 1 << 28, 1 << 25  # of a worker's free memory; the second is glibc's limit
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 FEWEST_ITEMS = 32  # with fewer, starting processes takes longer than the work that they share
+# A socket's path may have 108 bytes; multiprocessing puts `/pymp-xxxxxxxx/listener-xxxxxxxx` behind the folder.
+LONGEST_TEMPORARY = 70
+MAIN_GUARD = (
+    'A program of your own must be a file that does its work under `if __name__ == "__main__":`, since workers import '
+    "it."
+)
 
 
 def worker_count(asked: int | None, items: int, *, fewest: int = FEWEST_ITEMS) -> int:
@@ -47,6 +57,61 @@ def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
+def worker_context(queues: int = 1, preload: Sequence[str] = ("__main__",)) -> BaseContext:
+    """Return what starts worker processes, from a clean one where there is such; a fork of this one holds its locks.
+
+    Args:
+        queues: that will join this process with its workers.
+        preload: modules that the clean process imports, in the background, for all workers.
+
+    Raises:
+        LightDepthError: no room for the locks that they share, or no folder for their sockets.
+    """
+    import multiprocessing
+
+    _keep_socket_paths_short()
+    has_server = "forkserver" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if has_server else "spawn")
+    try:
+        _probe = context.Event(), [context.Queue() for _ in range(queues)]
+    except OSError as error:
+        raise LightDepthError(
+            f"Worker processes can't start ({error.strerror}): their locks need a writable /dev/shm with a little "
+            "room. Make some (docker run --shm-size=2g, or --ipc=host), or do without workers: --workers 1, or in a "
+            "training num_workers 0."
+        ) from error
+    if has_server:
+        from multiprocessing import forkserver
+
+        context.set_forkserver_preload(list(preload))
+        # It and the workers leave a terminal's Ctrl-C to this process; else each would print a traceback.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return context
+
+
+def _keep_socket_paths_short() -> None:
+    """Let multiprocessing put its sockets into /tmp where the temporary folder's path leaves no room for theirs."""
+    if len(os.fsencode(tempfile.gettempdir())) <= LONGEST_TEMPORARY:
+        return
+    import multiprocessing.util
+
+    chosen = tempfile.tempdir
+    try:
+        tempfile.tempdir = "/tmp"
+        multiprocessing.util.get_temp_dir()  # made once a process, and handed on to the workers
+    except OSError as error:
+        raise LightDepthError(
+            f"The temporary folder {chosen} has too long a path for sockets, and /tmp can't be written ({error}); set "
+            "TMPDIR to a shorter one, or do without workers: --workers 1, or in a training num_workers 0."
+        ) from error
+    finally:
+        tempfile.tempdir = chosen
+
+
 @lru_cache(maxsize=1)
 def open_once(open_it: Callable[..., Result], *arguments: Hashable) -> Result:
     """Return what `open_it` opens, in a worker that meets it again with each item; it must be hashable."""
@@ -63,6 +128,9 @@ class Workers:
 
     A script that asks for more than one worker keeps its own work under `if __name__ == "__main__":`, as Python's
     `multiprocessing` needs it.
+
+    Raises:
+        LightDepthError: no worker process can start here; see `worker_context`.
     """
 
     def __init__(self, count: int, *, threads: bool = False) -> None:
@@ -71,13 +139,9 @@ class Workers:
         if count > 1 and threads:
             self._pool = ThreadPoolExecutor(count, "lightdepth-worker")
         elif count > 1:
-            import multiprocessing  # here, since it is much to import for a program that starts no process
-            from concurrent.futures import ProcessPoolExecutor
+            from concurrent.futures import ProcessPoolExecutor  # here, since it is much to import
 
-            # From a clean process where there is one; a fork of this one would hold its locks.
-            method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-            context = multiprocessing.get_context(method)
-            self._pool = ProcessPoolExecutor(count, context, initializer=_prepare_worker)
+            self._pool = ProcessPoolExecutor(count, worker_context(), initializer=_prepare_worker)
 
     def __enter__(self) -> Workers:
         return self
@@ -124,7 +188,7 @@ class Workers:
             except BrokenExecutor as error:
                 raise LightDepthError(
                     f"A worker process was killed at or just after {name(item)}, probably for lack of memory; run it "
-                    f"again with fewer --workers (now {self.count})."
+                    f"again with fewer --workers (now {self.count}). {MAIN_GUARD}"
                 ) from error
             yield result
 

@@ -1,17 +1,21 @@
 """Several processes give what one gives, end at once, and name the item that killed one."""
 
 import math
+import multiprocessing
+import multiprocessing.context
+import multiprocessing.process
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from functools import partial
 
 import pytest
 
 from lightdepth_runtime.errors import LightDepthError
-from lightdepth_runtime.parallel import IN_FLIGHT, Workers, worker_count
+from lightdepth_runtime.parallel import IN_FLIGHT, Workers, worker_context, worker_count
 
 SLEEPS = """
 import signal, time
@@ -146,3 +150,24 @@ def test_few_items_start_no_process(monkeypatch):
     assert worker_count(3, 5) == 3
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     assert worker_count(None, 100) == 2
+
+
+def test_a_long_temporary_folder_leaves_room_for_sockets(monkeypatch, tmp_path):
+    folder = tmp_path / ("long" * 25)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    settings = multiprocessing.process.current_process()._config
+    monkeypatch.delitem(settings, "tempdir", raising=False)
+    worker_context()
+    assert settings["tempdir"].startswith("/tmp/pymp-")
+    assert tempfile.gettempdir() == str(folder)
+
+
+@pytest.mark.parametrize("start", [lambda: worker_context(3), lambda: Workers(2)])
+def test_locks_that_find_no_room_are_an_error_with_the_ways_out(monkeypatch, start):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(multiprocessing.context.BaseContext, "Event", full)
+    with pytest.raises(LightDepthError, match=r"No space left.*/dev/shm.*--shm-size.*--workers 1.*num_workers 0"):
+        start()

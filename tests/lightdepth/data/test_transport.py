@@ -1,10 +1,7 @@
 """How batches come from workers, and what happens where they can't."""
 
-import multiprocessing
-import multiprocessing.process
 import os
 import signal
-import tempfile
 import time
 from collections import namedtuple
 
@@ -17,7 +14,7 @@ from lightdepth.data import loader as loader_module
 from lightdepth.data import transport
 from lightdepth.data.loader import build_loader
 from lightdepth.data.transport import fits_shared_memory, receive
-from lightdepth.data.workers import start_worker, start_worker_server
+from lightdepth.data.workers import start_worker
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import load_pairs
 from lightdepth_runtime.spec import ModelSpec
@@ -98,14 +95,3 @@ def test_a_worker_that_fails_ends_the_run_within_seconds_with_the_ways_out(how):
     with pytest.raises(LightDepthError, match=r"A data worker died.*--shm-size.*--ipc=host.*num_workers"):
         list(receive(batches, CPU))
     assert time.monotonic() - started < 60
-
-
-def test_a_long_temporary_folder_leaves_room_for_sockets(monkeypatch, tmp_path):
-    folder = tmp_path / ("long" * 25)
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    settings = multiprocessing.process.current_process()._config
-    monkeypatch.delitem(settings, "tempdir", raising=False)
-    start_worker_server()
-    assert settings["tempdir"].startswith("/tmp/pymp-")
-    assert tempfile.gettempdir() == str(folder)

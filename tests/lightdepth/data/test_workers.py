@@ -45,3 +45,17 @@ def test_workers_end_with_a_training_that_was_killed():
     for pid in left:
         os.kill(pid, signal.SIGKILL)
     assert not left
+
+
+@pytest.mark.slow
+def test_workers_leave_an_interrupt_to_the_training():
+    """A terminal sends Ctrl-C to every process of a command; each worker would print a traceback."""
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, text=True)
+    workers = [int(word) for word in process.stdout.readline().split()]
+    for pid in workers:
+        os.kill(pid, signal.SIGINT)
+    time.sleep(1)
+    still = [is_running(pid) for pid in workers]
+    process.kill()
+    process.wait()
+    assert still == [True, True]
