@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LightDepthError
-from .bits import bits_in_use, eight_bits, png_significant_bits
+from .bits import bits_in_use, declared_bits, eight_bits
 from .complete import completed
 from .exif import is_avif, orientation_of, tiff_tags, turned
 from .opencv import import_cv2, quiet_cv2
@@ -48,14 +48,20 @@ def read_image(path: Path | str) -> NDArray[np.uint8]:
     return decode_rgb(read_bytes(path), path)
 
 
-def decode_rgb(content: bytes, path: Path | str) -> NDArray[np.uint8]:
-    """Decode the bytes of an image file as `read_image` does; `path` names it in errors."""
+def decode_rgb(content: bytes, path: Path | str, least: int = 8) -> NDArray[np.uint8]:
+    """Decode the bytes of an image file as `read_image` does.
+
+    Args:
+        content: of the file.
+        path: names it in errors.
+        least: as `bits_in_use` takes it.
+    """
     cv2 = import_cv2()
     content = completed(content, path)
     image = decode_image(content, path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if image.dtype == np.uint16:
         values = image.astype(np.uint16, copy=False)
-        image = eight_bits(values, bits_in_use(values, declared=png_significant_bits(content)))
+        image = eight_bits(values, bits_in_use(values, least, declared_bits(content)))
     if image.dtype != np.uint8:
         raise LightDepthError(f"{path} holds {image.dtype} values, {_NO_RANGE}.")
     if is_avif(content):

@@ -65,7 +65,7 @@ def check_frame(image: ImageLike, channel_order: ChannelOrder = "rgb") -> NDArra
     return frame[:, :, None] if frame.ndim == 2 else frame
 
 
-def _read_rgb(image: Any, channel_order: ChannelOrder) -> NDArray[np.uint8]:  # Any: whatever the caller gave
+def _read_rgb(image: Any, channel_order: ChannelOrder) -> NDArray[np.generic]:  # Any: whatever the caller gave
     """Return the pixels of a file or a PIL image."""
     if not isinstance(image, str | Path) and not (hasattr(image, "mode") and hasattr(image, "convert")):
         raise LightDepthError(
@@ -77,7 +77,11 @@ def _read_rgb(image: Any, channel_order: ChannelOrder) -> NDArray[np.uint8]:  # 
         from .decode import read_image  # here, since most callers have arrays
 
         return read_image(image)
-    return np.asarray(image if image.mode in ("L", "RGB", "RGBA", "I;16") else image.convert("RGB"))
+    if image.mode.startswith("I"):  # whole numbers of 16 or 32 bits, which Pillow's own conversion cuts off at 255
+        values = np.asarray(image)
+        fits = ((values >= 0) & (values <= np.iinfo(np.uint16).max)).all()
+        return values.astype(np.uint16) if fits else values
+    return np.asarray(image if image.mode in ("L", "RGB", "RGBA", "F") else image.convert("RGB"))
 
 
 def as_rgb(

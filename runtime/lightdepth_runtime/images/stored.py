@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from .bits import pnm_header
 from .decode import HEIC_BRANDS
 from .exif import is_avif, tiff_tags
 
@@ -32,9 +33,7 @@ def is_depth_picture(path: Path) -> bool:
         header = start.find(b"ihdr") + 4  # of NC in two bytes, and bits - 1 (ISO/IEC 15444-1, I.5.3.1)
         return start[header + 8 : header + 10] == b"\0\1" and start[header + 10] & 0x7F > 7
     if start.startswith((b"P5", b"P2")):
-        words = [line.split(b"#")[0] for line in start[2:].splitlines()]
-        numbers = b" ".join(words).split()
-        return len(numbers) > 2 and numbers[2].isdigit() and int(numbers[2]) > 255
+        return pnm_header(start)[2:] > [255]
     return False
 
 

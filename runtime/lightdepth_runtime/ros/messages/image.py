@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import LightDepthError
-from ...images.bits import bits_in_use, eight_bits
+from ...images.bits import bits_in_use, declared_bits, eight_bits
 from ...images.complete import completed
 from ...images.decode import decode_image, decode_rgb
 from ...images.millimetres import depth_as_mm
@@ -43,6 +43,7 @@ _DEPTH_HEADER = struct.Struct("<iff")
 _RVL_SIZE = struct.Struct("<ii")  # columns and rows, before the stream
 _COLORS = "rgb8, bgr8, rgba8, bgra8 or mono8, one of them in 16 bits, a Bayer pattern, yuv422"
 _PNG_START = b"\x89PNG"
+_PNG_BITS = 24  # where the header says how many a value has
 _MOST_PIXELS = 1 << 30  # as OpenCV decodes
 
 
@@ -80,7 +81,7 @@ def decode_color(message: Any, name: str = "The image message", *, bits: int | N
         LightDepthError: another encoding, data too short for the size, or a damaged JPEG or PNG.
     """
     if hasattr(message, "format"):  # CompressedImage
-        return decode_rgb(_compressed_bytes(message, name), name)
+        return _compressed_color(message, name, bits or 8)
     encoding = _color_encoding(message, name)
     pixels = _pixels(message, encoding.dtype, encoding.channels, name)
     if encoding.dtype == np.uint16:
@@ -96,7 +97,7 @@ def decode_color(message: Any, name: str = "The image message", *, bits: int | N
 
 
 def color_bits(message: Any, name: str = "The image message", *, least: int = 8) -> int:  # Any: as above
-    """Return how many bits a raw image uses, at least `least`; that is `least` itself for 8-bit encodings.
+    """Return how many bits an image uses, at least `least`; that is `least` itself for 8-bit encodings and JPEG.
 
     A 16-bit camera's frames are to be cut by one rule: pass what the frames before used as `least`.
 
@@ -104,7 +105,12 @@ def color_bits(message: Any, name: str = "The image message", *, least: int = 8)
         LightDepthError: as `decode_color`.
     """
     if hasattr(message, "format"):
-        return least
+        content = _compressed_bytes(message, name)
+        if not (content.startswith(_PNG_START) and content[_PNG_BITS] == 16):
+            return least
+        cv2 = import_cv2()
+        values = decode_image(completed(content, name), name, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        return bits_in_use(values.astype(np.uint16, copy=False), least, declared_bits(content))
     encoding = _color_encoding(message, name)
     if encoding.dtype != np.uint16:
         return least
@@ -197,6 +203,21 @@ def _compressed_bytes(message: Any, name: str) -> bytes:  # Any: as above
     if not content:
         raise LightDepthError(f"{name} is empty (0 bytes). Leave the message out.")
     return content
+
+
+def _compressed_color(message: Any, name: str, least: int) -> NDArray[np.uint8]:  # Any: as above
+    """Decode a CompressedImage; its format begins with the encoding that was compressed, as in `bayer_rggb8; jpeg`."""
+    shape = str(message.format)
+    encoding = shape.partition(";")[0].strip()
+    if "compresseddepth" in shape.lower() or (encoding in DEPTH_ENCODINGS and encoding not in COLOR_ENCODINGS):
+        raise LightDepthError(f"{name} has the format {shape!r}; it is depth. Choose the colour camera's topic.")
+    is_usual = any(kind in shape.lower() for kind in ("jpeg", "jpg", "png"))
+    shown = name if is_usual else f"{name} of the format {shape!r}"
+    image = decode_rgb(_compressed_bytes(message, name), shown, least)
+    grey = image[:, :, :1]
+    if encoding.startswith("bayer_") and encoding in COLOR_ENCODINGS and (image == grey).all():
+        return COLOR_ENCODINGS[encoding].to_rgb(grey)  # image_transport compresses the mosaic as it is
+    return image
 
 
 def _compressed_depth(message: Any, name: str, unit: DepthUnit | None) -> NDArray[np.float32]:  # Any: as above

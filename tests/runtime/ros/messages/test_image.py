@@ -9,6 +9,7 @@ import pytest
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs import load_pairs, parse_depth_unit
 from lightdepth_runtime.ros import decode_color, decode_depth, encode_depth, stamp_ns
+from lightdepth_runtime.ros.messages.image import color_bits
 
 
 @pytest.fixture
@@ -102,6 +103,35 @@ def test_the_last_row_may_lack_its_padding(frame):
 def test_a_compressed_image_is_decoded_as_its_file_is(frame):
     content = cv2.imencode(".png", frame.image[:, :, ::-1])[1].tobytes()
     np.testing.assert_array_equal(decode_color(compressed(content, "rgb8; png compressed bgr8")), frame.image)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_compressed_bayer_mosaic_becomes_colours_and_a_converted_one_stays(frame, bits):
+    shape = f"bayer_rggb{bits}; png compressed "
+    mosaic = np.zeros((16, 20), np.uint8 if bits == 8 else np.uint16)
+    mosaic[0::2, 0::2], mosaic[1::2, 1::2], mosaic[0::2, 1::2], mosaic[1::2, 0::2] = 200, 30, 90, 90
+    content = cv2.imencode(".png", mosaic)[1].tobytes()
+    np.testing.assert_array_equal(decode_color(compressed(content, shape))[8, 8], [200, 90, 30])
+    content = cv2.imencode(".png", frame.image[:, :, ::-1])[1].tobytes()
+    np.testing.assert_array_equal(decode_color(compressed(content, f"{shape}bgr8")), frame.image)
+
+
+def test_dark_compressed_frames_of_16_bits_are_cut_like_the_ones_before(frame):
+    bright, dark = (
+        compressed(cv2.imencode(".png", pixels.astype(np.uint16) << 4)[1].tobytes(), "mono16; png compressed ")
+        for pixels in (frame.image[:, :, 0], frame.image[:, :, 0] // 8)
+    )
+    bits = color_bits(bright)
+    assert (bits, color_bits(dark), color_bits(dark, least=bits)) == (12, 10, 12)
+    np.testing.assert_array_equal(decode_color(dark, bits=bits)[:, :, 0], frame.image[:, :, 0] // 8)
+
+
+@pytest.mark.parametrize("shape", ["16UC1; compressedDepth png", "32FC1; compressedDepth", "16UC1; png compressed "])
+def test_compressed_depth_is_no_colour_and_video_is_named(frame, shape):
+    with pytest.raises(LightDepthError, match=r"it is depth. Choose the colour camera's topic"):
+        decode_color(compressed(b"\x89PNG", shape))
+    with pytest.raises(LightDepthError, match="of the format 'h264' can't be decoded"):
+        decode_color(compressed(b"\0\0\0\1", "h264"))
 
 
 def test_a_truncated_jpeg_is_refused_and_named(tum):
