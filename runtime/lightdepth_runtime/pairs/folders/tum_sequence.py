@@ -59,10 +59,10 @@ def _read_stamps(path: Path) -> list[tuple[int, Path]]:
 
 
 def _read_associations(path: Path) -> list[tuple[Path, Path]]:
-    """Read `stamp file stamp file` lines, depth first or colour first."""
+    """Read `stamp file stamp file` lines, depth first or colour first; poses may stand behind."""
     files = []
     for number, words in _rows(path):
-        if len(words) != 4:
+        if len(words) < 4:
             raise LightDepthError(
                 f"{path}, line {number}: expected `stamp file stamp file`, got {' '.join(words)[:80]!r}."
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -79,7 +80,9 @@ def find_file(written: str, folder: str) -> str | None:
 def _spellings(written: str) -> list[str]:
     """Return what a path in a list may mean, as it is written first."""
     slashed = written.replace("\\", "/")
-    return list(dict.fromkeys((written, slashed, slashed.lstrip("/"))))
+    # A letter with its accent may be one character or two: lists of a Mac have two.
+    composed = (unicodedata.normalize(form, slashed) for form in ("NFC", "NFD"))
+    return list(dict.fromkeys((written, slashed, slashed.lstrip("/"), *composed)))
 
 
 @lru_cache(maxsize=1024)
@@ -91,15 +94,25 @@ def _scene(folder: str) -> str:
 def _missing(missing: Sequence[Path], files: int, folder: Path, listing: Path) -> LightDepthError:
     first = missing[0]
     more = f" (and {len(missing) - 1} more of {files} files)" if len(missing) > 1 else ""
-    hint = "Restore the files or remove their rows."
-    with suppress(OSError, ValueError):  # no such folder, or a word that can be no file's name
-        others = (path.name for path in first.parent.iterdir() if path.name != first.name)
-        similar = next((name for name in others if name.lower() == first.name.lower()), None)
-        hint = f"There is {similar}: capital letters count." if similar else hint
     fault = "is a folder" if os.path.isdir(first) else "doesn't exist"
     return LightDepthError(
-        f"{listing} names {_excerpt(first)}, which {fault}{more}. Paths are relative to {folder}. {hint}"
+        f"{listing} names {_excerpt(first)}, which {fault}{more}. Paths are relative to {folder.absolute()}. "
+        f"{_hint(first, folder)}"
     )
+
+
+def _hint(missing: Path, folder: Path) -> str:
+    """Say what to do about a file that is missing."""
+    if os.path.relpath(missing, folder)[:1] in ("[", "{", "("):
+        return "Is the list JSON or Python? A pair list has two plain paths a line."
+    with suppress(OSError, ValueError):  # a word that can be no file's name
+        while not missing.parent.is_dir():
+            missing = missing.parent
+        others = (path.name for path in missing.parent.iterdir() if path.name != missing.name)
+        similar = next((name for name in others if name.lower() == missing.name.lower()), None)
+        if similar:
+            return f"There is {similar}: capital letters count."
+    return "Restore the files or remove their rows."
 
 
 def _excerpt(path: Path) -> str:

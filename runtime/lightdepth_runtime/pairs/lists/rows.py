@@ -162,12 +162,12 @@ def _check(paths: tuple[str, str], path: Path, number: int, line: str) -> None:
 def _misread(line: str, words: Sequence[str], place: str) -> LightDepthError:
     """Return the error for a line that no separator makes a pair of, with the likeliest cause."""
     excerpt = repr(line.strip()[:EXCERPT])
-    stamped = [_NUMBER.fullmatch(word) is not None for word in words]
+    stamped = [_NUMBER.fullmatch(word) is not None for word in words[:4]]
     if stamped in ([True, False, True, False], [True, False]):
-        what = "an association of TUM's tools" if len(words) == 4 else "TUM's list of one camera"
+        what = "TUM's list of one camera" if len(words) == 2 else "an association of TUM's tools"
         return LightDepthError(
-            f"{place}: {excerpt} is {what}. TUM stores depth in 1/5000 m, and a pair list's is in millimetres; convert "
-            "the depth, and write `colour depth` without the stamps."
+            f"{place}: {excerpt} is {what}. Give the sequence's folder, whose associations.txt (or rgb.txt and "
+            "depth.txt) is read, or write `colour depth` lines without stamps below `# depth: tum`, which is 1/5000 m."
         )
     hint = ""
     if line.count('"') % 2:
@@ -175,7 +175,9 @@ def _misread(line: str, words: Sequence[str], place: str) -> LightDepthError:
     elif " #" in line or "\t#" in line:
         hint = " What follows a blank and # is a comment; a path that begins with # stands in quotes."
     elif len(words) > 2:
-        hint = " A path with blanks stands in quotes."
+        hint = " A path with blanks stands in quotes; of further columns only numbers may stand there."
+    elif len(words) == 1:
+        hint = " A blank, a tab, a comma or a semicolon stands between them."
     return LightDepthError(
         f"{place}: expected `colour depth`, got {len(words)} word{'s' * (len(words) != 1)}: {excerpt}.{hint}"
     )

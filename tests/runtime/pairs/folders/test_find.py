@@ -95,7 +95,7 @@ def write_tum(folder, *, associations=False):
     write(folder / "rgb" / "1.000000.png")
     write(folder / "depth" / "1.010000.png", 5000)
     if associations:
-        (folder / "associations.txt").write_text("1.01 depth/1.010000.png 1.0 rgb/1.000000.png\n")
+        (folder / "associations.txt").write_text("1.01 depth/1.010000.png 1.0 rgb/1.000000.png 1.0 0 0 0 0 0 0 1\n")
     else:
         (folder / "rgb.txt").write_text("# color images\n1.000000 rgb/1.000000.png\n9.0 rgb/gone.png\n")
         (folder / "depth.txt").write_text("# depth maps\n1.010000 depth/1.010000.png\n")

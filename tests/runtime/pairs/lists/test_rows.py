@@ -15,7 +15,7 @@ COLOR, DEPTH = "freiburg3_cabinet/0000_rgb.jpg", "freiburg3_cabinet/0000_depth.p
 @pytest.fixture
 def one_pair(tum_copy):
     """Give a function that reads the only pair of a list with the given text."""
-    for name in ("run#1", "it's", "two words", "a,b"):
+    for name in ("run#1", "it's", "two words", "a,b", "K\u00fcche"):
         shutil.copytree(tum_copy / "freiburg3_cabinet", tum_copy / name)
 
     def read(text, name="mine.txt"):
@@ -43,6 +43,7 @@ def one_pair(tum_copy):
         (f"\ufeff{COLOR} {DEPTH}\r\n\r\n", "windows_ends.txt"),
         (COLOR.replace("/", "\\") + " " + DEPTH.replace("/", "\\"), "backslash.txt"),
         ("run#1/0000_rgb.jpg run#1/0000_depth.png", "hash.txt"),
+        ("Ku\u0308che/0000_rgb.jpg Ku\u0308che/0000_depth.png", "mac.txt"),
         ("it's/0000_rgb.jpg it's/0000_depth.png", "apostrophe.txt"),
         ("'two words/0000_rgb.jpg' \"two words/0000_depth.png\"", "quotes.txt"),
         (f"{COLOR}, {DEPTH}", "blank.csv"),
@@ -72,7 +73,8 @@ def test_a_windows_path_names_its_scene_by_the_folder(one_pair):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (f"1305031102.17 {COLOR} 1305031102.16 {DEPTH}", "TUM's tools.*1/5000 m"),
+        (f"1305031102.17 {COLOR} 1305031102.16 {DEPTH}", "TUM's tools.*`# depth: tum`"),
+        (f"1305031102.17 {COLOR} 1305031102.16 {DEPTH} 1305031102.17 0 0 1", "TUM's tools.*`# depth: tum`"),
         (f"1305031102.17 {COLOR}", "TUM's list of one camera"),
         (f"{DEPTH} {DEPTH}", "colour and depth are the same file"),
         (f"{COLOR} None 721.5", r"has no depth \(None\)"),
@@ -83,6 +85,11 @@ def test_a_windows_path_names_its_scene_by_the_folder(one_pair):
         (f"{COLOR} {DEPTH.upper()}", "doesn't exist"),
         (f"{COLOR.replace('jpg', 'JPG')} {DEPTH}", "There is 0000_rgb.jpg: capital letters count"),
         (f"{'x' * 5000} {DEPTH}", "doesn't exist"),
+        (f"{COLOR} {DEPTH} kitchen", "got 3 words.*only numbers"),
+        (f"{COLOR}|{DEPTH}", "got 1 word.*a comma or a semicolon stands between"),
+        (f'{{"rgb": "{COLOR}", "depth": "{DEPTH}"}}', "JSON or Python"),
+        (f"['{COLOR}', '{DEPTH}']", "JSON or Python"),
+        (f"Freiburg3_cabinet/0000_rgb.jpg {DEPTH}", "There is freiburg3_cabinet: capital letters count"),
         ("image depth", "lists no pairs"),
     ],
 )
