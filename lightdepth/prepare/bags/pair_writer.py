@@ -81,7 +81,8 @@ class PairWriter:
                 "is written without a camera."
             )
         content = bytes(color.message.data) if hasattr(color.message, "format") else b""
-        is_jpeg = content.startswith(_JPEG_START)  # to encode it again would add loss
+        # To encode a JPEG again would add loss; one of a Bayer mosaic must be, since its file says nothing of colours.
+        is_jpeg = content.startswith(_JPEG_START) and not str(color.message.format).startswith("bayer_")
         stem = f"{number:06d}_{color.name}"  # numbered, since stamps may repeat
         names = f"{stem}_rgb.{'jpg' if is_jpeg else 'png'}", f"{stem}_depth.png"
         color_file = completed(content, color_name) if is_jpeg else encode_png(rgb)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from fakes.bags import (
     COLOR_TOPIC,
+    COMPRESSED,
     DEPTH_TOPIC,
     FLOAT,
     FX,
@@ -14,6 +15,7 @@ from fakes.bags import (
     START_NS,
     STEP_NS,
     camera_messages,
+    compressed,
     image,
     info,
     write_messages,
@@ -152,3 +154,16 @@ def test_realsense_viewers_layout_gives_metres_and_the_camera(frames, tmp_path, 
     pair = load_pairs(tmp_path / "out", "train").pairs[0]
     assert pair.intrinsics.fx == FX
     np.testing.assert_allclose(pair.read().depth_m, frames[0].depth_m, atol=0.0006)
+
+
+def test_a_compressed_bayer_mosaic_is_written_in_its_colours(frames, tmp_path):
+    mosaic = np.tile(np.array([[200, 90], [90, 30]], np.uint8), (60, 80))
+    content = cv2.imencode(".jpg", mosaic, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
+    shape, depth = "bayer_rggb8; jpeg compressed ", millimetres(START_NS, frames[0].depth_m)
+    messages = [
+        (COLOR_TOPIC, COMPRESSED, START_NS, compressed(START_NS, content, shape)),
+        (DEPTH_TOPIC, IMAGE, START_NS, depth),
+    ]
+    extract(write_messages(tmp_path / "bag", messages), tmp_path / "out")
+    image = load_pairs(tmp_path / "out", "train").pairs[0].read().image
+    assert np.abs(image[10:-10, 10:-10].astype(int) - [200, 90, 30]).max() < 6
