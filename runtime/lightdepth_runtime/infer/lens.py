@@ -1,7 +1,7 @@
-"""Which camera took a frame: what the frame says, else the user, else the camera that the model was trained with."""
+"""Which camera took a frame: what the user says, else the frame, else the camera that the model was trained with."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ __all__ = ["NO_LENS", "FocalNotice", "Lens"]
 
 @dataclass(frozen=True)
 class Lens:
-    """What the user says of the camera, for frames that don't say it themselves; at most one of the two."""
+    """What the user says of the camera, over what frames say themselves; at most one of the two."""
 
     focal_px: float | None = None  # in pixels of the frames given
     fov_deg: float | None = None  # horizontal
@@ -54,21 +54,24 @@ class Lens:
         return Intrinsics(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, width, height), focal_mm
 
     def known(self, frame: Frame) -> Intrinsics | None:
-        """Return the camera that the frame or the user names; its focal length corrects the scale of depth.
+        """Return the camera that the user or the frame names; its focal length corrects the scale of depth.
+
+        The user's focal length goes with the frame's own centre, where that is known.
 
         Raises:
             LightDepthError: the frame's camera is for images of another shape.
         """
         height, width = frame.image.shape[:2]
-        camera = frame.intrinsics
+        given, camera = self.of_size(width, height), frame.intrinsics
         if camera is None:
-            return self.of_size(width, height)
+            return given
         if not camera.has_shape_of(width, height):
             raise LightDepthError(
                 f"{frame.name} has {width}x{height} pixels and its camera's intrinsics are for "
                 f"{camera.width}x{camera.height}, another shape; give the intrinsics of the image as it was cut."
             )
-        return camera.scaled_to(width, height)
+        camera = camera.scaled_to(width, height)
+        return camera if given is None else replace(camera, fx=given.fx, fy=given.fy)
 
 
 NO_LENS = Lens()

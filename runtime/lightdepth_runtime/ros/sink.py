@@ -23,8 +23,8 @@ class RecordingSink(SpanSink[DepthRecorder]):
     The scan needs the camera's mount, points any camera. Where the model's sigma is past `max_sigma`, depth and points
     are left out.
 
-    Of a recording's frames the CameraInfo is repeated and the times of recording are kept; frames from elsewhere get
-    one from the camera's intrinsics, where they are known.
+    Of a recording's frames the CameraInfo is repeated and the times of recording are kept. Frames from elsewhere, and
+    frames whose focal length the user gave, get one from the camera's intrinsics, where they are known.
 
     Raises:
         LightDepthError: something is at `path` already, or rosbags is not installed.
@@ -50,7 +50,7 @@ class RecordingSink(SpanSink[DepthRecorder]):
     def _add(self, output: DepthRecorder, done: DepthFrame) -> None:
         recorded = done.frame if isinstance(done.frame, RecordedFrame) else None
         fields = None if done.camera is None else CameraFields.of(done.camera)
-        if recorded is not None and recorded.camera_info is not None:
+        if recorded is not None and recorded.camera_info is not None and done.camera in (None, recorded.intrinsics):
             with suppress(CameraMisfitError):  # the source has said it, and gave no camera of its own
                 fields = CameraFields.read(recorded.camera_info).resized(*done.depth_m.shape)
         received_ns = done.frame.stamp_ns if recorded is None else recorded.received_ns

@@ -12,6 +12,7 @@ from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.estimator import DepthEstimator
 from lightdepth_runtime.frames.frame import DepthFrame, Frame
 from lightdepth_runtime.infer.infer import infer_stream
+from lightdepth_runtime.infer.lens import Lens
 from lightdepth_runtime.pairs import load_pairs
 from lightdepth_runtime.ros import (
     AnswerOptions,
@@ -97,6 +98,21 @@ def test_depth_read_back_by_another_reader_is_right(write_bag, tum, tmp_path, es
         assert (camera.height, camera.width, camera.distortion_model) == (120, 160, "plumb_bob")
         np.testing.assert_array_equal(camera.k, [129.3, 0, 79.5, 0, 129.2, 59.5, 0, 0, 1])
         assert list(camera.d) == [0.1, 0, 0, 0, 0]
+
+
+def test_a_focal_length_that_the_user_gives_stands_over_the_recorded_camera(write_bag, tmp_path):
+    backend = FakeBackend()
+    backend.spec = backend.spec.with_changes(intrinsics=Intrinsics(129.3, 129.2, 79.5, 59.5, 160, 120))
+    bag, depths = write_bag(tmp_path / "bag"), {}
+    for focal_px in (None, 2 * 129.3):
+        with RecordingSource(bag, COLOR) as source:
+            sink = RecordingSink(tmp_path / str(focal_px))
+            infer_stream(DepthEstimator(backend), source, [sink], lens=Lens(focal_px), most_frames=1)
+        found = {topic: message for topic, _, message in read_back(tmp_path / str(focal_px))}
+        depths[focal_px] = np.frombuffer(found["/lightdepth/depth/image_rect"].data, "<f4")
+        k = found["/lightdepth/depth/camera_info"].k
+        assert (k[0], k[2], k[5]) == (focal_px or 129.3, 79.5, 59.5)
+    np.testing.assert_allclose(depths[2 * 129.3], 2 * depths[None], rtol=1e-3)
 
 
 def test_frames_from_elsewhere_get_a_camera_info_of_their_intrinsics(tmp_path):
