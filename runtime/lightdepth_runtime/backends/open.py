@@ -19,8 +19,9 @@ def open_backend(path: Path, device: str = "auto", threads: int | None = None) -
 
     Args:
         path: `.onnx`, `.engine`, or a type that an installed distribution registers (`.safetensors` with `lightdepth`).
-        device: "auto", "cpu", "cuda", "openvino" (ONNX on the CPU), or "tensorrt", which opens the engine beside an
-            ONNX file. "auto" is CUDA where a GPU answers, else the CPU; `device_reason` of the backend says why.
+        device: "auto", "cpu", "cuda", "cuda:N", "openvino" (ONNX on the CPU), or "tensorrt", which opens the engine
+            beside an ONNX file; a `torch.device` will do. "auto" is CUDA where a GPU answers, else the CPU;
+            `device_reason` of the backend says why.
         threads: of the CPU; None leaves it to the backend.
 
     Raises:
@@ -28,7 +29,7 @@ def open_backend(path: Path, device: str = "auto", threads: int | None = None) -
     """
     if not path.is_file():
         raise LightDepthError(f"No model at {path}.")
-    suffix = path.suffix.removeprefix(".").lower()
+    suffix, device = path.suffix.removeprefix(".").lower(), str(device)
     if suffix == "engine" or device == "tensorrt":
         from .tensorrt.backend import open_engine  # here, since half the import time of the runtime would be theirs
 

@@ -212,13 +212,19 @@ def test_auto_says_what_it_chose_and_why(monkeypatch, gpu, providers, device, re
     assert re.search(reason, why)
 
 
-@pytest.mark.parametrize("hidden", ["", "-1"])
+@pytest.mark.parametrize("hidden", ["", "-1", "-1,0"])
 def test_gpus_that_are_hidden_from_cuda_are_hidden_from_auto(monkeypatch, hidden):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
     monkeypatch.setattr(onnx_session.Path, "exists", lambda path: True)
     assert not onnx_session.has_nvidia_device()
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     assert onnx_session.has_nvidia_device()
+
+
+@pytest.mark.parametrize("device", [None, 1])
+def test_a_device_that_is_no_name_is_one_sentence(exported, device):
+    with pytest.raises(LightDepthError, match=f"cuda:N or openvino, not '{device}'"):
+        open_backend(exported / "one.onnx", device)
 
 
 def test_an_estimator_says_why_it_runs_where_it_runs(exported, monkeypatch):

@@ -212,9 +212,9 @@ def _provider_missing(device: str, reason: str, fix: str) -> LightDepthError:
 def has_nvidia_device() -> bool:
     """Ask the driver's device files: `get_available_providers` lists CUDA on machines without a GPU too.
 
-    CUDA_VISIBLE_DEVICES, set to nothing or -1, hides every GPU, as it does from CUDA itself.
+    CUDA_VISIBLE_DEVICES that begins with nothing or -1 hides every GPU, as it does from CUDA itself.
     """
-    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip() in ("", "-1"):
         return False
     numbered = any(DEVICES.glob("nvidia[0-9]*"))  # a container may have any
     return numbered or any((DEVICES / name).exists() for name in ("nvhost-gpu", "dxg"))

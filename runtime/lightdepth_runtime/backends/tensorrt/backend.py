@@ -19,6 +19,7 @@ from ..device import cuda_index
 from ..device_buffers import RECORDING, CudaDevice, StagedTensors, open_cuda
 from .engine_file import (
     EngineMisfitError,
+    build_command,
     check_engine_fits,
     check_same_network,
     onnx_beside,
@@ -256,7 +257,7 @@ def _source_of(path: Path) -> Path:
 
 def _open(path: Path, index: int, cuda_graph: bool, onnx: Path | None) -> TensorRTBackend:
     if not path.is_file():
-        command = f"python -m lightdepth_export.engine {path.with_suffix('.onnx').name}"
+        command = build_command(path.with_suffix(".onnx"))
         raise EngineMisfitError(f"No engine at {path}; build it on this machine with: {command}")
     sidecar = read_engine_sidecar(path)
     check_same_network(path, sidecar, onnx)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -20,6 +21,7 @@ __all__ = [
     "ENGINE_SCHEMA",
     "EngineMisfitError",
     "EngineSidecar",
+    "build_command",
     "check_engine_fits",
     "check_same_network",
     "onnx_beside",
@@ -151,6 +153,11 @@ def read_plan(engine: Path, sidecar: EngineSidecar) -> bytes:
     return plan
 
 
+def build_command(onnx: Path) -> str:
+    """Return what builds the engine of an ONNX file, to be copied into a shell."""
+    return f"python -m lightdepth_export.engine {shlex.quote(str(onnx))}"
+
+
 def onnx_beside(engine: Path, sidecar: EngineSidecar) -> Path:
     """Return the ONNX file that an engine is held against and built again from; it may be missing.
 
@@ -223,6 +230,5 @@ def sha256_of(content: bytes) -> str:
 
 def _misfit(engine: Path, reason: str, onnx: Path | None = None) -> EngineMisfitError:
     own = engine.with_suffix(".onnx")
-    command = f"python -m lightdepth_export.engine {(onnx or own).name}"
-    command += "" if onnx in (None, own) else f" -o {engine.name}"
+    command = build_command(onnx or own) + ("" if onnx in (None, own) else f" -o {shlex.quote(str(engine))}")
     return EngineMisfitError(f"{engine} can't be used: {reason}. Build it here with: {command}")

@@ -62,7 +62,7 @@ def test_keys_of_later_versions_are_passed_over(engine):
 
 def test_an_engine_without_its_json_is_refused_with_the_command_that_makes_both(engine):
     sidecar_path(engine).unlink()
-    with pytest.raises(EngineMisfitError, match=r"json is missing .* -m lightdepth_export.engine m\.fp16\.onnx$"):
+    with pytest.raises(EngineMisfitError, match=r"json is missing .* -m lightdepth_export.engine \S+m\.fp16\.onnx$"):
         read_engine_sidecar(engine)
 
 
