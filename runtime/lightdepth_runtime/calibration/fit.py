@@ -11,6 +11,7 @@ from ..backends import Backend
 from ..errors import LightDepthError
 from ..estimator import DepthEstimator
 from ..images.decode import read_image
+from ..infer.lens import Lens
 from ..pairs import Pair, PairSet
 from ..pairs.pair import scenes_of, spread_indices
 from ..spec import DepthCalibration
@@ -133,22 +134,27 @@ def groups_of_points(
 ) -> list[DepthGroup]:
     """Predict each point's depth; one group a point. The model's calibration is left out.
 
+    An image's focal length in EXIF counts where `focal_px` isn't given, as `infer` will take it.
+
     Raises:
         LightDepthError: an image that can't be read, a point outside it, or `focal_px` for a model that doesn't know
             its own.
     """
-    estimator, depths, groups = DepthEstimator(_Uncalibrated(backend)), {}, []
+    estimator, seen, groups = DepthEstimator(_Uncalibrated(backend)), {}, []
     for point in points:
-        if point.image not in depths:
-            depths[point.image] = estimator(read_image(point.image))
-        depth_m = depths[point.image]
+        if point.image not in seen:
+            image = read_image(point.image)
+            lens = Lens(focal_px, exif=backend.spec.intrinsics is not None)
+            photograph = lens.of_photograph(point.image, image)
+            seen[point.image] = estimator(image), focal_px if photograph is None else photograph[0].fx
+        depth_m, own_focal_px = seen[point.image]
         height, width = depth_m.shape
         name = f"{point.image},{point.x},{point.y}"
         if not (0 <= point.x < width and 0 <= point.y < height):
             raise LightDepthError(f"{name} is outside the image, which is {width}x{height}.")
         predicted = depth_m[point.y : point.y + 1, point.x].astype(np.float64)  # (1,)
         # The focal length's factor comes after the calibration, so the truth that the fit sees is without it.
-        factor = 1.0 if focal_px is None else estimator.depth_factor(focal_px, height, width)
+        factor = 1.0 if own_focal_px is None else estimator.depth_factor(own_focal_px, height, width)
         groups.append(DepthGroup(name, predicted, np.array([point.depth_m]) / factor))
     return groups
 

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from ..backends import Backend
     from ..calibration.fit import CalibrationReport, DepthGroup, KnownDistance
     from ..pairs import PairSet
+    from ..spec import Intrinsics
 
 __all__ = ["calibrate_command"]
 
+SAME_FOCAL = 0.02  # in parts of the frame; the scale's own error is larger
 NEAR_MISTAKE = 1.3  # the shipped model is off by as much in rooms of other cameras
 
 
@@ -67,6 +69,8 @@ def calibrate_command(
             "--force."
         )
     print(f"{report.calibration.describe()}: {report.describe()}")
+    if pairs is not None and focal_px is None:
+        _say_unused_camera(spec.intrinsics, pairs.intrinsics)
     if report.made_worse and not force:
         raise LightDepthError(
             "The calibration made distances kept aside worse, so nothing was written; check the distances, give more "
@@ -74,6 +78,20 @@ def calibrate_command(
         )
     copy_with_spec(source, target, spec)
     print(f"Wrote {target}")
+
+
+def _say_unused_camera(ours: Intrinsics | None, theirs: Intrinsics | None) -> None:
+    """Say where the scale fitted to pairs holds the difference of the model's focal length and theirs."""
+    if (
+        ours is None
+        or theirs is None
+        or abs(ours.depth_factor(theirs.fx, theirs.height, theirs.width) - 1) < SAME_FOCAL
+    ):
+        return
+    print(
+        f"The pairs' focal length, {theirs.fx:g} px of {theirs.width}, isn't part of the fit: this scale is for images "
+        f"given without one. If inference is told it, by --focal-px or a recording, fit with --focal-px {theirs.fx:g}."
+    )
 
 
 def _fit(

@@ -7,6 +7,7 @@ from lightdepth_runtime import DepthEstimator, Intrinsics, LightDepthError, Mode
 from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.calibration.fit import DepthGroup, KnownDistance, calibrate, groups_of_pairs, groups_of_points
 from lightdepth_runtime.images.decode import read_image
+from lightdepth_runtime.infer.infer import infer_files, plan_jobs
 from lightdepth_runtime.pairs import load_pairs
 from lightdepth_runtime.spec import DepthCalibration
 
@@ -109,6 +110,20 @@ def test_points_of_a_camera_with_another_focal_length_are_fitted_without_its_fac
     scale = calibrate([group], None, "").calibration.scale
     calibrated = DepthEstimator(FakeBackend(SPEC.with_changes(calibration=DepthCalibration(scale))))
     assert calibrated(read_image(image), focal_px=200.0)[60, 80] == pytest.approx(3.0)
+
+
+def test_a_photographs_own_focal_length_is_left_out_of_the_fit_since_infer_will_add_it(tum, tmp_path):
+    pillow = pytest.importorskip("PIL.Image")
+    exif, path = pillow.Exif(), tmp_path / "a.png"
+    exif.get_ifd(0x8769)[0xA405] = 50
+    pillow.open(next(tum.rglob("*_rgb.jpg"))).save(path, exif=exif)
+    (group,) = groups_of_points(FakeBackend(SPEC), [KnownDistance(path, 80, 60, 3.0)])
+    scale = calibrate([group], None, "").calibration.scale
+    calibrated = DepthEstimator(FakeBackend(SPEC.with_changes(calibration=DepthCalibration(scale))))
+    infer_files(calibrated, plan_jobs([path]), tmp_path / "out", save=["npy"])
+    assert np.load(tmp_path / "out" / "a_depth.npy")[60, 80] == pytest.approx(3.0)
+    unknown = SPEC.with_changes(intrinsics=None)  # infer adds nothing, and so is nothing left out
+    assert groups_of_points(FakeBackend(unknown), [KnownDistance(path, 80, 60, 3.0)])[0].truth_m == 3.0
 
 
 def test_pairs_give_one_group_each_with_their_readings(tum):

@@ -11,7 +11,7 @@ from lightdepth_runtime import DepthEstimator, ModelSpec
 from lightdepth_runtime.cli.app import app, run_app
 from lightdepth_runtime.images.decode import read_image
 from lightdepth_runtime.pairs import load_pairs
-from lightdepth_runtime.spec import SPEC_KEY
+from lightdepth_runtime.spec import SPEC_KEY, Intrinsics
 
 SPEC = ModelSpec(name="flat", input_height=64, input_width=96, parameters=0, scores={"abs_rel": 0.1})
 
@@ -67,6 +67,21 @@ def test_pairs_calibrate_too(run, model, tum, tmp_path):
     medians = sorted(np.median(truth[truth > 0]) for truth in truths)
     scale = DepthEstimator.load(tmp_path / "out" / "c.onnx", "cpu").spec.calibration.scale
     assert medians[0] < scale < medians[-1]
+
+
+@pytest.mark.parametrize(("focal_px", "told", "given"), [(200, True, ()), (100, False, ()), (200, False, (200,))])
+def test_a_focal_length_of_pairs_that_is_not_part_of_the_fit_is_told(
+    run, model, tum_copy, tmp_path, focal_px, told, given
+):
+    proto = onnx.load(model)
+    camera = Intrinsics(100, 100, 79.5, 59.5, 160, 120)
+    proto.metadata_props[0].value = SPEC.with_changes(intrinsics=camera).to_json()
+    onnx.save_model(proto, model)
+    rows = (tum_copy / "train.txt").read_text()
+    (tum_copy / "own.txt").write_text(f"# intrinsics: {focal_px} {focal_px} 79.5 59.5 160 120\n{rows}")
+    options = [word for focal in given for word in ("--focal-px", focal)]
+    code, out, _ = run(model, "--data", tum_copy / "own.txt", "-o", tmp_path / "c.onnx", "--force", *options)
+    assert (code, f"fit with --focal-px {focal_px}" in out) == (0, told)
 
 
 def test_what_made_it_worse_is_not_written_unless_forced(run, model, tum, tmp_path):
