@@ -13,7 +13,13 @@ from pathlib import Path
 from lightdepth_runtime.atomic import write_text
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.pairs.depth_unit import NAMED_UNITS
-from lightdepth_runtime.pairs.lists.comments import IN_MILLIMETRES, describe_camera, read_comments
+from lightdepth_runtime.pairs.lists.comments import (
+    IN_MILLIMETRES,
+    INTRINSICS_MARK,
+    UNKNOWN,
+    describe_camera,
+    read_comments,
+)
 from lightdepth_runtime.pairs.lists.files import Told
 from lightdepth_runtime.parallel import Workers, worker_count
 
@@ -130,14 +136,10 @@ def _reveal(scene: Scene, output: Path, say: Say) -> None:
     path = output / LIST_NAME
     lines = _listed(path)
     known = read_comments(lines, path, Told())[-1] if lines else Told()
-    if known.camera is not None and scene.camera is None:
-        say(f"This recording doesn't say which camera it was made with; it is taken to be the last one of {path}.")
-    elif lines and known.camera is None and scene.camera is not None:
-        say(f"The recordings that are in {path} already don't say which camera they were made with, unlike this one.")
     (scene.hidden / scene.name).rename(output / scene.name)
     (scene.hidden / WHOLE).unlink()
-    if scene.camera and scene.camera != known.camera:
-        lines.append(describe_camera(scene.camera))
+    if scene.camera != known.camera:
+        lines.append(describe_camera(scene.camera) if scene.camera else f"{INTRINSICS_MARK} {UNKNOWN}")
     if known.unit != NAMED_UNITS["millimetres"]:
         lines.append(IN_MILLIMETRES)
     write_text(path, "\n".join([*lines, *scene.lines]) + "\n")

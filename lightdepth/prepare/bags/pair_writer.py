@@ -77,8 +77,8 @@ class PairWriter:
             self._take_camera(info, rgb.shape[1], rgb.shape[0], color_name)
         elif self.camera is None:
             self._say_once(
-                f"{color_name}: no calibrated CameraInfo stands on {' or '.join(info_topics(color.topic))}. The list "
-                "is written without a camera."
+                f"{color_name}: no calibrated CameraInfo stands on {' or '.join(info_topics(color.topic))}. Its pairs "
+                "are listed without a camera."
             )
         content = bytes(color.message.data) if hasattr(color.message, "format") else b""
         # To encode a JPEG again would add loss; one of a Bayer mosaic must be, since its file says nothing of colours.
@@ -129,7 +129,7 @@ class PairWriter:
         try:
             camera = camera_of(info, width, height, rectified=self._rectified)
         except CameraMisfitError as error:
-            self._say_once(f"{name}: {error} The list is written without a camera.")
+            self._say_once(f"{name}: {error} Its pairs are listed without a camera.")
             return
         first = self.camera = self.camera or camera
         change = (camera.fx / camera.width) / (first.fx / first.width) - 1

@@ -5,6 +5,7 @@ import pytest
 from lightdepth.prepare.bags.scene import Extraction
 from lightdepth.prepare.from_bag import extract_recordings
 from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.pairs import load_pairs
 
 SETTINGS = Extraction("/camera/color/image_raw", "/camera/depth/image_raw")
 NAMES = ("kitchen", "hall [1]", "attic")
@@ -39,6 +40,13 @@ def test_recordings_that_are_in_the_list_are_kept(bags, tmp_path):
     after = files(tmp_path / "out")
     assert after["train.txt"].startswith(before.pop("train.txt"))
     assert before.items() <= after.items()
+
+
+def test_a_recording_without_a_camera_is_not_given_that_of_the_one_before(write_bag, bags, tmp_path):
+    silent = write_bag(tmp_path / "silent", topics=("color", "depth"))
+    extract_recordings([bags[0], silent, bags[1]], SETTINGS, tmp_path / "out")
+    pairs = load_pairs(tmp_path / "out", "train").pairs
+    assert [pair.intrinsics is None for pair in pairs] == [False] * 6 + [True] * 6 + [False] * 6
 
 
 def test_a_recording_that_cant_be_used_does_not_keep_the_others_from_it(bags, tmp_path):
