@@ -111,6 +111,12 @@ def _stamps(recording: Recording, topics: Sequence[str], clock: Clock, say: Say)
         recorded[image.topic].append(image.received_ns)
     broken = [topic for topic in topics if not header_clock_runs(header[topic])]
     if clock == "auto" and broken:
+        if not all(header_clock_runs(recorded[topic]) for topic in topics):
+            raise LightDepthError(
+                f"{recording.path}: neither the stamps in the headers of {' and '.join(broken)} nor the times of "
+                "recording tell images apart, so that none can be paired; set one of the two and write it again, or "
+                "give --clock header or recorded to take one as it is."
+            )
         say(
             f"Stamps in the headers of {' and '.join(broken)} are unset or repeated; pairs are matched by the times of "
             "recording. --clock header takes the stamps all the same."

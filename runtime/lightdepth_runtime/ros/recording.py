@@ -24,6 +24,7 @@ __all__ = ["MISSING", "ImageMessage", "Recording", "is_recording"]
 MISSING = "ROS recordings need the rosbags library; install it with: pip install rosbags"
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
+FASTEST_FPS = 240.0  # of a camera whose images are recorded
 FIRST_INFOS = 1000  # half a minute of a camera's
 _STORAGE_SUFFIXES = (".mcap", ".db3")
 _NAME = re.compile(r"\.(?:bag|mcap|db3)(\.(?:active|zstd|zst|gz|bz2|xz|lz4|zip))?$", re.IGNORECASE)
@@ -111,10 +112,13 @@ class Recording(Closing):
         return topic
 
     def rate(self, topic: str) -> float | None:
-        """Return how many images a second a topic has on average, by the length of the recording; None for one."""
+        """Return how many images a second a topic has on average, by the length of the recording.
+
+        None for one, and where the times of recording are those of a tool that wrote the file all at once.
+        """
         with _damage_named(self.path):
             duration_s, count = self._reader.duration / NANOSECONDS, self.image_topics[topic]
-        return (count - 1) / duration_s if count > 1 and duration_s > 0 else None
+        return (count - 1) / duration_s if 1 < count <= duration_s * FASTEST_FPS else None
 
     def images(self, topics: Sequence[str]) -> Iterator[ImageMessage]:
         """Yield the messages of image topics in the order in which they were recorded."""

@@ -167,3 +167,12 @@ def test_a_compressed_bayer_mosaic_is_written_in_its_colours(frames, tmp_path):
     extract(write_messages(tmp_path / "bag", messages), tmp_path / "out")
     image = load_pairs(tmp_path / "out", "train").pairs[0].read().image
     assert np.abs(image[10:-10, 10:-10].astype(int) - [200, 90, 30]).max() < 6
+
+
+def test_two_clocks_that_tell_nothing_are_refused_and_one_of_them_can_be_taken(frames, tmp_path):
+    messages = camera_messages(frames, stamps_ns=[0] * 4, depth=millimetres)
+    path = write_messages(tmp_path / "bag", [(topic, kind, START_NS, message) for topic, kind, _, message in messages])
+    with pytest.raises(LightDepthError, match=r"neither the stamps .* nor the times of recording tell images apart"):
+        extract(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert extract(path, tmp_path / "out", clock="header")[0] == 1

@@ -68,3 +68,11 @@ def test_a_video_of_stamps_that_stand_still_or_leap_back_keeps_every_frame(tmp_p
         sink.write(DepthFrame(Frame(np.zeros((64, 96, 3), np.uint8), stamp, "a"), np.ones((64, 96), np.float32), None))
     sink.close()
     assert cv2.VideoCapture(str(tmp_path / "a.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 4
+
+
+@pytest.mark.parametrize("step_ns", [0, 1, 10**6])
+def test_times_of_a_tool_that_wrote_all_at_once_are_no_rate(frames, tmp_path, step_ns):
+    messages = camera_messages(frames)
+    written = [(topic, kind, START_NS + n * step_ns, message) for n, (topic, kind, _, message) in enumerate(messages)]
+    with RecordingSource(write_messages(tmp_path / "bag", written), COLOR_TOPIC) as source:
+        assert source.fps is None
