@@ -182,7 +182,7 @@ def check_validation_readings(validation: PairSet, protocol: Protocol) -> None:
     if not _any(probe, lambda frame: protocol.valid(protocol.view(frame.image, frame.depth_m)[1])):
         raise LightDepthError(
             f"None of {len(probe)} validation pairs has valid depth under protocol {protocol.describe()!r}; check the "
-            "depth files' unit and max_depth_m, or set val_fraction to 0."
+            "depth files' unit and max_depth_m, or choose other pairs with --val-data, seed or val_fraction (0: none)."
         )
 
 

@@ -165,10 +165,11 @@ def groups_of_pairs(
     focal_px: float | None = None,
     *,
     progress: Callable[[Sequence[Pair]], Iterable[Pair]] = iter,
+    say: Callable[[str], object] = lambda _: None,
 ) -> list[DepthGroup]:
     """Predict each pair's pixels with a reading; one group a scene where there are enough scenes, else one a pair.
 
-    The model's calibration is left out.
+    The model's calibration is left out. How many pairs have no reading within the model's range is said.
 
     Raises:
         LightDepthError: a pair that can't be read, or none with a reading within the model's range.
@@ -176,10 +177,12 @@ def groups_of_pairs(
     estimator, spec = DepthEstimator(_Uncalibrated(backend)), backend.spec
     by_scene = len(scenes_of(pairs)) >= MIN_GROUPS_TO_KEEP_ASIDE
     collected: dict[str, list[NDArray[np.float64]]] = {}
+    left_out = 0
     for pair in progress(pairs.pairs):
         frame = pair.read()
         valid = np.flatnonzero((frame.depth_m > spec.min_depth_m) & (frame.depth_m < spec.max_depth_m))
         if not len(valid):
+            left_out += 1
             continue
         chosen = valid[spread_indices(len(valid), MOST_PIXELS)]
         depth_m, sigma = estimator.depth_and_sigma(frame.image)
@@ -190,6 +193,11 @@ def groups_of_pairs(
         collected.setdefault(pair.scene if by_scene else pair.name, []).append(samples)
     if not collected:
         raise LightDepthError(f"No pair of {pairs.name} has a reading within the model's {spec.max_depth_m:g} m.")
+    if left_out:
+        say(
+            f"{left_out} of {len(pairs)} pairs have no reading within the model's {spec.max_depth_m:g} m and were left "
+            "out."
+        )
     joined = {name: np.concatenate(parts, axis=1) for name, parts in collected.items()}  # (2 or 3, N) each
     return [DepthGroup(name, *samples) for name, samples in joined.items()]
 

@@ -104,7 +104,7 @@ def _fit(
     groups: list[DepthGroup] = groups_of_points(backend, points, focal_px)
     sources = [f"{len(points)} known distances"] if points else []
     if pairs is not None:
-        groups += groups_of_pairs(backend, pairs, focal_px, progress=partial(track, label="Predicting"))
+        groups += groups_of_pairs(backend, pairs, focal_px, progress=partial(track, label="Predicting"), say=print)
         sources.append(f"{pairs.name} ({pairs.packaging}, {len(pairs)} pairs)")
     if live is not None:
         measured = _measure(backend, live, focal_px)

@@ -1,5 +1,8 @@
 """Fitting scale and slope, and judging them by what was kept aside."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -8,7 +11,7 @@ from lightdepth_runtime.backends import FakeBackend
 from lightdepth_runtime.calibration.fit import DepthGroup, KnownDistance, calibrate, groups_of_pairs, groups_of_points
 from lightdepth_runtime.images.decode import read_image
 from lightdepth_runtime.infer.infer import infer_files, plan_jobs
-from lightdepth_runtime.pairs import load_pairs
+from lightdepth_runtime.pairs import FrameData, load_pairs
 from lightdepth_runtime.spec import DepthCalibration
 
 CAMERA = Intrinsics(100.0, 100.0, 79.5, 59.5, 160, 120)
@@ -135,6 +138,18 @@ def test_pairs_give_one_group_each_with_their_readings(tum):
         assert 100 < len(group.truth_m) <= 2000
         assert np.isin(group.truth_m.astype(np.float32), readings[readings > 0]).all()
         assert len(group.predicted_m) == len(group.truth_m)
+
+
+def test_pairs_without_a_reading_are_left_out_and_counted(tum):
+    pairs, said = load_pairs(tum, "train"), []
+    image = pairs.pairs[0].read().image
+    empty = SimpleNamespace(
+        name="empty", scene="s", read=lambda: FrameData(image, np.zeros(image.shape[:2], np.float32))
+    )
+    made = groups_of_pairs(FakeBackend(SPEC), replace(pairs, pairs=[empty, *pairs.pairs]), say=said.append)
+    assert [group.name for group in made] == [pair.name for pair in pairs.pairs]
+    (line,) = said
+    assert f"1 of {len(pairs) + 1} pairs have no reading" in line
 
 
 def test_calibrated_depth_is_the_formula_at_every_resolution_and_focal_length():
