@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
+from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -69,7 +70,7 @@ class _Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainedEpoch:
-    """What the batches of an epoch gave; `images` counts those of all processes, the rest is this process's."""
+    """What the batches of an epoch gave; `images` and `left_out` are of all processes, the rest is this one's."""
 
     loss: float  # the mean of the finite ones
     images: int
@@ -148,6 +149,8 @@ class Stepper:
             images += len(batch.names)
             left_out.update(batch.left_out)
         self.read()
+        if processes > 1:
+            left_out = set().union(*gather_object([left_out]))
         if not self.losses:
             raise LightDepthError(
                 f"No batch of {label.lower()} had a finite loss; start again with a lower learning_rate or precision "
