@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from accelerate import Accelerator
@@ -152,10 +153,12 @@ class RunFolder:
         write_text(self.metrics_path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def _is_elsewhere(key: str, old: object, new: object) -> bool:
+def _is_elsewhere(key: str, old: Any, new: Any) -> bool:  # Any: values of the config's keys
     """Tell whether two values of a key can be two places of the same files: both are one, or none is."""
     if key == "encoder_weights":
         return not {old, new} & {"imagenet", "none"}
+    if key == "extra_data":
+        return [item["weight"] for item in old] == [item["weight"] for item in new]
     return key in PLACES and None not in (old, new)
 
 

@@ -148,14 +148,25 @@ def _content(pair: Pair) -> list[int] | str:
 
 def _names(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
     """Return name and scene of each pair, without what depends on where the files lie."""
-    folders = {id(pair): str(Path(pair.name).absolute().parent) for pair in pairs if _is_placed(pair)}
-    common = os.path.commonpath(set(folders.values())) if folders else ""
+    # Images without depth and further sets may move without the others: each kind has a common folder of its own.
+    placed = {
+        index: (type(pair), str(Path(pair.name).absolute().parent))
+        for index, pair in enumerate(pairs)
+        if _is_placed(pair)
+    }
+    folders: dict[type[Pair], set[str]] = {}
+    for kind, folder in placed.values():
+        folders.setdefault(kind, set()).add(folder)
+    common = {kind: os.path.commonpath(found) for kind, found in folders.items()}
     names = []
-    for pair in pairs:
+    for index, pair in enumerate(pairs):
         name, scene = pair.name, pair.scene
-        if folder := folders.get(id(pair)):
-            scene = str(Path(folder).relative_to(common))
+        if index in placed:
+            kind, folder = placed[index]
+            scene = str(Path(folder).relative_to(common[kind]))
             name = str(Path(scene) / Path(name).name)
+        elif isinstance(plain_pair(pair), FilePair) and f"/{scene}/" not in f"/{name}":
+            scene = ""  # a recording that is the whole set is called by its folder
         names.append((name, scene))
     return names
 

@@ -77,11 +77,17 @@ def load_training_data(config: TrainConfig, *, resume: bool = False) -> tuple[Pa
     if config.data_root is None:
         raise LightDepthError("No training data given; pass --data DIR (or set data_root in config.yaml).")
     if resume:
-        for flag, place in (("--data", config.data_root), ("--val-data", config.val_data)):
+        extra = ", ".join(f"{{path: PATH, weight: {item.weight:g}}}" for item in config.extra_data)
+        for place, option in (
+            (config.data_root, "--data PATH"),
+            (config.val_data, "--val-data PATH"),
+            (config.unlabelled, "--set unlabelled=PATH"),
+            *((item.path, f'--set "extra_data=[{extra}]"') for item in config.extra_data),
+        ):
             if place is not None and not Path(place).exists() and not url_of(place):
                 raise LightDepthError(
                     f"No data at {place}. A run goes on with the pairs that it began with; say where they lie now: "
-                    f"--resume {flag} PATH."
+                    f"--resume {option}."
                 )
     unit = config.depth_unit()
     pairs, validation = _one_camera(load_pairs(config.data_root, "train", unit=unit, cache=config.cache())), None

@@ -60,6 +60,17 @@ def test_workers_and_threads_may_change_on_resume(folder):
     folder.check_same_config(load_config(None, ["num_workers=7", "num_threads=3"]))
 
 
+def test_further_sets_may_lie_elsewhere_on_resume_but_not_weigh_otherwise(folder):
+    def config(path, weight):
+        return load_config(None, [f"extra_data=[{{path: {path}, weight: {weight}}}]"])
+
+    folder.start(config("/a", 0.5))
+    folder.record_path.write_text("{}")
+    folder.check_same_config(config("/b", 0.5))
+    with pytest.raises(LightDepthError, match="extra_data was"):
+        folder.check_same_config(config("/b", 1))
+
+
 def test_states_come_back_newest_first_and_old_ones_are_dropped(folder, accelerator):
     for epoch in range(1, 5):
         folder.save_state(accelerator, epoch, {"plus": Counter(epoch), "minus": Counter(-epoch)})

@@ -5,6 +5,7 @@ import pytest
 
 from lightdepth.config import load_config
 from lightdepth.data.extra import ExtraPair
+from lightdepth.data.unlabelled import UnlabelledImage
 from lightdepth.runs.folder import RunFolder
 from lightdepth.runs.record import fingerprint, read_record, record_run
 from lightdepth.runs.table import _duration, compare_runs
@@ -96,6 +97,33 @@ def test_a_fingerprint_tells_order_names_and_file_sizes_of_extra_pairs_too(tum_c
         file.write(b"x")
     assert fingerprint(pairs) != before[0]
     assert fingerprint(extra) != before[1]
+
+
+@pytest.mark.parametrize("subfolder", [".", "one"])
+def test_a_fingerprint_is_the_same_where_the_folder_has_another_name(tum, tmp_path, subfolder):
+    for name in ("before", "after"):
+        for kind, suffix in (("color", "_rgb.jpg"), ("depth", "_depth.png")):
+            (tmp_path / name / subfolder / kind).mkdir(parents=True)
+            for path in tum.rglob(f"*{suffix}"):
+                copied = path.name.replace(suffix, path.suffix)
+                (tmp_path / name / subfolder / kind / copied).write_bytes(path.read_bytes())
+    before, after = (load_pairs(tmp_path / name, "train") for name in ("before", "after"))
+    assert len(before) == 6
+    assert fingerprint(before) == fingerprint(after)
+
+
+def test_images_without_depth_and_further_sets_may_move_alone(tum, tmp_path):
+    pairs = load_pairs(tum, "train")
+
+    def at(*folders):
+        main, extra, images = (tmp_path / folder for folder in folders)
+        listed = [replace(pair, name=f"{main}/{number}.jpg") for number, pair in enumerate(pairs.pairs)]
+        further = [
+            ExtraPair(replace(pair, name=f"{extra}/{number}.jpg"), 0.5) for number, pair in enumerate(pairs.pairs)
+        ]
+        return fingerprint(replace(pairs, pairs=[*listed, *further, UnlabelledImage(images / "1.jpg")]))
+
+    assert at("a", "b", "c") == at("a", "b", "d/e") == at("a", "f/g", "c") == at("h/i", "b", "c")
 
 
 def test_other_versions_and_batches_are_said_and_other_pairs_refused(tum):
