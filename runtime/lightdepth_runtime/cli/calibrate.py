@@ -52,10 +52,10 @@ def calibrate_command(
     source = find_model(model)
     target = output or _default_target(source, beside=source != SHIPPED_MODEL)
     pairs = load_pairs(data, split, unit=depth_scale) if data else None
-    if pairs is not None:
-        warn_of_unit(pairs)
     backend = open_backend(source, device, threads)
     try:
+        if pairs is not None:
+            warn_of_unit(pairs, max_depth_m=backend.spec.max_depth_m)
         report = _fit(backend, at or [], pairs, focal_px, live)
         spec = backend.spec.with_changes(calibration=report.calibration, scores={})  # the scores were another model's
     finally:

@@ -2,6 +2,7 @@
 
 import sys
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -82,6 +83,18 @@ def test_a_focal_length_of_pairs_that_is_not_part_of_the_fit_is_told(
     options = [word for focal in given for word in ("--focal-px", focal)]
     code, out, _ = run(model, "--data", tum_copy / "own.txt", "-o", tmp_path / "c.onnx", "--force", *options)
     assert (code, f"fit with --focal-px {focal_px}" in out) == (0, told)
+
+
+@pytest.mark.parametrize(("range_m", "told"), [(10, True), (80, False)])
+def test_depth_within_the_models_range_is_no_wrong_unit(run, model, tum_copy, tmp_path, range_m, told):
+    proto = onnx.load(model)
+    proto.metadata_props[0].value = SPEC.with_changes(max_depth_m=range_m).to_json()
+    onnx.save_model(proto, model)
+    for number, path in enumerate(sorted(tum_copy.rglob("*_depth.png"))):
+        depth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(path), np.where(depth > 0, 20001 + number + depth * 3, 0).astype(np.uint16))
+    _, _, err = run(model, "--data", tum_copy, "-o", tmp_path / "c.onnx", "--force")
+    assert ("Warning: Depth" in err) == told
 
 
 def test_what_made_it_worse_is_not_written_unless_forced(run, model, tum, tmp_path):
