@@ -33,7 +33,17 @@ __all__ = ["LARGEST_BATCH", "OnnxGraph", "choose_device", "graph_of", "has_nvidi
 LARGEST_BATCH = 8  # of an open batch: more frames at once take memory and gain nothing
 _PACKAGES = ("onnxruntime", "onnxruntime-gpu")  # both bring the module `onnxruntime`
 DEVICES = Path("/dev")
-_TOO_NEW = re.compile(r"IR version|opset", re.IGNORECASE)
+_TOO_NEW = re.compile(r"Unsupported model IR version|Opset \d+ is under development")
+_DOMAIN = re.compile(
+    r"Opset (\d+) is .* domain (?!ai\.onnx )(\S+) is till opset", re.DOTALL
+)  # another than the standard
+_PREFIX = re.compile(r".*\[ONNXRuntimeError\] : \d+ : \w+ : (?:Load model from .*? failed:)?", re.DOTALL)
+_REASON = 240  # characters of ONNX Runtime's words, whose end tells the cause
+# What to do by ONNX Runtime's words, where it isn't to export again.
+_WAYS_OUT = (
+    ("external", "copy the file of its weights beside it, whole, or export it again as one file"),
+    ("registered", "update ONNX Runtime, which may be older than its operators, or export it again"),
+)
 _CPU_PROVIDER = "CPUExecutionProvider"
 
 
@@ -174,7 +184,8 @@ def _open_session(
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only: fallbacks are checked by the caller
+    # Errors only: fallbacks are checked by the caller. On a CPU not even those, since each is raised too.
+    options.log_severity_level = 4 if provider == _CPU_PROVIDER else 3
     if threads is not None:
         options.intra_op_num_threads = threads
     if provider == CUDA_PROVIDER:
@@ -189,16 +200,22 @@ def _open_session(
         traceback.clear_frames(error.__traceback__)  # which keep half a session, and the caller frees its stream now
         if _TOO_NEW.search(str(error)) and (needed := onnx_versions(path)):
             raise _too_new(path, needed, onnxruntime.__version__, str(error)) from error
-        reason = first_line(error)
-        raise LightDepthError(f"{path} can't be opened by ONNX Runtime ({reason}); export it again.") from error
+        reason = " ".join(_PREFIX.sub("", str(error)).split()).rstrip(".") or first_line(error)
+        reason = reason if len(reason) <= _REASON else f"... {reason[-_REASON:]}"
+        way = next((way for word, way in _WAYS_OUT if word in reason.lower()), "export it again")
+        raise LightDepthError(
+            f"{path} can't be opened by ONNX Runtime {onnxruntime.__version__} ({reason}); {way}."
+        ) from error
 
 
 def _too_new(path: Path, needed: OnnxVersions, version: str, reason: str) -> LightDepthError:
     package = next((name for name in _PACKAGES if _is_installed(name)), _PACKAGES[0])
     limits = re.findall(r"(?:max supported IR version: |till (?=opset ))((?:opset )?\d+)", reason)
     reads = f", which reads up to {'IR version ' * limits[0].isdigit()}{limits[0]}" if limits else ""
+    domain = _DOMAIN.search(reason)
+    opsets = f"opset {needed.opset}" + (f", with opset {domain[1]} of {domain[2]}" if domain else "")
     return LightDepthError(
-        f"{path} is of ONNX IR version {needed.ir} and opset {needed.opset}, newer than the installed {package} "
+        f"{path} is of ONNX IR version {needed.ir} and {opsets}, newer than the installed {package} "
         f"{version}{reads}; update it with: pip install -U {package}"
     )
 

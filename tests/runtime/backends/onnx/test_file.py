@@ -1,5 +1,6 @@
 """A file that is newer than the installed ONNX Runtime names both versions and the package."""
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
@@ -40,6 +41,33 @@ def test_a_file_newer_than_the_runtime_names_both_versions_and_the_package(tmp_p
     assert f"onnxruntime {onnxruntime.__version__}" in text or f"onnxruntime-gpu {onnxruntime.__version__}" in text
     assert "pip install -U onnxruntime" in text
     assert "\n" not in text
+
+
+def test_operators_of_another_domain_that_are_too_new_are_named(tmp_path):
+    graph = helper.make_graph([], "g", [], [])
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 99)]
+    (tmp_path / "a.onnx").write_bytes(helper.make_model(graph, ir_version=9, opset_imports=opsets).SerializeToString())
+    with pytest.raises(
+        LightDepthError, match=r"opset 18, with opset 99 of ai\.onnx\.ml, newer than .*reads up to opset"
+    ):
+        open_session(tmp_path / "a.onnx", "cpu", 1)
+
+
+def test_a_refusal_keeps_the_end_of_the_reason_which_is_the_cause_and_the_way_out(tmp_path):
+    shape = helper.make_tensor_value_info("x" * 300, onnx.TensorProto.FLOAT, [1])
+    output = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
+    graph = helper.make_graph([helper.make_node("NoSuchOperator", ["x" * 300], ["y"])], "g", [shape], [output])
+    model = helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 18)])
+    (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(LightDepthError, match=r"No Op registered for NoSuchOperator .*; update ONNX Runtime"):
+        open_session(tmp_path / "a.onnx", "cpu", 1)
+    weights = onnx.numpy_helper.from_array(np.ones(2000, np.float32), "x")
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [], [output], [weights])
+    model = helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 18)])
+    onnx.save(model, tmp_path / "b.onnx", save_as_external_data=True, location="b.data")
+    (tmp_path / "b.data").unlink()
+    with pytest.raises(LightDepthError, match=r"b\.data.*; copy the file of its weights beside it"):
+        open_session(tmp_path / "b.onnx", "cpu", 1)
 
 
 @pytest.mark.parametrize(
