@@ -45,11 +45,15 @@ def read_state_dict(path: Path, key: str) -> dict[str, Tensor]:
             "code, or it is no PyTorch file. Save the weights alone: torch.save(model.state_dict(), PATH)."
         ) from error
     except Exception as error:  # safetensors, zipfile and pickle each raise their own
-        raise LightDepthError(f"{key}: {path} can't be read as a state dict ({first_line(error)}).") from error
+        raise LightDepthError(
+            f"{key}: {path} can't be read as a state dict: it is damaged, or no PyTorch file ({first_line(error, 80)}"
+            "). Copy it again, or save the weights alone: torch.save(model.state_dict(), PATH)."
+        ) from error
     tensors = _unwrap(content)
     if not tensors:
         raise LightDepthError(
-            f"{key}: {path} is not a state dict of tensors; looked in it and under {', '.join(WRAPPERS)}."
+            f"{key}: {path} is not a state dict of tensors; looked in it and under {', '.join(WRAPPERS)}. Save "
+            "the weights alone: torch.save(model.state_dict(), PATH)."
         )
     return {name.replace(COMPILED, ""): tensor for name, tensor in tensors.items()}
 
@@ -80,7 +84,6 @@ def check_shapes(
 def _unwrap(content: Any) -> dict[str, Tensor]:  # Any: whatever the file holds
     if not isinstance(content, Mapping):
         return {}
-    tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
-    if tensors:
-        return tensors
-    return next((found for name in WRAPPERS if (found := _unwrap(content.get(name)))), {})
+    # Beside wrapped weights may stand other tensors, such as the best accuracy.
+    wrapped = next((found for name in WRAPPERS if (found := _unwrap(content.get(name)))), None)
+    return wrapped or {str(name): value for name, value in content.items() if isinstance(value, Tensor)}

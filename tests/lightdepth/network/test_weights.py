@@ -23,6 +23,10 @@ WRAPPINGS = {
     "both": lambda state: {"model": {f"module._orig_mod.{key}": value for key, value in state.items()}},
     "lightning": lambda state: {"state_dict": {f"model.net.{k}": v for k, v in state.items()}, "epoch": 1},
     "nested": lambda state: {"model": {"state_dict": state}},
+    "beside a tensor": lambda state: {
+        "state_dict": state,
+        "best_acc1": torch.tensor(69.7),
+    },  # PyTorch's ImageNet example
     "with numbers": lambda state: {**state, "version": 2},
 }
 
