@@ -52,7 +52,8 @@ def build_model(config: TrainConfig) -> LightDepth:
         path = find_checkpoint(config.start_from)
         wanted = model.state_dict()
         state = _with_own_sigma(fit_names(read_state_dict(path, "start_from"), wanted), wanted)
-        check_shapes(path, state, wanted)
+        hint = "choose its own with --model; weights of an encoder alone go to encoder_weights"
+        check_shapes(path, state, wanted, f"the configured network ({hint})")
         model.load_state_dict(state)
     return model
 

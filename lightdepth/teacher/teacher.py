@@ -131,14 +131,19 @@ class Teacher(Closing):
 def load_feature_teacher(source: str) -> Checkpoint:
     """Load the teacher whose features are matched: they are inside the network, which only a checkpoint opens.
 
+    Args:
+        source: a checkpoint, or a training run's folder, which stands for its best.
+
     Raises:
         LightDepthError: another kind of model.
     """
-    if Path(source).suffix != ".safetensors":
+    best = Path(source) / BEST
+    path = best if best.is_file() else Path(source)
+    if path.suffix != ".safetensors":
         raise LightDepthError(
             f"feature_weight matches the features of the teacher's encoder, and {source} gives its depth alone; name a "
-            "checkpoint (.safetensors) in distill_from, or set feature_weight to 0."
+            "checkpoint (.safetensors, or a training run's folder) in distill_from, or set feature_weight to 0."
         )
     from ..checkpoints.checkpoint import load_checkpoint
 
-    return load_checkpoint(Path(source))
+    return load_checkpoint(path)

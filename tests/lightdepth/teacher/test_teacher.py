@@ -12,7 +12,7 @@ from lightdepth.data.extra import ExtraPair
 from lightdepth.data.unlabelled import load_unlabelled
 from lightdepth.network.model import LightDepth
 from lightdepth.teacher.cache import TeacherLabel, label_pairs
-from lightdepth.teacher.teacher import Teacher
+from lightdepth.teacher.teacher import Teacher, load_feature_teacher
 from lightdepth.training.inputs import load_training_data
 from lightdepth_runtime.errors import LightDepthError
 from lightdepth_runtime.evaluation.alignment import DepthFit
@@ -243,3 +243,8 @@ def test_a_label_reads_back_in_metres(tmp_path, teacher, tum):
     (label, *_) = label_pairs(teacher, load_pairs(tum, "train"), tmp_path)
     doubled = TeacherLabel(label.path, DepthFit(scale=2.0))
     np.testing.assert_allclose(doubled.read(), 2 * label.read())
+
+
+def test_a_runs_folder_stands_for_the_checkpoint_whose_features_are_matched(tmp_path):
+    write_teacher(tmp_path / "best.safetensors")
+    assert load_feature_teacher(str(tmp_path)).spec == load_feature_teacher(f"{tmp_path}/best.safetensors").spec
