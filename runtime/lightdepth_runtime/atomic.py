@@ -95,7 +95,9 @@ def make_folder(path: Path | str) -> Path:
     except OSError as error:
         raise _cannot_write(path, error) from error
     if not os.access(path, os.W_OK):
-        raise LightDepthError(f"Can't write into {path}: permission denied. Choose another output folder.")
+        raise LightDepthError(
+            f"Can't write into {path}: permission denied, or a read-only disk. Choose another folder."
+        )
     return path
 
 

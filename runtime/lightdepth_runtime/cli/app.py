@@ -122,7 +122,8 @@ def run_app(app: typer.Typer) -> None:
             raise
         text = " ".join(str(error).split())
         if isinstance(error, OSError) and error.errno in FULL:
-            text = f"Can't write {error.filename or 'what is printed'}: {error.strerror}. Free some space."
+            what = error.filename or "what is printed, or a temporary file (TMPDIR)"
+            text = f"Can't write {what}: {error.strerror}. Free some space."
             if error.filename is None:
                 _drop_output()
         elif isinstance(error, OSError) and error.errno in CLOSED and error.filename is not None:
