@@ -129,8 +129,8 @@ def fingerprint(pairs: PairSet) -> str:
 
     A packed pair's shard has a checksum already, which stands for it.
 
-    Names that are absolute count from the folder that they have in common, so that the same files at another place
-    are the same pairs.
+    Files' names count from the folder that they have in common, so that the same files at another place are the same
+    pairs.
     """
     digest = hashlib.sha256()
     for pair, (name, scene) in zip(pairs.pairs, _names(pairs.pairs), strict=True):
@@ -147,32 +147,28 @@ def _content(pair: Pair) -> list[int] | str:
 
 
 def _names(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
-    """Return name and scene of each pair, without what depends on where the files lie."""
-    # Images without depth and further sets may move without the others: each kind has a common folder of its own.
-    placed = {
-        index: (type(pair), str(Path(pair.name).absolute().parent))
-        for index, pair in enumerate(pairs)
-        if _is_placed(pair)
-    }
+    """Return name and scene of each pair; a file's name begins after the folder that all of its kind lie in.
+
+    Images without depth and further sets are kinds of their own: they may move without the others.
+    """
+    files = [_file_of(pair) for pair in pairs]
     folders: dict[type[Pair], set[str]] = {}
-    for kind, folder in placed.values():
-        folders.setdefault(kind, set()).add(folder)
-    common = {kind: os.path.commonpath(found) for kind, found in folders.items()}
-    names = []
-    for index, pair in enumerate(pairs):
-        name, scene = pair.name, pair.scene
-        if index in placed:
-            kind, folder = placed[index]
-            scene = str(Path(folder).relative_to(common[kind]))
-            name = str(Path(scene) / Path(name).name)
-        elif isinstance(plain_pair(pair), FilePair) and f"/{scene}/" not in f"/{name}":
-            scene = ""  # a recording that is the whole set is called by its folder
-        names.append((name, scene))
-    return names
+    for pair, file in zip(pairs, files, strict=True):
+        if file is not None:
+            folders.setdefault(type(pair), set()).add(os.path.dirname(file))
+    starts = {kind: len(os.path.commonpath(found)) for kind, found in folders.items()}
+    return [
+        (pair.name, pair.scene) if file is None else (file[starts[type(pair)] :].lstrip(os.sep), "")
+        for pair, file in zip(pairs, files, strict=True)
+    ]
 
 
-def _is_placed(pair: Pair) -> bool:
-    return isinstance(pair, UnlabelledImage) or os.path.isabs(pair.name)
+def _file_of(pair: Pair) -> str | None:
+    """Return the absolute path of a pair's image, or None where it lies in a file with others."""
+    pair = plain_pair(pair)
+    if isinstance(pair, FilePair):
+        return os.path.abspath(pair.color_file)
+    return os.path.abspath(pair.path) if isinstance(pair, UnlabelledImage) else None
 
 
 def _describe(pairs: PairSet) -> DataRecord:

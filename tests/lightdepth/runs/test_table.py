@@ -112,16 +112,29 @@ def test_a_fingerprint_is_the_same_where_the_folder_has_another_name(tum, tmp_pa
     assert fingerprint(before) == fingerprint(after)
 
 
+def test_a_fingerprint_is_the_same_where_a_list_has_absolute_paths(tum_copy):
+    before = load_pairs(tum_copy, "train")
+    lines = [f"{pair.color_path.resolve()} {pair.depth_path.resolve()}" for pair in before.pairs]
+    (tum_copy / "absolute.txt").write_text("\n".join(lines))
+    after = load_pairs(tum_copy / "absolute.txt", "train")
+    assert after.pairs[0].name != before.pairs[0].name
+    assert fingerprint(after) == fingerprint(before)
+
+
 def test_images_without_depth_and_further_sets_may_move_alone(tum, tmp_path):
     pairs = load_pairs(tum, "train")
+    sizes = [pair.color_path.read_bytes() for pair in pairs.pairs]
 
     def at(*folders):
         main, extra, images = (tmp_path / folder for folder in folders)
-        listed = [replace(pair, name=f"{main}/{number}.jpg") for number, pair in enumerate(pairs.pairs)]
-        further = [
-            ExtraPair(replace(pair, name=f"{extra}/{number}.jpg"), 0.5) for number, pair in enumerate(pairs.pairs)
-        ]
-        return fingerprint(replace(pairs, pairs=[*listed, *further, UnlabelledImage(images / "1.jpg")]))
+        made = []
+        for folder in (main, extra):
+            folder.mkdir(parents=True, exist_ok=True)
+            for number, (pair, content) in enumerate(zip(pairs.pairs, sizes, strict=True)):
+                (folder / f"{number}.jpg").write_bytes(content)
+                moved = replace(pair, name=f"{number}.jpg", color_file=str(folder / f"{number}.jpg"))
+                made.append(moved if folder == main else ExtraPair(moved, 0.5))
+        return fingerprint(replace(pairs, pairs=[*made, UnlabelledImage(images / "1.jpg")]))
 
     assert at("a", "b", "c") == at("a", "b", "d/e") == at("a", "f/g", "c") == at("h/i", "b", "c")
 
