@@ -8,6 +8,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
 from lightdepth.data.sample import Sample
+from lightdepth.training import stepper as stepper_module
 from lightdepth.training.average import WeightAverage
 from lightdepth.training.stepper import Progress, Stepper
 from lightdepth_runtime.errors import LightDepthError
@@ -112,3 +113,26 @@ def test_a_bad_batch_costs_its_whole_group_and_no_other():
 def test_outcomes_that_are_read_late_name_the_batches_they_belong_to():
     with pytest.raises(LightDepthError, match="at step 2 with image 6, not finite in 5 batches in a row"):
         trained([1.0, 1.0] + [math.nan] * 6, 8)
+
+
+def test_pairs_left_out_are_counted_over_all_processes(monkeypatch):
+    """Another process left out one pair that this one did too, and one of its own."""
+    accelerator = Accelerator(cpu=True, step_scheduler_with_optimizer=False)
+    optimiser = torch.optim.SGD((model := nn.Linear(1, 1)).parameters(), lr=0.1, fused=True)
+    model, prepared = accelerator.prepare(model, optimiser)
+    stepper = Stepper(
+        accelerator,
+        model,
+        lambda model, _: model(torch.ones(1, 1)).sum(),
+        prepared,
+        LambdaLR(optimiser, lambda _: 1.0),
+        WeightAverage(model, 0.999),
+        Progress(),
+        clip_norm=100.0,
+        batches_per_epoch=1,
+    )
+    monkeypatch.setattr(Accelerator, "num_processes", 2)
+    monkeypatch.setattr(stepper_module, "gather_object", lambda own: [*own, {"a", "b"}])
+    nothing = torch.zeros(1)
+    batch = Sample(nothing, nothing, None, None, ["c"], ["a"])
+    assert stepper.train_epoch([batch], "Epoch 1/1").left_out == 2
