@@ -179,6 +179,15 @@ def test_a_silent_camera_that_is_ended_ends_the_iteration_at_once():
     assert time.monotonic() - start < 2
 
 
+@pytest.fixture
+def interrupts():
+    """Take an interrupt as a terminal's program does; a run in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_an_interrupt_ends_the_opening_of_a_silent_address_at_once():
     answered = threading.Event()
 
