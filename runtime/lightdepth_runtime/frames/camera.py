@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..closing import Closing
 from ..errors import LightDepthError
-from ..images.opencv import import_cv2, quiet_cv2
+from ..images.opencv import import_cv2
 from .frame import Frame
 from .video import Capture, open_capture, read_rgb
 
@@ -189,8 +189,7 @@ class Camera(Closing):
         failures = 0
         try:
             while not self._closing.is_set():
-                with quiet_cv2():  # of FFmpeg's time-out the line is noise: the error says it
-                    image = read_rgb(capture) if capture else None
+                image = read_rgb(capture) if capture else None
                 if image is not None:
                     failures = 0
                     self._offer(image)

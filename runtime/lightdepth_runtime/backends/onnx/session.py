@@ -41,8 +41,8 @@ _PREFIX = re.compile(r".*\[ONNXRuntimeError\] : \d+ : \w+ : (?:Load model from .
 _REASON = 240  # characters of ONNX Runtime's words, whose end tells the cause
 # What to do by ONNX Runtime's words, where it isn't to export again.
 _WAYS_OUT = (
-    ("external", "copy the file of its weights beside it, whole, or export it again as one file"),
-    ("registered", "update ONNX Runtime, which may be older than its operators, or export it again"),
+    (("external", "get file size"), "copy the file of its weights beside it, whole, or export it again as one file"),
+    (("registered",), "update ONNX Runtime, which may be older than its operators, or export it again"),
 )
 _CPU_PROVIDER = "CPUExecutionProvider"
 
@@ -202,7 +202,7 @@ def _open_session(
             raise _too_new(path, needed, onnxruntime.__version__, str(error)) from error
         reason = " ".join(_PREFIX.sub("", str(error)).split()).rstrip(".") or first_line(error)
         reason = reason if len(reason) <= _REASON else f"... {reason[-_REASON:]}"
-        way = next((way for word, way in _WAYS_OUT if word in reason.lower()), "export it again")
+        way = next((way for words, way in _WAYS_OUT if any(w in reason.lower() for w in words)), "export it again")
         raise LightDepthError(
             f"{path} can't be opened by ONNX Runtime {onnxruntime.__version__} ({reason}); {way}."
         ) from error
