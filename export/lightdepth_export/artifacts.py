@@ -119,13 +119,13 @@ def export_model(
 
     def compare(candidates: Mapping[str, Backend], **told: Any) -> list[StepParity]:  # Any: as `check_parity` takes it
         seen = read_frames(frames, pool=told.get("pool"))
-        return check_parity(reference, candidates, seen, protocol=protocol, say=say, **told)
+        return check_parity(reference, candidates, seen, protocol=protocol, **told)
 
     with all_or_nothing(output) as folder:
         say(f"Tracing {spec.name} at {spec.input_width}x{spec.input_height}")
         forms = _make_forms(network, spec, frames, options, compare, say)
         say(f"Comparing {', '.join(form.step for form in forms)} with {reference.name} on {len(frames)} images")
-        steps = _measure(forms, spec, frames, options, partial(compare, progress=progress))
+        steps = _measure(forms, spec, frames, options, partial(compare, progress=progress, say=say))
         _pass(steps, options.thresholds, say)
         for form in forms:
             onnx.save_model(form.model, str(folder / f"{output.stem}{form.suffix}"))
@@ -186,8 +186,10 @@ def _make_forms(
         allowed = INT8_MARGIN * options.thresholds.int8_rmse_change
 
         def judge(form: Form) -> None:
-            [step] = compare({form.step: form.open(options.threads)})
-            gate(step, options.thresholds)
+            written = [form, form.with_preprocessing(*options.frame_size)] if options.frame_size else [form]
+            for each in written:
+                [step] = compare({each.step: each.open(options.threads)})
+                gate(step, options.thresholds)
 
         forms += int8_forms(fp32, batches, allowed_abs_rel=allowed, judge=judge, say=say)
     if options.frame_size:

@@ -117,6 +117,24 @@ def test_every_form_is_written_and_judged(tiny, reference, images, tmp_path):
     assert "fp16-simulated" in (tmp_path / "golden" / "README.md").read_text()
 
 
+def test_int8_keeps_more_in_fp32_where_only_the_form_that_takes_frames_loses_too_much(
+    tiny, reference, images, tmp_path, monkeypatch
+):
+    seen = []
+
+    def refuse_the_first(step, thresholds):
+        seen.append(step.step)
+        if seen == ["int8-tensorrt", "int8-tensorrt-frame"]:
+            raise LightDepthError("a resize rounds otherwise")
+
+    monkeypatch.setattr(artifacts, "gate", refuse_the_first)
+    lines = []
+    options = ExportOptions(int8=True, frame_size=(120, 160), threads=1)
+    export_model(tiny, reference, tmp_path / "m.onnx", images, options=options, say=lines.append)
+    assert sum("kept in FP32" in line for line in lines) == 1
+    assert seen[2:6] == ["int8-tensorrt", "int8-tensorrt-frame", "int8-cpu", "int8-cpu-frame"]
+
+
 @pytest.mark.parametrize("options", [ExportOptions(int8=True), ExportOptions(frame_size=(120, 160))])
 def test_an_open_batch_goes_neither_with_int8_nor_with_frames(tiny, reference, images, options, tmp_path):
     with pytest.raises(LightDepthError, match="leave out the dynamic batch"):
