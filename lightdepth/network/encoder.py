@@ -93,6 +93,13 @@ def _load_weights(encoder: nn.Module, path: Path, name: str, *, partial: bool) -
             f"{path} lacks {len(missing)} of the {len(wanted)} tensors of {name!r} (first: {missing[0]}); it needs "
             f"timm's names{hint}. See docs/training.md on encoder_weights."
         )
+    parts = {key.partition(".")[0] for key in wanted}
+    more = [key for key in state if key not in wanted and key.partition(".")[0] in parts]
+    if more:
+        raise LightDepthError(
+            f"{path} is of a larger network than {name!r}: it has {len(more)} more tensors in the same parts (first: "
+            f"{more[0]}). Name its own with --set encoder=NAME."
+        )
     filled = {**wanted, **{key: tensor for key, tensor in state.items() if key in wanted}}
     check_shapes(path, filled, wanted, repr(name))
     encoder.load_state_dict(filled)

@@ -132,6 +132,12 @@ def test_a_file_of_other_things_than_tensors_is_refused(tmp_path):
     assert "not a state dict of tensors" in refusal(NAME, tmp_path / "w.pth")
 
 
+def test_weights_of_a_larger_network_of_the_family_are_refused(whole_model, tmp_path):
+    state = {**whole_model.state_dict(), "layer1.2.conv1.weight": torch.zeros(64, 64, 3, 3)}
+    save_file(state, tmp_path / "w.safetensors")
+    assert "larger network than 'resnet" in refusal(NAME, tmp_path / "w.safetensors")
+
+
 def test_a_partial_file_is_taken_when_told_to_and_its_gaps_begin_as_shortcuts(whole_model, tmp_path):
     state = {k: v for k, v in whole_model.state_dict().items() if not k.startswith("layer4.0.conv")}
     save_file(state, tmp_path / "partial.safetensors")
