@@ -160,8 +160,9 @@ def check_cameras(pairs: PairSet, camera: Intrinsics | None = None) -> None:
     for pair in map(plain_pair, pairs.pairs):
         if (known := camera or pair.intrinsics) is not None:
             first.setdefault(known, pair)
-    for index in spread_indices(len(first), PROBED) if first else []:
-        known, pair = list(first.items())[index]
+    cameras = list(first.items())
+    for index in spread_indices(len(cameras), PROBED) if cameras else []:
+        known, pair = cameras[index]
         # A packed pair's size is known without fetching it.
         size = (pair.height, pair.width) if isinstance(pair, PackedPair) else pair.read().depth_m.shape
         check_camera(known, pair.name, size)

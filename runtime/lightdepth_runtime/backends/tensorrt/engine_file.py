@@ -197,25 +197,27 @@ def check_engine_fits(engine: Path, sidecar: EngineSidecar, *, flavour: Flavour,
     Raises:
         EngineMisfitError: it doesn't fit; says why.
     """
-    onnx = onnx_beside(engine, sidecar)
+    reason = _why_unfit(sidecar, flavour, version, gpu)
+    if reason is not None:
+        raise _misfit(engine, reason, onnx_beside(engine, sidecar))
+
+
+def _why_unfit(sidecar: EngineSidecar, flavour: Flavour, version: str, gpu: GpuInfo) -> str | None:
     if sidecar.flavour != flavour:
-        raise _misfit(
-            engine, f"it was built by {FLAVOUR_NAMES[sidecar.flavour]}, and this is {FLAVOUR_NAMES[flavour]}", onnx
-        )
+        return f"it was built by {FLAVOUR_NAMES[sidecar.flavour]}, and this is {FLAVOUR_NAMES[flavour]}"
     if sidecar.tensorrt_version != version:
         made, here = f"{FLAVOUR_NAMES[flavour]} {sidecar.tensorrt_version}", version
-        raise _misfit(engine, f"it was built by {made}, and {here} is installed here", onnx)
+        return f"it was built by {made}, and {here} is installed here"
     if sidecar.platform != platform_name():
-        raise _misfit(engine, f"it was built on {sidecar.platform}, and this is {platform_name()}", onnx)
+        return f"it was built on {sidecar.platform}, and this is {platform_name()}"
     here = gpu.compute_capability
     if sidecar.compute_capabilities and here not in sidecar.compute_capabilities:
-        raise _misfit(
-            engine, f"it was built for {', '.join(sidecar.compute_capabilities)}, and {gpu.name} is {here}", onnx
-        )
+        return f"it was built for {', '.join(sidecar.compute_capabilities)}, and {gpu.name} is {here}"
     if not sidecar.compute_capabilities and int(here.removeprefix("sm")) < _OLDEST_PORTABLE_SM:
-        raise _misfit(engine, f"it was built for sm{_OLDEST_PORTABLE_SM} and later, and {gpu.name} is {here}", onnx)
+        return f"it was built for sm{_OLDEST_PORTABLE_SM} and later, and {gpu.name} is {here}"
     if flavour == "tensorrt" and sidecar.gpu_name != gpu.name:
-        raise _misfit(engine, f"it was tuned on {sidecar.gpu_name}, and this is {gpu.name}", onnx)
+        return f"it was tuned on {sidecar.gpu_name}, and this is {gpu.name}"
+    return None
 
 
 def platform_name() -> str:
