@@ -118,6 +118,7 @@ def latency(setting: Setting) -> Values:
     frame, frame_name = read_frame(None)
     candidates, missing = [], {}
     for label, make in _candidates(setting).items():
+        print(label, flush=True)  # the log's last line, should opening it hang or crash
         try:
             candidates.append((label, make()))
         except Exception as error:  # whatever a driver or library raises: the others are still timed

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lightdepth_runtime.errors import LightDepthError
@@ -50,7 +51,7 @@ def receive(loader: Iterable[Sample], device: torch.device) -> Iterator[Sample]:
     try:
         for batch in loader:
             arrays = {name: part for name, part in batch._asdict().items() if isinstance(part, np.ndarray)}
-            yield batch._replace(**{name: torch.from_numpy(array).to(device) for name, array in arrays.items()})
+            yield batch._replace(**{name: _send(array, device) for name, array in arrays.items()})
     except LightDepthError as error:
         sentence = str(error).strip().splitlines()[-1]
         raise LightDepthError(sentence.removeprefix(f"{LightDepthError.__module__}.LightDepthError: ")) from error
@@ -58,3 +59,9 @@ def receive(loader: Iterable[Sample], device: torch.device) -> Iterator[Sample]:
         if not str(error).startswith("DataLoader worker"):
             raise
         raise LightDepthError(WORKER_DIED) from error
+
+
+def _send(array: NDArray[np.float32], device: torch.device) -> Tensor:
+    tensor = torch.from_numpy(array)
+    # A GPU copies page-locked memory while it computes; for the copy of any other the host waits.
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

@@ -135,9 +135,8 @@ class Stepper:
         def status() -> str:
             rate = images * processes / max(time.monotonic() - started, 1e-9)
             overflows = self.progress.overflows
-            return f"{rate:.1f} images/s, loss {_mean(self.losses):.4f}" + (
-                f", {overflows} overflows" if overflows else ""
-            )
+            loss = f", loss {_mean(self.losses):.4f}" if self.losses else ""  # a GPU's are read some batches late
+            return f"{rate:.1f} images/s{loss}" + (f", {overflows} overflows" if overflows else "")
 
         batches: Iterable[Sample] = receive(loader, self.accelerator.device)
         if self.accelerator.is_main_process:

@@ -115,12 +115,12 @@ def test_outcomes_that_are_read_late_name_the_batches_they_belong_to():
         trained([1.0, 1.0] + [math.nan] * 6, 8)
 
 
-def test_pairs_left_out_are_counted_over_all_processes(monkeypatch):
-    """Another process left out one pair that this one did too, and one of its own."""
+def linear_stepper(batches):
+    """A stepper whose loss is a tiny network's output for a one."""
     accelerator = Accelerator(cpu=True, step_scheduler_with_optimizer=False)
     optimiser = torch.optim.SGD((model := nn.Linear(1, 1)).parameters(), lr=0.1, fused=True)
     model, prepared = accelerator.prepare(model, optimiser)
-    stepper = Stepper(
+    return Stepper(
         accelerator,
         model,
         lambda model, _: model(torch.ones(1, 1)).sum(),
@@ -129,10 +129,30 @@ def test_pairs_left_out_are_counted_over_all_processes(monkeypatch):
         WeightAverage(model, 0.999),
         Progress(),
         clip_norm=100.0,
-        batches_per_epoch=1,
+        batches_per_epoch=batches,
     )
+
+
+def test_pairs_left_out_are_counted_over_all_processes(monkeypatch):
+    """Another process left out one pair that this one did too, and one of its own."""
+    stepper = linear_stepper(1)
     monkeypatch.setattr(Accelerator, "num_processes", 2)
     monkeypatch.setattr(stepper_module, "gather_object", lambda own: [*own, {"a", "b"}])
-    nothing = torch.zeros(1)
-    batch = Sample(nothing, nothing, None, None, ["c"], ["a"])
+    batch = Sample(torch.zeros(1), torch.zeros(1), None, None, ["c"], ["a"])
     assert stepper.train_epoch([batch], "Epoch 1/1").left_out == 2
+
+
+def test_the_loss_is_shown_once_it_is_read(monkeypatch):
+    """Where outcomes are read late, as on a GPU, the first ones are not 0."""
+    shown = []
+
+    def track(batches, _label, _total, *, status):
+        for batch in batches:
+            yield batch
+            shown.append(status())
+
+    monkeypatch.setattr(stepper_module, "track", track)
+    stepper = linear_stepper(3)
+    stepper._most_unread = 2
+    stepper.train_epoch([Sample(torch.zeros(1), torch.zeros(1), None, None, ["a"])] * 3, "Epoch 1/1")
+    assert ["loss" in words for words in shown] == [False, True, True]
