@@ -14,7 +14,7 @@ from lightdepth_runtime.spec import check_input_size
 
 from .encoder import build_encoder
 
-__all__ = ["DEFAULT_DECODER_CHANNELS", "LightDepth", "Output", "freeze_statistics"]
+__all__ = ["DEFAULT_DECODER_CHANNELS", "LightDepth", "Output", "freeze_statistics", "keep_inputs"]
 
 DEFAULT_DECODER_CHANNELS = (256, 128, 64, 32)
 # The output of a fresh network: near the median of NYU Depth V2, so that training starts close.
@@ -86,6 +86,16 @@ def freeze_statistics(model: nn.Module) -> None:
             module.eval()
 
 
+def keep_inputs(model: nn.Module) -> None:
+    """Have activations write to new maps where autograd would copy what they overwrite, which takes longer.
+
+    The gradients of ReLU6, Swish and others need the input. ReLU's needs the output alone, so it goes on in place.
+    """
+    for module in model.modules():
+        if getattr(module, "inplace", False) and not isinstance(module, nn.ReLU):
+            module.inplace = False
+
+
 class DecoderStage(nn.Module):
     """Upsample by two, concatenate the encoder's map of that scale, and convolve twice."""
 
@@ -98,7 +108,8 @@ class DecoderStage(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """Merge (B, C, h, w) with (B, S, 2h, 2w) into (B, O, 2h, 2w)."""
-        x = _double(x)  # (B, C, h, w) -> (B, C, 2h, 2w)
+        # Autocast interpolates in float32. Left so, the joined map is twice as large, and the convolution rounds it.
+        x = _double(x).to(skip.dtype)  # (B, C, h, w) -> (B, C, 2h, 2w)
         return self.convolutions(torch.cat([x, skip], dim=1))  # (B, C + S, 2h, 2w) -> (B, O, 2h, 2w)
 
 

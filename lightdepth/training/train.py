@@ -24,7 +24,7 @@ from ..checkpoints.checkpoint import build_model, save_checkpoint, without_weigh
 from ..config import TrainConfig
 from ..data.loader import build_loader
 from ..data.workers import start_worker_server
-from ..network.model import LightDepth, freeze_statistics
+from ..network.model import LightDepth, freeze_statistics, keep_inputs
 from ..runs.folder import RunFolder
 from ..runs.record import read_record, record_run
 from ..runs.state import Stateful
@@ -192,6 +192,7 @@ class _Training:
         )
         network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in torch's stub
         self.average = WeightAverage(network, config.ema_decay, config.start_share)
+        keep_inputs(network)
         if config.sync_batchnorm:
             share_batch_norm(network, self.accelerator, self.say)
         objective, student = choose_objective(config, network, self.teaching, self.accelerator)

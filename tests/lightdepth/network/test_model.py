@@ -1,7 +1,8 @@
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from lightdepth.network.model import DEFAULT_DECODER_CHANNELS, LightDepth
+from lightdepth.network.model import DEFAULT_DECODER_CHANNELS, LightDepth, keep_inputs
 from lightdepth_runtime.errors import LightDepthError
 
 OUTPUTS = ("exp", "softplus", "relu")
@@ -89,3 +90,43 @@ def test_another_timm_encoder_is_one_argument(encoder):
 
 def test_decoder_channels_are_configurable():
     assert [stage.convolutions[0].out_channels for stage in small().stages] == [16, 8, 8, 8]
+
+
+class Copies(TorchDispatchMode):
+    """Counts the maps that are copied before an activation overwrites them."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func is torch.ops.aten.clone.default
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(("encoder", "copied"), [("tf_efficientnet_lite0", True), ("resnet10t", False)])
+def test_no_activation_overwrites_what_its_gradient_needs(encoder, copied):
+    """The gradients stay the same to the bit."""
+    torch.manual_seed(0)
+    network = LightDepth(encoder, decoder_channels=(8, 8, 8, 8)).train()
+    image = torch.randn(2, 3, 64, 96)
+
+    def gradients():
+        network.zero_grad()
+        with Copies() as copies:
+            loss = network(image).mean()
+        loss.backward()
+        return copies.count, [parameter.grad.clone() for parameter in network.parameters()]
+
+    before = gradients()
+    keep_inputs(network)
+    after = gradients()
+    assert (before[0] > 0, after[0]) == (copied, 0)
+    assert all(map(torch.equal, before[1], after[1]))
+
+
+def test_under_autocast_the_decoder_joins_maps_of_half_precision():
+    network, joined = small(), []
+    for stage in network.stages:
+        stage.convolutions.register_forward_pre_hook(lambda _module, inputs: joined.append(inputs[0].dtype))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        network(torch.randn(1, 3, 64, 96))
+    assert joined == [torch.bfloat16] * 4
