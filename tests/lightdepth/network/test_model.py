@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lightdepth.network import model as model_module
 from lightdepth.network.model import DEFAULT_DECODER_CHANNELS, LightDepth, keep_inputs
 from lightdepth_runtime.errors import LightDepthError
 
@@ -123,10 +124,12 @@ def test_no_activation_overwrites_what_its_gradient_needs(encoder, copied):
     assert all(map(torch.equal, before[1], after[1]))
 
 
-def test_under_autocast_the_decoder_joins_maps_of_half_precision():
-    network, joined = small(), []
-    for stage in network.stages:
-        stage.convolutions.register_forward_pre_hook(lambda _module, inputs: joined.append(inputs[0].dtype))
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        network(torch.randn(1, 3, 64, 96))
-    assert joined == [torch.bfloat16] * 4
+def test_the_decoder_joins_maps_in_the_precision_of_its_skip(monkeypatch):
+    """CUDA's autocast interpolates in float32; a CPU's doesn't."""
+    double = model_module._double
+    monkeypatch.setattr(model_module, "_double", lambda x: double(x).float())
+    stage = model_module.DecoderStage(4, 2, 3)
+    stage.convolutions = torch.nn.Identity()
+    x, skip = torch.randn(1, 4, 2, 2, dtype=torch.float16), torch.randn(1, 2, 4, 4, dtype=torch.float16)
+    joined = stage(x, skip)
+    assert (joined.dtype, joined.shape) == (torch.float16, (1, 6, 4, 4))
