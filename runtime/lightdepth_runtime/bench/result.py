@@ -1,5 +1,6 @@
 """What a bench found: a row a model, ratios, and on what machine."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from .. import __version__
 from .gpu_readings import GpuReadings
 
-__all__ = ["BenchResult", "BenchRow", "Ratio", "unique_labels"]
+__all__ = ["BenchResult", "BenchRow", "Ratio", "numbered_names", "unique_labels"]
 
 SCHEMA = "lightdepth.bench/1"
 
@@ -73,18 +74,24 @@ class BenchResult:
         return {"schema": SCHEMA, "lightdepth_version": __version__, **asdict(self)}
 
 
-def unique_labels(rows: Sequence[BenchRow]) -> list[str]:
-    """Name each row once: the model, then what tells it from the others of that name, then a number."""
-    labels = []
+def numbered_names(rows: Sequence[BenchRow]) -> list[str]:
+    """Return each row's model, with a number where an earlier row has its name, input size, backend and precision."""
+    names: list[str] = []
+    seen: Counter[tuple[str, ...]] = Counter()
     for row in rows:
+        alike = row.model, *_traits(row)
+        seen[alike] += 1
+        names.append(row.model if seen[alike] == 1 else f"{row.model} #{seen[alike]}")
+    return names
+
+
+def unique_labels(rows: Sequence[BenchRow]) -> list[str]:
+    """Name each row once: the model and its number, then what tells it from the others of that name."""
+    labels = []
+    for row, name in zip(rows, numbered_names(rows), strict=True):
         traits = [_traits(other) for other in rows if other.model == row.model]
         differing = [text for text, *others in zip(_traits(row), *traits, strict=True) if len(set(others)) > 1]
-        label = " ".join([row.model, *differing])
-        number = 2
-        unique = label
-        while unique in labels:
-            unique, number = f"{label} #{number}", number + 1
-        labels.append(unique)
+        labels.append(" ".join([name, *differing]))
     return labels
 
 

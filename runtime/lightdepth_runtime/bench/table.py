@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from ..table import Cell, Column, Table, number
 from .gpu_readings import GpuReadings
-from .result import BenchResult, BenchRow, Ratio
+from .result import BenchResult, BenchRow, Ratio, numbered_names
 
 __all__ = ["bench_table", "milliseconds", "ratio_lines"]
 
@@ -15,7 +15,6 @@ def milliseconds(value_ms: float) -> Cell:
 
 
 COLUMNS: tuple[tuple[Column, Callable[[BenchRow], Cell | str]], ...] = (
-    (Column("model", is_words=True), lambda row: row.model),
     (Column("backend", is_words=True), lambda row: row.backend),
     (Column("precision", is_words=True), lambda row: row.precision),
     (
@@ -52,12 +51,14 @@ def bench_table(result: BenchResult) -> Table:
     gpu_columns = GPU_COLUMNS if any(row.gpu for row in result.rows) else ()
     rows = [
         [
+            name,
             *(cell(row) for _, cell in COLUMNS),
             *(cell(row.gpu) if row.gpu else number(None, "") for _, cell in gpu_columns),
         ]
-        for row in result.rows
+        for name, row in zip(numbered_names(result.rows), result.rows, strict=True)
     ]
-    return Table("The network alone, batch 1", [column for column, _ in (*COLUMNS, *gpu_columns)], rows)
+    columns = [Column("model", is_words=True), *(column for column, _ in (*COLUMNS, *gpu_columns))]
+    return Table("The network alone, batch 1", columns, rows)
 
 
 def ratio_lines(result: BenchResult) -> list[str]:

@@ -89,9 +89,9 @@ def test_random_weights_are_called_random(ours, baseline):
 
 def test_models_of_one_name_keep_a_ratio_each(ours):
     fp16 = candidate(ModelSpec("ours", 64, 96, parameters=100, precision="fp16"))
-    names = list(bench([ours, fp16, fp16, fp16], FRAME, QUICK).ratios)
-    assert len(names) == 2
-    assert all(name.count("fp16") == 2 for name in names)
+    result = bench([ours, fp16, fp16, fp16], FRAME, QUICK)
+    assert list(result.ratios) == ["ours fp16 / ours #2 fp16", "ours fp16 / ours #3 fp16"]
+    assert [row[0] for row in bench_table(result).rows] == ["ours", "ours", "ours #2", "ours #3"]
 
 
 def test_ratios_compare_only_models_of_one_precision(ours, baseline):
