@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -79,25 +80,39 @@ def provider() -> Path:
 def build(folder: Path) -> None:
     """Build a library of each name that the provider needs of NVIDIA's."""
     library = provider()
-    needed = re.findall(r"\[(lib(?:cu\w+)\.so\.\d+)\]", _run("readelf", "-d", str(library)))
-    wanted = re.findall(r" U (\w+)", _run("nm", "-D", "--undefined-only", str(library)))
+    needed = re.findall(r"\[(lib(?:cu\w+)\.so\.\d+)\]", run("readelf", "-d", str(library)))
+    wanted = re.findall(r" U (\w+)", run("nm", "-D", "--undefined-only", str(library)))
     cudnn = {name.decode() for name in re.findall(rb"\0(cudnn[A-Z]\w+)(?=\0)", library.read_bytes())}
     major = next(re.findall(r"\d+", name)[0] for name in needed if name.startswith("libcudart"))
-    wheels = (f"cu{major}", "cuda_runtime")  # where CUDA 13's and CUDA 12's wheels have them
-    headers = [f"-I{path}/nvidia/{wheel}/include" for path in sys.path for wheel in wheels]
-    headers.append("-I/usr/local/cuda/include")
     for name in sorted([*needed, "libcudnn.so.9"], key=lambda name: "cudart" not in name):  # which the others call
         stem = name.removeprefix("lib").split(".so")[0]
-        source = (SOURCES / f"{stem}.c").read_text() if (SOURCES / f"{stem}.c").is_file() else ""
         symbols = cudnn if stem == "cudnn" else {symbol for symbol in wanted if _belongs(symbol, stem)}
-        missing = [symbol for symbol in sorted(symbols) if f" {symbol}(" not in source and f"*{symbol}(" not in source]
-        head = "" if source else "void stub_trace(const char *name, const void *a, const void *b, long n);\n"
-        (folder / f"{stem}.c").write_text("\n".join([head + source, *map(_stub, missing)]) + "\n")
-        (folder / f"{stem}.map").write_text(f"{name} {{ global: *; }};\n")
-        versioned = [] if stem in ("cuda", "curand", "cudnn") else [f"-Wl,--version-script={folder}/{stem}.map"]
-        linked = [] if stem == "cudart" else [f"-L{folder}", f"-l:libcudart.so.{major}"]
-        flags = ["-w", "-O1", "-shared", "-fPIC", f"-DCUDA_MAJOR={major}", f"-Wl,-soname,{name}", *headers, *versioned]
-        _run("gcc", *flags, "-o", f"{folder}/{name}", f"{folder}/{stem}.c", *linked)
+        compile_library(folder, name, symbols, major, versioned=stem not in ("cuda", "curand", "cudnn"))
+
+
+def compile_library(folder: Path, name: str, symbols: Iterable[str], major: str, *, versioned: bool) -> None:
+    """Write `name` into the folder: our source of it, and a function that only says so for each symbol it lacks.
+
+    Args:
+        folder: where `libcudart` is, unless this is it.
+        name: "libcudart.so.13".
+        symbols: all that is wanted of it.
+        major: CUDA's version.
+        versioned: give each symbol the library's name as its version, as NVIDIA's has.
+    """
+    stem = name.removeprefix("lib").split(".so")[0]
+    wheels = (f"nvidia/cu{major}", "nvidia/cuda_runtime", "triton/backends/nvidia")  # CUDA 13's, CUDA 12's, PyTorch's
+    headers = [f"-I{path}/{wheel}/include" for path in sys.path for wheel in wheels]
+    headers.append("-I/usr/local/cuda/include")
+    source = (SOURCES / f"{stem}.c").read_text() if (SOURCES / f"{stem}.c").is_file() else ""
+    missing = [symbol for symbol in sorted(symbols) if f" {symbol}(" not in source and f"*{symbol}(" not in source]
+    head = "" if source else "void stub_trace(const char *name, const void *a, const void *b, long n);\n"
+    (folder / f"{stem}.c").write_text("\n".join([head + source, *map(_stub, missing)]) + "\n")
+    (folder / f"{stem}.map").write_text(f"{name} {{ global: *; }};\n")
+    versions = [f"-Wl,--version-script={folder}/{stem}.map"] if versioned else []
+    linked = [] if stem == "cudart" else [f"-L{folder}", f"-l:libcudart.so.{major}"]
+    flags = ["-w", "-O1", "-shared", "-fPIC", f"-DCUDA_MAJOR={major}", f"-Wl,-soname,{name}", *headers, *versions]
+    run("gcc", *flags, "-o", f"{folder}/{name}", f"{folder}/{stem}.c", *linked)
 
 
 def _belongs(symbol: str, stem: str) -> bool:
@@ -114,7 +129,8 @@ def _stub(name: str) -> str:
     return (CHOOSES if name.endswith("GetHeuristic") else SAYS).format(name=name)
 
 
-def _run(*command: str) -> str:
+def run(*command: str) -> str:
+    """Return what a program prints; its error ends this one."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"Error: {command[0]} failed: {done.stderr.strip()[:500]}")

@@ -54,7 +54,7 @@ def bench_models(
             stands there in FP16 too: ratios compare within a precision.
         frame_name: what the frame is, for the record.
         options: devices, threads and rounds. Each model gets a row on each device, an engine one on each GPU that
-            is named; on a GPU "torch" is two, FP32 and FP16.
+            is named, and checkpoints alone one on "torch"; on a GPU that is two, FP32 and FP16.
         say: receives a line about each model that is exported for the run.
 
     Raises:
@@ -65,8 +65,12 @@ def bench_models(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lightdepth-")))
         files = [find_model(model) for model in models or ["lite0", "resnet18"]]
+        if TORCH in options.devices and not any(_is_checkpoint(path) for path in files):
+            raise _not_on_torch(*(path.name for path in files))
         rows: list[tuple[Path, str]] = []
         if against is not None:
+            if set(options.devices) == {TORCH}:
+                raise _not_on_torch(against.name or "the baseline")
             for exported in _export_baseline(stack, against, frame, say, half=any(map(_is_fp16, files))):
                 rows += _plan(exported, options, folder, say)
         for number, path in enumerate(files):
@@ -75,20 +79,28 @@ def bench_models(
 
 
 def _plan(model: Path, options: BenchOptions, folder: Path, say: Say) -> list[tuple[Path, str]]:
-    """Return a row a device; a checkpoint is exported for all but PyTorch."""
+    """Return a row a device; a checkpoint is exported for all but PyTorch, where it alone has one."""
     runtimes = [device for device in options.devices if device != TORCH]
-    on_torch = [(model, device) for device in (_torch_devices() if TORCH in options.devices else ())]
-    if model.suffix != ".safetensors":
-        if on_torch:
-            raise LightDepthError(
-                f"{model.name} can't run on --device torch: only checkpoints (.safetensors) run there. "
-                "Leave torch out, or name a checkpoint."
-            )
+    if not _is_checkpoint(model):
+        if not runtimes:
+            raise _not_on_torch(model.name)
         return plan_rows([model], runtimes)
+    on_torch = [(model, device) for device in (_torch_devices() if TORCH in options.devices else ())]
     if runtimes:
         say(f"Exporting {model.name} to FP32 ONNX for {', '.join(runtimes)}")
         return [*on_torch, *plan_rows([export_for_timing(model, folder)], runtimes)]
     return on_torch
+
+
+def _is_checkpoint(path: Path) -> bool:
+    return path.suffix == ".safetensors"
+
+
+def _not_on_torch(*names: str) -> LightDepthError:
+    return LightDepthError(
+        f"{', '.join(names)} can't run on --device torch: only checkpoints (.safetensors) run "
+        "there. Name a checkpoint, and for the others another device beside it, like --device auto."
+    )
 
 
 def _torch_devices() -> list[str]:

@@ -1,4 +1,4 @@
-// CUDA's runtime library, as far as onnxruntime-gpu calls it, on a device that computes nothing: memory is the host's,
+// CUDA's runtime library, as far as onnxruntime-gpu and PyTorch call it, on a device that computes nothing: memory is the host's,
 // copies are made, kernels return at once. Each call is a line in the file that STUB_GPU_TRACE names: thread, "[graph]"
 // while a stream is recorded, function, two values, a size.
 #define _GNU_SOURCE
@@ -37,9 +37,29 @@ static int allocate(void **p, size_t n) {
 }
 static int make(void **handle) { *handle = malloc(64); return 0; }
 
+static struct { char *p; size_t n; } page_locked[65536];  // never taken off: what is freed is seldom asked about
+static unsigned page_locked_count;
+static int allocate_on_host(void **p, size_t n) {
+  allocate(p, n);
+  pthread_mutex_lock(&lock);
+  page_locked[page_locked_count % 65536].p = *p;
+  page_locked[page_locked_count++ % 65536].n = n;
+  pthread_mutex_unlock(&lock);
+  return 0;
+}
+static int is_page_locked(const char *p) {
+  for (unsigned i = 0; i < page_locked_count && i < 65536; i++)
+    if (p >= page_locked[i].p && p < page_locked[i].p + page_locked[i].n) return 1;
+  return 0;
+}
+
 // Device
 static __thread int device;
-int cudaGetDeviceCount(int *n) { *n = 1; return 0; }
+int cudaGetDeviceCount(int *n) {
+  const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+  *n = !visible || (*visible && *visible != '-');
+  return *n ? 0 : cudaErrorNoDevice;
+}
 int cudaGetDevice(int *d) { *d = device; return 0; }
 int cudaSetDevice(int d) { device = d; return 0; }
 int cudaDeviceSynchronize(void) { BREAKS_A_RECORDING(0, 0); return 0; }
@@ -65,8 +85,8 @@ int cudaGetDeviceProperties(struct cudaDeviceProp *p, int d) {
 
 // Memory
 int cudaMalloc(void **p, size_t n) { BREAKS_A_RECORDING(0, n); return allocate(p, n); }
-int cudaMallocHost(void **p, size_t n) { BREAKS_A_RECORDING(0, n); return allocate(p, n); }
-int cudaHostAlloc(void **p, size_t n, unsigned f) { BREAKS_A_RECORDING(0, n); return allocate(p, n); }
+int cudaMallocHost(void **p, size_t n) { BREAKS_A_RECORDING(0, n); return allocate_on_host(p, n); }
+int cudaHostAlloc(void **p, size_t n, unsigned f) { BREAKS_A_RECORDING(0, n); return allocate_on_host(p, n); }
 int cudaMallocFromPoolAsync(void **p, size_t n, void *pool, void *s) { SAY(s, 0, n); return allocate(p, n); }
 int cudaFree(void *p) { BREAKS_A_RECORDING(p, 0); free(p); return 0; }
 int cudaFreeHost(void *p) { BREAKS_A_RECORDING(p, 0); free(p); return 0; }
@@ -87,7 +107,7 @@ int cudaMemcpy2DAsync(void *a, size_t pa, const void *b, size_t pb, size_t w, si
 }
 int cudaPointerGetAttributes(struct cudaPointerAttributes *a, const void *p) {
   memset(a, 0, sizeof *a);
-  a->type = cudaMemoryTypeDevice;
+  a->type = is_page_locked(p) ? cudaMemoryTypeHost : cudaMemoryTypeDevice;
   return 0;
 }
 
@@ -139,5 +159,37 @@ unsigned __cudaPushCallConfiguration(dim3 g, dim3 b, size_t n, void *s) {
 }
 int __cudaPopCallConfiguration(dim3 *g, dim3 *b, size_t *n, void *s) {
   *g = call.grid, *b = call.block, *n = call.n, *(void **)s = call.s;
+  return 0;
+}
+
+// What PyTorch calls besides
+int cudaDeviceCanAccessPeer(int *can, int a, int b) { *can = 0; return 0; }
+int cudaDeviceGetPCIBusId(char *s, int n, int d) { strncpy(s, "0000:01:00.0", n); return 0; }
+int cudaDeviceGetStreamPriorityRange(int *least, int *most) { *least = *most = 0; return 0; }
+int cudaStreamCreateWithPriority(void **s, unsigned f, int p) { return make(s); }
+int cudaStreamGetPriority(void *s, int *p) { *p = 0; return 0; }
+int cudaStreamGetCaptureInfo(void *s, int *status, unsigned long long *id, void **g, void ***d, void **e, size_t *n) {
+  *status = s && s == recorded;
+  if (id) *id = 1;
+  if (g) *g = (void *)64;
+  if (d) *d = 0;
+  if (n) *n = 0;
+  return 0;
+}
+int cudaGraphInstantiateWithFlags(void **x, void *g, unsigned long long f) { return make(x); }
+int cudaGraphGetNodes(void *g, void **nodes, size_t *n) { *n = 1; return 0; }
+int cudaUserObjectCreate(void **o, void *p, void (*f)(void *), unsigned n, unsigned flags) { return make(o); }
+int cudaMallocAsync(void **p, size_t n, void *s) { SAY(s, 0, n); return allocate(p, n); }
+int cudaGetSymbolAddress(void **p, const void *symbol) { *p = calloc(1, 1 << 20); return 0; }
+int cudaLibraryLoadData(void **l, void *data) { return make(l); }
+int cudaLibraryGetKernel(void **k, void *l, const char *name) { return make(k); }
+int cudaDeviceGetDefaultMemPool(void **p, int d) { return make(p); }
+static int succeeds(void) { return 0; }
+static int is_active(int d, unsigned *flags, int *active) { *flags = 0; *active = 1; return 0; }
+static int current(void **context) { *context = (void *)64; return 0; }
+int cudaGetDriverEntryPointByVersion(const char *name, void **f, unsigned v, unsigned long long flags, int *status) {
+  *f = !strcmp(name, "cuDevicePrimaryCtxGetState") ? (void *)is_active
+     : !strcmp(name, "cuCtxGetCurrent") ? (void *)current : (void *)succeeds;
+  if (status) *status = 0;
   return 0;
 }

@@ -71,6 +71,24 @@ def test_pytorch_alone_needs_a_checkpoint(tmp_path):
         bench_models(["lite0"], frame, frame_name="f", options=BenchOptions(("cpu", "torch"), memory=False))
 
 
+def test_what_is_no_checkpoint_runs_on_the_other_devices(checkpoint, monkeypatch):
+    planned = []
+    monkeypatch.setattr("lightdepth.bench.run_bench", lambda rows, *_, **__: planned.extend(rows))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    frame, options = np.zeros((48, 64, 3), np.uint8), BenchOptions(("torch", "cpu"))
+    bench_models([str(checkpoint[0]), "lite0"], frame, frame_name="f", options=options)
+    assert [(path.suffix, device) for path, device in planned] == [
+        (".safetensors", "auto"),
+        (".onnx", "cpu"),
+        (".onnx", "cpu"),
+    ]
+    for models, against in (["lite0"], None), ([], Against("depth-anything-v2-small", "random")):
+        with pytest.raises(LightDepthError, match=r"(lite0\.onnx|small) can't run on --device torch"):
+            bench_models(
+                [str(checkpoint[0]), *models], frame, against, frame_name="f", options=BenchOptions(("torch",))
+            )
+
+
 def test_on_a_gpu_pytorch_is_timed_in_both_precisions(checkpoint, monkeypatch):
     planned = []
     monkeypatch.setattr("lightdepth.bench.run_bench", lambda rows, *_, **__: planned.extend(rows))

@@ -36,6 +36,8 @@ def measure_live(
 ) -> list[DepthGroup]:
     """Ask for distances until an empty answer; return one group a measurement. `undo` takes the last one back.
 
+    A camera that ends or fails after a measurement ends it too.
+
     Args:
         estimator: the model without its calibration.
         frames: a camera's, the newest each time.
@@ -44,7 +46,7 @@ def measure_live(
         say: shows a line.
 
     Raises:
-        LightDepthError: the camera ended, or the estimator's errors.
+        LightDepthError: the camera ended or failed before the first measurement, or the estimator did.
     """
     groups: list[DepthGroup] = []
     while True:
@@ -66,7 +68,13 @@ def measure_live(
         if not (math.isfinite(distance_m) and distance_m > 0):
             say(f"{text!r} is no distance; type metres, like 1.85.")
             continue
-        estimated_m, factor = _middle_m(estimator, frames, focal_px)
+        try:
+            estimated_m, factor = _middle_m(estimator, frames, focal_px)
+        except LightDepthError as error:
+            if not groups:
+                raise
+            say(f"{str(error).partition(';')[0].rstrip('.')}; what was measured before counts.")
+            return groups
         if not 1 / MOST_OFF < distance_m / (estimated_m * factor) < MOST_OFF:
             say(f"{distance_m:g} m can't be meant where {estimated_m * factor:.2f} m are estimated; type metres.")
             continue

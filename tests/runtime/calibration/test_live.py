@@ -81,6 +81,12 @@ def test_the_focal_lengths_factor_stays_out_of_the_fit():
     assert "estimated 2.00 m" in line
 
 
-def test_a_camera_that_ends_is_an_error():
+def test_a_camera_that_ends_before_the_first_measurement_is_an_error():
     with pytest.raises(LightDepthError, match="no more images"):
-        _session(["1.0", "1.0"], [100])
+        _session(["1.0"], [])
+
+
+def test_what_was_measured_before_a_camera_ended_is_kept():
+    groups, lines = _session(["1.4", "1.0"], [100])
+    assert [float(group.truth_m[0]) for group in groups] == [1.4]
+    assert lines[-1] == "The camera gives no more images; what was measured before counts."
