@@ -247,9 +247,13 @@ def _check_readable(path: Path) -> None:
     found = _NAME.search(path.name)
     ending = found[1].lower() if found and found[1] else None
     if ending == ".active":
+        whole = path.with_suffix("").name
+        if whole.lower().endswith(".mcap"):
+            repair = f"`mcap recover {path.name} -o {whole}` and name {whole}"
+        else:
+            repair = f"`rosbag reindex {path.name}` and name the .bag file that you rename it to"
         raise LightDepthError(
-            f"{path} is still being recorded, or its recorder was killed; end the recorder, or run `rosbag reindex "
-            f"{path.name}` and name the .bag file that you rename it to."
+            f"{path} is still being recorded, or its recorder was killed; end the recorder, or run {repair}."
         )
     if ending in (".zstd", ".zst"):
         raise LightDepthError(

@@ -257,6 +257,7 @@ def test_a_recording_is_never_overwritten_and_an_error_leaves_none(tmp_path):
     ("name", "words"),
     [
         ("a.bag.active", "rosbag reindex a.bag.active"),
+        ("a.mcap.active", "mcap recover a.mcap.active -o a.mcap"),
         ("a_0.db3.zstd", "zstd -d a_0.db3.zstd"),
         ("a_0.mcap.zst", "zstd -d a_0.mcap.zst"),
         ("a.bag.gz", "compressed recording; decompress it"),
