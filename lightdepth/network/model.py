@@ -93,7 +93,7 @@ def keep_inputs(model: nn.Module) -> None:
     """
     for module in model.modules():
         if getattr(module, "inplace", False) and not isinstance(module, nn.ReLU):
-            module.inplace = False
+            module.inplace = False  # pyright: ignore[reportArgumentType]  # a flag is no Module
 
 
 class DecoderStage(nn.Module):
