@@ -34,15 +34,8 @@ _LIBRARIES_OWN = ("_cslt", "_cuda", "_cudnn", "_efficient", "_fft", "_flash", "_
 _OTHER_KINDS = ("_test", "fake_", "nested", "quantize", "sparse")
 # Their results are the host's, or of a size that the host must know.
 _WAITING = {
-    "bincount",
-    "equal",
-    "is_nonzero",
-    "masked_select",
-    "nonzero",
-    "unique_consecutive",
-    "unique_dim",
-    "_unique2",
-}
+    "_unique2", "bincount", "equal", "is_nonzero", "masked_select", "nonzero", "unique_consecutive", "unique_dim",
+}  # fmt: skip
 _FRAMES_SHOWN = 4
 
 _libraries: list[torch.library.Library] = []  # an operation is replaced as long as its library is kept
@@ -101,7 +94,9 @@ def _on_the_cpu(operation: Callable[..., Any], name: str) -> Callable[..., Any]:
             _note_wait(base)
         if any(x.device.type == "cpu" and x.ndim for x in given) and not base.startswith(("_fused", "index", "_index")):
             raise RuntimeError(f"Expected all tensors to be on the same device, but {name} got one on the CPU")
-        device = next((x.device for x in given if x.device.type == "cuda"), torch.device("cuda", 0))
+        device = next(
+            (x.device for x in given if x.device.type == "cuda"), options.get("device") or torch.device("cuda")
+        )
         views = {id(x): (x, _host_view(x)) for x in given if x.device.type == "cuda"}
 
         def to_host(value: Any) -> Any:
