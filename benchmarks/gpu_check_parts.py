@@ -96,7 +96,9 @@ def files(setting: Setting) -> Values:
     made["lite0_s"] = time.monotonic() - started
     if not setting.smoke:
         path = export_untrained("resnet18", folder)
-        _save(folder / "resnet18.fp16.onnx", fp16_form(onnx.load_model(path)).model)
+        half = fp16_form(onnx.load_model(path))
+        _save(folder / "resnet18.fp16.onnx", half.model)
+        _save(folder / "resnet18.fp16.frame.onnx", half.with_preprocessing(*FRAME_SIZE).model)
         path.rename(folder / "resnet18.onnx")
         made["resnet18_s"] = time.monotonic() - started
     for preset in ("lite0",) if setting.smoke else ("lite0", "resnet18"):
@@ -153,7 +155,8 @@ def call(setting: Setting) -> Values:
     """Time the whole call from a 640x480 frame beside the network alone."""
     frame, _ = read_frame(None)
     rows = {}
-    for name in ("lite0.onnx", "lite0.fp16.onnx", "lite0.frame.onnx", "lite0.fp16.frame.onnx", "resnet18.fp16.onnx"):
+    forms = (".onnx", ".fp16.onnx", ".frame.onnx", ".fp16.frame.onnx")
+    for name in (stem + form for stem in ("lite0", "resnet18") for form in forms):
         if not (setting.files / name).is_file():
             continue
         with DepthEstimator.load(setting.files / name, setting.device) as estimator:
