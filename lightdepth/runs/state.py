@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from safetensors import SafetensorError
 
 from lightdepth_runtime.atomic import sha256_of_file
@@ -54,7 +55,8 @@ def save_state(folder: Path, accelerator: Accelerator, epoch: int, parts: Mappin
         if accelerator.is_main_process:
             for name, part in parts.items():
                 torch.save(part.state_dict(), temporary / f"{name}.pt")
-        accelerator.wait_for_everyone()
+        if accelerator.num_processes > 1:  # not Accelerate's barrier, which names a GPU even where CPUs train
+            gather_object([None])
         if accelerator.is_main_process:
             _write_checksums(temporary)
             if final.exists():  # damaged: the run went on from the one before

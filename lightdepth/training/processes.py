@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import DataLoaderConfiguration
+from accelerate.utils import DataLoaderConfiguration, parse_flag_from_env
 from timm.layers.norm_act import convert_sync_batchnorm
 from torch import nn
 
@@ -21,8 +22,15 @@ def start_processes(config: TrainConfig, precision: str) -> Accelerator:
     """Join the processes that the launcher started, or train alone.
 
     Raises:
-        LightDepthError: the launcher started more processes than train together: each would write into the same folder.
+        LightDepthError: the launcher started more processes than train together, which would each write into the same
+            folder, or more than this machine has GPUs.
     """
+    here, gpus = launcher_number("LOCAL_WORLD_SIZE"), torch.cuda.device_count()
+    if here > gpus > 0 and not parse_flag_from_env("ACCELERATE_USE_CPU"):
+        raise LightDepthError(
+            f"{here} processes were started on this machine, and it has {gpus} GPU{'s' * (gpus > 1)}, one for each; "
+            f"start {gpus} (torchrun --nproc_per_node {gpus}), or train on the CPU with ACCELERATE_USE_CPU=true."
+        )
     AcceleratorState._reset_state()  # else a second training in this process can't choose another precision
     accelerator = Accelerator(
         mixed_precision={"fp32": "no"}.get(precision, precision),

@@ -11,10 +11,12 @@ from lightdepth.config import load_config
 from lightdepth.runs.folder import RunFolder
 from lightdepth.training.processes import describe_batch
 
-# Trains with the config file named, and notes the names of the pairs of each step, one file a process.
+# Trains with the config file named, and notes the names of the pairs of each step, one file a process. Where a GPU is,
+# a barrier that names one which isn't there fails; here every such barrier does.
 SCRIPT = """
 import os, sys
 from pathlib import Path
+import torch
 from lightdepth.training import train as train_module
 from lightdepth.config import load_config
 
@@ -26,6 +28,13 @@ def call(self, batch):
         file.write(" ".join(batch.names) + "\\n")
     return original(self, batch)
 
+barrier = torch.distributed.barrier
+
+def barrier_without_gpus(*arguments, device_ids=None, **options):
+    assert device_ids is None, "a barrier names a GPU"
+    return barrier(*arguments, **options)
+
+torch.distributed.barrier = barrier_without_gpus
 train_module.Stepper.__call__ = call
 train_module.train(load_config(config), folder, say=print)
 """

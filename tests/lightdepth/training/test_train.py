@@ -182,6 +182,16 @@ def test_processes_that_would_train_alone_are_refused(tum, tmp_path, monkeypatch
     assert not (tmp_path / "run").exists()
 
 
+def test_more_processes_than_gpus_are_refused(tum, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    message = refusal(settings(tum), tmp_path / "run")
+    assert "4 processes were started on this machine, and it has 2 GPUs" in message
+    assert "--nproc_per_node 2" in message
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.slow
 def test_training_lowers_the_loss(tum, tmp_path):
     config = settings(tum, "epochs=8", "zoom_max=1", "color_jitter=0", "flip=false", "learning_rate=3e-3")
