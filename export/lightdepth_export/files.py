@@ -1,12 +1,11 @@
 """The files of an export: all of them or none, and none left of an earlier one."""
 
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lightdepth_runtime.atomic import make_folder, naming_output
+from lightdepth_runtime.atomic import hidden_path, make_folder, naming_output
 from lightdepth_runtime.backends.tensorrt.engine_file import (
     EngineMisfitError,
     check_same_network,
@@ -47,9 +46,10 @@ def _is_built_from(engine: Path, onnx_path: Path) -> bool:
 def all_or_nothing(output: Path) -> Iterator[Path]:
     """Yield a folder beside the output; move what it holds to its place on success, delete it on any error."""
     parent = make_folder(output.parent)
-    folder = Path(tempfile.mkdtemp(prefix=f".{output.stem}.", dir=parent))
+    folder = hidden_path(parent / output.stem)
     try:
         with naming_output(output, folder):
+            folder.mkdir()
             yield folder
             for path in sorted(folder.iterdir()):
                 path.replace(parent / path.name)

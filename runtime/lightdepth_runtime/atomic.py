@@ -4,7 +4,6 @@ import errno
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -15,6 +14,7 @@ from .errors import LightDepthError
 
 __all__ = [
     "atomic_path",
+    "hidden_path",
     "make_folder",
     "naming_output",
     "result_folder",
@@ -47,19 +47,19 @@ def atomic_path(path: Path | str) -> Generator[Path, None, None]:
         return
     path = Path(os.path.realpath(path))
     make_folder(path.parent)
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    temporary = hidden_path(path)
+    try:  # before the file is there, so that an interrupt while it is created leaves none behind
         with naming_output(path, temporary):
+            temporary.touch(exist_ok=False)
             yield temporary
-            _give_default_mode(temporary)
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def hidden_path(path: Path) -> Path:
+    """Return a name beside `path` that begins with a dot and that no other file has, with the same suffix."""
+    return path.with_name(f".{path.stem}.{os.urandom(4).hex()}{path.suffix}")
 
 
 @contextmanager
@@ -146,13 +146,6 @@ def write_text(path: Path | str, content: str) -> None:
 def write_json(path: Path | str, content: Any) -> None:  # Any: whatever json.dumps takes
     """Write indented JSON atomically; NaN and infinity are refused, since they are not JSON."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-def _give_default_mode(path: Path) -> None:
-    """Replace mkstemp's private mode by the one that `open` would have given."""
-    mask = os.umask(0)
-    os.umask(mask)
-    path.chmod(0o666 & ~mask)
 
 
 def _cannot_write(path: Path, error: OSError) -> LightDepthError:

@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,20 @@ def test_an_error_leaves_the_old_content_and_nothing_else(tmp_path):
         fail_half_way()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_interrupt_while_the_temporary_file_is_created_leaves_none(tmp_path, monkeypatch):
+    """A signal is heard when the call that creates the file returns."""
+    touch = Path.touch
+
+    def interrupted(path, *arguments, **options):
+        touch(path, *arguments, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "touch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_bytes(tmp_path / "m.onnx", b"new")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_temporary_name_keeps_the_suffix(tmp_path):
