@@ -89,7 +89,8 @@ def run_test(moments: int, seed: int, precision: str) -> dict[str, Any]:  # Any:
     """Train once undisturbed and once with kills; compare."""
     generator = random.Random(seed)
     epochs = max(3, moments)  # a kill lets less than one epoch end
-    config = settings(epochs, precision)
+    settings = [*SETTINGS, f"precision={precision}"]
+    config = load_config(None, [*settings, f"epochs={epochs}"])
     started = time.monotonic()
     kills: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -108,7 +109,7 @@ def run_test(moments: int, seed: int, precision: str) -> dict[str, Any]:  # Any:
         "schema": SCHEMA,
         "lightdepth_version": __version__,
         "machine": describe_machine().to_dict(),
-        "settings": [*SETTINGS, f"precision={precision}"],
+        "settings": settings,
         "epochs": epochs,
         "steps_per_epoch": -(-TRAINING_PAIRS // 4),
         "kills": len(kills),
@@ -243,11 +244,6 @@ def is_same(one: Any, other: Any) -> bool:  # Any: nested values of a training s
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(is_same, one, other))
     return one == other
-
-
-def settings(epochs: int, precision: str) -> TrainConfig:
-    """Return the tiny run's config."""
-    return load_config(None, [*SETTINGS, f"precision={precision}", f"epochs={epochs}"])
 
 
 def pairs() -> tuple[PairSet, PairSet]:

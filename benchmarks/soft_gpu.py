@@ -20,7 +20,6 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,8 +74,8 @@ def build(folder: Path) -> Path:
     wanted = re.findall(r" U (\w+)", run("nm", "-D", "--undefined-only", *map(str, libraries)))
     major = name.rpartition(".")[2]
     runtime, driver = ({s for s in wanted if re.match(p, s)} for p in (r"(__)?cuda[A-Z]", r"cu[A-Z]"))
-    compile_library(folder, name, runtime, major, versioned=True)
-    compile_library(folder, "libcuda.so.1", driver, major, versioned=False)
+    compile_library(folder, name, runtime, major)
+    compile_library(folder, "libcuda.so.1", driver, major)
     return folder / name
 
 
@@ -158,18 +157,17 @@ def _watched() -> Iterator[dict[str, Any]]:  # Any: JSON values
     from lightdepth.data.sample import Sample
     from lightdepth.training.stepper import Stepper
 
-    original, steps, before = Stepper.__call__, Counter[str](), Counter[str]()
+    original, totals = Stepper.__call__, list[int]()  # operations before each step
     found: dict[str, Any] = {}
 
     def call(self: Stepper, batch: Sample) -> None:
-        steps["taken"] += 1
-        if steps["taken"] == FIRST_STEP:
+        totals.append(OPERATIONS.total())
+        if len(totals) == FIRST_STEP:
             WAITS.clear()
-            before.update(operations=OPERATIONS.total())
-        if steps["taken"] == LAST_STEP:
-            done = OPERATIONS.total() - before["operations"]
-            count = LAST_STEP - FIRST_STEP
-            found.update(steps=count, operations_a_step=round(done / count), waits=dict(WAITS))
+        if len(totals) == LAST_STEP:
+            steps = LAST_STEP - FIRST_STEP
+            operations = round((totals[-1] - totals[-1 - steps]) / steps)
+            found.update(steps=steps, operations_a_step=operations, waits=dict(WAITS))
         original(self, batch)
 
     Stepper.__call__ = call

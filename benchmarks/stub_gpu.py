@@ -87,10 +87,10 @@ def build(folder: Path) -> None:
     for name in sorted([*needed, "libcudnn.so.9"], key=lambda name: "cudart" not in name):  # which the others call
         stem = name.removeprefix("lib").split(".so")[0]
         symbols = cudnn if stem == "cudnn" else {symbol for symbol in wanted if _belongs(symbol, stem)}
-        compile_library(folder, name, symbols, major, versioned=stem not in ("cuda", "curand", "cudnn"))
+        compile_library(folder, name, symbols, major)
 
 
-def compile_library(folder: Path, name: str, symbols: Iterable[str], major: str, *, versioned: bool) -> None:
+def compile_library(folder: Path, name: str, symbols: Iterable[str], major: str) -> None:
     """Write `name` into the folder: our source of it, and a function that only says so for each symbol it lacks.
 
     Args:
@@ -98,7 +98,6 @@ def compile_library(folder: Path, name: str, symbols: Iterable[str], major: str,
         name: "libcudart.so.13".
         symbols: all that is wanted of it.
         major: CUDA's version.
-        versioned: give each symbol the library's name as its version, as NVIDIA's has.
     """
     stem = name.removeprefix("lib").split(".so")[0]
     wheels = (f"nvidia/cu{major}", "nvidia/cuda_runtime", "triton/backends/nvidia")  # CUDA 13's, CUDA 12's, PyTorch's
@@ -109,7 +108,8 @@ def compile_library(folder: Path, name: str, symbols: Iterable[str], major: str,
     head = "" if source else "void stub_trace(const char *name, const void *a, const void *b, long n);\n"
     (folder / f"{stem}.c").write_text("\n".join([head + source, *map(_stub, missing)]) + "\n")
     (folder / f"{stem}.map").write_text(f"{name} {{ global: *; }};\n")
-    versions = [f"-Wl,--version-script={folder}/{stem}.map"] if versioned else []
+    has_versions = stem not in ("cuda", "curand", "cudnn")
+    versions = [f"-Wl,--version-script={folder}/{stem}.map"] if has_versions else []
     linked = [] if stem == "cudart" else [f"-L{folder}", f"-l:libcudart.so.{major}"]
     flags = ["-w", "-O1", "-shared", "-fPIC", f"-DCUDA_MAJOR={major}", f"-Wl,-soname,{name}", *headers, *versions]
     run("gcc", *flags, "-o", f"{folder}/{name}", f"{folder}/{stem}.c", *linked)

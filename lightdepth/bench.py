@@ -65,12 +65,9 @@ def bench_models(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lightdepth-")))
         files = [find_model(model) for model in models or ["lite0", "resnet18"]]
-        if TORCH in options.devices and not any(_is_checkpoint(path) for path in files):
-            raise _not_on_torch(*(path.name for path in files))
+        _check_torch(files, against, options.devices)
         rows: list[tuple[Path, str]] = []
         if against is not None:
-            if set(options.devices) == {TORCH}:
-                raise _not_on_torch(against.name or "the baseline")
             for exported in _export_baseline(stack, against, frame, say, half=any(map(_is_fp16, files))):
                 rows += _plan(exported, options, folder, say)
         for number, path in enumerate(files):
@@ -82,8 +79,6 @@ def _plan(model: Path, options: BenchOptions, folder: Path, say: Say) -> list[tu
     """Return a row a device; a checkpoint is exported for all but PyTorch, where it alone has one."""
     runtimes = [device for device in options.devices if device != TORCH]
     if not _is_checkpoint(model):
-        if not runtimes:
-            raise _not_on_torch(model.name)
         return plan_rows([model], runtimes)
     on_torch = [(model, device) for device in (_torch_devices() if TORCH in options.devices else ())]
     if runtimes:
@@ -96,11 +91,21 @@ def _is_checkpoint(path: Path) -> bool:
     return path.suffix == ".safetensors"
 
 
-def _not_on_torch(*names: str) -> LightDepthError:
-    return LightDepthError(
-        f"{', '.join(names)} can't run on --device torch: only checkpoints (.safetensors) run "
-        "there. Name a checkpoint, and for the others another device beside it, like --device auto."
-    )
+def _check_torch(files: Sequence[Path], against: Against | None, devices: Sequence[str]) -> None:
+    """Refuse `torch` where nothing runs on it, or where what can't run there has no other device."""
+    if TORCH not in devices:
+        return
+    unfit = [path.name for path in files if not _is_checkpoint(path)]
+    has_others = len(set(devices)) > 1
+    if has_others and len(unfit) < len(files):
+        return
+    if against is not None and not has_others:
+        unfit.append(against.name or "the baseline")
+    if unfit:
+        raise LightDepthError(
+            f"{', '.join(unfit)} can't run on --device torch: only checkpoints (.safetensors) run there. Name a "
+            "checkpoint, and for the others another device beside it, like --device auto."
+        )
 
 
 def _torch_devices() -> list[str]:

@@ -44,9 +44,7 @@ _recording: tuple[int, list[tuple[Callable[..., Any], Any, Any, list[Tensor]]]] 
 
 
 def install() -> None:
-    """Replace the CUDA kernel of every operation; once."""
-    if _libraries:
-        return
+    """Replace the CUDA kernel of every operation."""
     library = torch.library.Library("aten", "IMPL")
     _libraries.append(library)
     with warnings.catch_warnings():
@@ -139,10 +137,10 @@ def _copy(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
         host = target if target.device.type == "cpu" else source
         if not (non_blocking and host.is_pinned()):
             _note_wait(f"copy from {source.device.type} to {target.device.type}")
-    views = [_host_view(x) if x.device.type == "cuda" else x for x in (target, source)]
+    views = _host_view(target), _host_view(source)
     with torch.no_grad():
         views[0].copy_(views[1])
-    _record(torch.ops.aten.copy_.default, tuple(views), {}, [target])
+    _record(torch.ops.aten.copy_.default, views, {}, [target])
     return target
 
 
@@ -152,7 +150,9 @@ def _item(tensor: Tensor) -> Any:  # Any: a number
 
 
 def _host_view(tensor: Tensor) -> Tensor:
-    """Return a tensor on the CPU over the same memory."""
+    """Return a tensor on the CPU over the same memory; one that is there already as it is."""
+    if tensor.device.type == "cpu":
+        return tensor
     storage = tensor.untyped_storage()
     if storage.nbytes() == 0:
         return torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype)
@@ -207,7 +207,7 @@ def _replace_graphs() -> None:
             with torch.no_grad():
                 again = operation(*arguments, **options)
             for result, value in zip(results, _tensors(again), strict=True):
-                view = _host_view(result) if result.device.type == "cuda" else result
+                view = _host_view(result)
                 if view.data_ptr() != value.data_ptr():
                     view.copy_(value)
 

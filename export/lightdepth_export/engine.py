@@ -17,7 +17,7 @@ from typing import cast, get_args
 from lightdepth_runtime.backends.device_buffers import open_cuda
 from lightdepth_runtime.backends.tensorrt.engine_file import check_engine_fits, read_engine_sidecar
 from lightdepth_runtime.backends.tensorrt.module import Flavour, choose_flavour, load_tensorrt
-from lightdepth_runtime.errors import LightDepthError
+from lightdepth_runtime.errors import LightDepthError, without_way_out
 
 from .tensorrt.builder import BuiltEngine, build_engine
 from .tensorrt.layers import LayerReport, check_precision
@@ -56,9 +56,8 @@ def can_build_here(onnx_path: Path | str = "MODEL.onnx", flavour: Flavour | None
         load_tensorrt(flavour or choose_flavour())
         open_cuda()
     except LightDepthError as error:
-        missing = str(error).split(";")[0].rstrip(".")
         command = f"python -m lightdepth_export.engine {onnx_path}"
-        return f"No engine can be built here: {missing}; on the target, run: {command}"
+        return f"No engine can be built here: {without_way_out(error)}; on the target, run: {command}"
     return None
 
 

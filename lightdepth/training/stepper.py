@@ -247,7 +247,7 @@ class Stepper:
 
 
 def _mean(losses: Sequence[float]) -> float:
-    return sum(losses) / max(len(losses), 1)
+    return sum(losses) / len(losses)
 
 
 def _some(names: Iterable[str]) -> str:

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["LightDepthError", "first_line", "nearest", "nearest_path"]
+__all__ = ["LightDepthError", "first_line", "nearest", "nearest_path", "without_way_out"]
 
 
 class LightDepthError(Exception):
@@ -14,6 +14,11 @@ class LightDepthError(Exception):
 def first_line(error: BaseException, most: int = 200) -> str:
     """Return how an error's text begins, or its class where it has none, for the middle of another error's sentence."""
     return (next(iter(str(error).strip().splitlines()), "") or type(error).__name__)[:most]
+
+
+def without_way_out(error: LightDepthError) -> str:
+    """Return what an error says was wrong, up to the semicolon before what to do, for another sentence."""
+    return str(error).partition(";")[0].rstrip(".")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import LightDepthError
+from ..errors import LightDepthError, without_way_out
 from ..estimator import DepthEstimator
 from ..frames.frame import Frame
 from .fit import DepthGroup
@@ -73,7 +73,7 @@ def measure_live(
         except LightDepthError as error:
             if not groups:
                 raise
-            say(f"{str(error).partition(';')[0].rstrip('.')}; what was measured before counts.")
+            say(f"{without_way_out(error)}; what was measured before counts.")
             return groups
         if not 1 / MOST_OFF < distance_m / (estimated_m * factor) < MOST_OFF:
             say(f"{distance_m:g} m can't be meant where {estimated_m * factor:.2f} m are estimated; type metres.")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import LightDepthError
+from ...errors import LightDepthError, without_way_out
 from ...spec import ModelSpec
 from ..backend import NamedOutputs, tensors_of
 from ..device import cuda_index
@@ -142,8 +142,7 @@ class TensorRTBackend(NamedOutputs):
             self._graphs[names] = self._cuda.capture(self._tensors.stream, lambda: self._enqueue(names, size, log))
         except LightDepthError as error:
             self._use_graph = False
-            reason = str(error).split(";")[0].rstrip(".")
-            self.device_reason = f"without a CUDA graph, since this engine can't be recorded ({reason})"
+            self.device_reason = f"without a CUDA graph, since this engine can't be recorded ({without_way_out(error)})"
             self._forget_shape()
 
     def _enqueue(self, names: tuple[str, ...], size: int, log: LogLines) -> None:
